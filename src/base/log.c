@@ -1,0 +1,150 @@
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+
+enum { VALUE_MAX = 1024, FILE_MAX = 5 << 20, FILES_KEPT = 3 };
+
+/* The one global of base/: a log that had to be handed through every call would not be used. */
+static struct {
+    enum log_level level;
+    enum log_format format;
+    int fd;
+    char *path;
+    int64_t size;
+} sink = {.level = LOG_INFO, .format = LOG_TEXT, .fd = STDERR_FILENO};
+
+static const char *const level_names[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
+
+void log_setup(enum log_level level, enum log_format format)
+{
+    sink.level = level;
+    sink.format = format;
+}
+
+static int open_file(struct err *e)
+{
+    struct stat st;
+    int fd = open(sink.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        return err_errno(e, "open log file '%s'", sink.path);
+    }
+    sink.fd = fd;
+    sink.size = st.st_size;
+    return 0;
+}
+
+int log_to_file(const char *path, struct err *e)
+{
+    sink.path = xstrdup(path);
+    return open_file(e);
+}
+
+bool log_level_parse(const char *name, enum log_level *out)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(level_names); i++) {
+        if (strcasecmp(name, level_names[i]) == 0) {
+            *out = (enum log_level)i;
+            return true;
+        }
+    }
+    if (strcasecmp(name, "warn") == 0) {
+        *out = LOG_WARN;
+        return true;
+    }
+    if (strcasecmp(name, "critical") == 0) {
+        *out = LOG_ERROR;
+        return true;
+    }
+    return false;
+}
+
+bool log_on(enum log_level level)
+{
+    return level >= sink.level;
+}
+
+static void rotate(void)
+{
+    for (int i = FILES_KEPT - 1; i >= 0; i--) {
+        auto_free char *from = i ? str_fmt("%s.%d", sink.path, i) : xstrdup(sink.path);
+        auto_free char *to = str_fmt("%s.%d", sink.path, i + 1);
+
+        rename(from, to);
+    }
+    close(sink.fd);
+    if (open_file(NULL) != 0) {
+        sink.fd = STDERR_FILENO;
+        free(sink.path);
+        sink.path = NULL;
+    }
+}
+
+static void add_text(struct buf *b, const char *when, enum log_level level, const char *event,
+                     const struct kv *kv, unsigned n)
+{
+    buf_addf(b, "%s | %s | %s |", when, level_names[level], event);
+    for (unsigned i = 0; i < n; i++) {
+        buf_addf(b, " %s=", kv[i].key);
+        if (kv[i].type == KV_INT) {
+            buf_addf(b, "%" PRId64, kv[i].i);
+        } else {
+            bool quote = !kv[i].s[0] || strpbrk(kv[i].s, " =\"|") != NULL;
+
+            buf_adds(b, quote ? "\"" : "");
+            buf_add_escaped(b, kv[i].s, strnlen(kv[i].s, VALUE_MAX));
+            buf_adds(b, quote ? "\"" : "");
+        }
+    }
+}
+
+static void add_json(struct buf *b, const char *when, enum log_level level, const char *event,
+                     const struct kv *kv, unsigned n)
+{
+    struct json j = json_to(b);
+
+    json_obj(&j);
+    json_str(&j, "ts", when);
+    json_str(&j, "lvl", level_names[level]);
+    json_str(&j, "evt", event);
+    for (unsigned i = 0; i < n; i++) {
+        if (kv[i].type == KV_INT) {
+            json_int(&j, kv[i].key, kv[i].i);
+        } else {
+            json_strn(&j, kv[i].key, kv[i].s, strnlen(kv[i].s, VALUE_MAX));
+        }
+    }
+    json_end(&j);
+}
+
+void log_event(enum log_level level, const char *event, const struct kv *kv, unsigned n)
+{
+    auto_buf b = {0};
+    char when[RFC3339_LEN + 1];
+
+    rfc3339_us(wall_us(), when);
+    if (sink.format == LOG_JSON) {
+        add_json(&b, when, level, event, kv, n);
+    } else {
+        add_text(&b, when, level, event, kv, n);
+    }
+    buf_addc(&b, '\n');
+    if (write(sink.fd, b.data, b.len) < 0) {
+        return; /* a log that cannot be written must not stop a scan */
+    }
+    sink.size += (int64_t)b.len;
+    if (sink.path && sink.size > FILE_MAX) {
+        rotate();
+    }
+}

@@ -1,0 +1,21 @@
+/* serve - `scanpod serve`: starts the roles and runs the daemon until it is told to stop. */
+#pragma once
+
+#include "base/option.h"
+#include "model/job.h"
+#include "store/store.h"
+
+/* Returns an exit status. */
+int serve_main(struct option_set *settings);
+
+/* One scan without a server: the same policy, runner, parser and store ("mem:"). */
+struct local_scan {
+    const char *targets, *ports, *arguments;
+    int64_t timeout_s; /* INT64_MIN: default */
+    struct option_set *settings;
+    void (*progress)(void *arg, const struct job *j);
+    /* The finished job and the store that holds its results; both borrowed. */
+    int (*finished)(void *arg, struct store *st, const struct job *j);
+    void *arg;
+};
+int local_scan_run(struct local_scan *ls, struct err *e);

@@ -1,0 +1,33 @@
+/*
+ * api - the REST surfaces: the old service's routes at the root, /api/v1 beside it.
+ * One table of routes (api_routes), read by the server, the documentation and the tests.
+ */
+#pragma once
+
+#include "http/http.h"
+#include "sched/sched.h"
+#include "store/store.h"
+
+struct api_config {
+    const char *legacy_key;      /* SCANPOD_API_KEY; NULL: only keys of the store */
+    bool allow_unsafe_args;
+    int32_t scan_timeout_s;      /* default run time limit */
+    int32_t queue_timeout_s;
+    int32_t retries;
+    const char *blob_dir;
+    const char *version;
+    const char *nmap_version;    /* NULL: nmap not found */
+    const char *confinement;     /* for capabilities and doctor */
+    int64_t ttl_us;              /* SCANPOD_JOB_TTL_SECONDS where set; 0: none */
+};
+
+struct api;
+int api_new(struct loop *l, struct store *st, struct sched *sc, const struct api_config *c,
+            struct api **out, struct err *e);
+void api_free(struct api *a);
+void api_set_server(struct api *a, struct http_server *s); /* for metrics */
+/* Fills routes, app, authorize, no_route, error_body. */
+void api_http_config(struct api *a, struct http_config *c);
+/* After each commit: wakes event streams. */
+void api_after_commit(struct api *a);
+extern const struct http_route api_routes[];

@@ -1,0 +1,61 @@
+/*
+ * record - what a parser process sends to the worker: hosts, progress, the run's own record.
+ *
+ * A byte stream (SOCK_STREAM pair: one host can be larger than any packet) of records: u32 length
+ * of what follows, u8 type, body in wire fields. A host is HOST, then its PORTs, then HOST_END, so
+ * that neither side ever holds more than one port and the host's head. The reader checks lengths
+ * against RECORD_MAX, types, order, and that strings are UTF-8 and JSON fields start as JSON does;
+ * a stream that breaks the rules is the parser's failure, never the daemon's.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "model/host.h"
+
+enum { RECORD_MAX = 4 << 20 };
+
+/* Everything of the raw output was read; tells its size and hash. */
+struct raw_info {
+    char sha256[65];
+    uint64_t size, stored; /* bytes before and after compression */
+    bool truncated;        /* the output cap was reached */
+};
+
+/* How parsing itself ended: 0, or an ERR_* with a message. */
+struct parse_end {
+    int code;
+    const char *message;
+};
+
+void record_put_host(struct buf *b, const struct host *h); /* HOST, PORTs, HOST_END */
+void record_put_progress(struct buf *b, const struct progress *p);
+void record_put_run(struct buf *b, const struct run_info *r);
+void record_put_raw(struct buf *b, const struct raw_info *r);
+void record_put_end(struct buf *b, const struct parse_end *end);
+
+/* Members may be NULL. Pointers are borrowed for the call. A non-zero return stops the reader. */
+struct record_sink {
+    int (*host)(void *arg, const struct host *head, struct err *e); /* without ports */
+    int (*port)(void *arg, const struct port *p, struct err *e);    /* of the last host */
+    int (*host_end)(void *arg, struct err *e);
+    int (*progress)(void *arg, const struct progress *p, struct err *e);
+    int (*run)(void *arg, const struct run_info *r, struct err *e);
+    int (*raw)(void *arg, const struct raw_info *r, struct err *e);
+    int (*end)(void *arg, const struct parse_end *end, struct err *e);
+};
+
+/* Push reader. `in` keeps what is not yet complete. */
+struct record_reader {
+    struct buf in;
+    const struct record_sink *sink;
+    void *arg;
+    bool in_host, ended;
+};
+
+int record_feed(struct record_reader *r, const void *p, size_t n, struct err *e);
+void record_reader_done(struct record_reader *r);

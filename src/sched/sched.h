@@ -1,0 +1,70 @@
+/*
+ * sched - what runs next: claims, leases, progress, retries, time limits, cancels, recovery.
+ *
+ * Sits between the store and something that runs tasks (struct worker_link: the local worker, later
+ * a transport). It keeps no truth of its own: what must survive is in the store, what it holds in
+ * memory is rebuilt at start. A worker's report is applied only under the lease it was given.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "event/loop.h"
+#include "model/job.h"
+#include "store/store.h"
+
+struct sched;
+
+struct sched_config {
+    uint32_t slots;             /* SCANPOD_MAX_SCAN_WORKERS; 0: accept only */
+    uint32_t retry_base_ms;     /* first back-off; doubles, +-50 % jitter, at most 10 min */
+    uint32_t beat_ms, lost_ms;  /* lease renewal, give-away */
+    int64_t retention_us;       /* finished jobs are kept so long; 0: for ever */
+    const char *worker;         /* name in leases */
+    const char *blob_dir;
+};
+
+/* What the scheduler asks of whoever runs tasks. Neither blocks. */
+struct worker_link {
+    /* After the claim was committed. The worker reports through sched_*(). */
+    void (*run)(void *arg, const struct task *t, const struct job *j);
+    void (*cancel)(void *arg, const struct lease *l);
+    void *arg;
+};
+
+int sched_new(struct loop *l, struct store *s, const struct sched_config *c,
+              const struct worker_link *w, struct sched **out, struct err *e);
+void sched_free(struct sched *s);
+/* Tasks that were running when the last process died are lost: nothing of it lives any more
+ * (the lock proves it). Call before the first turn; commits. */
+int sched_recover(struct sched *s, struct err *e);
+/* To be called by the turn, before the commit (claims, expiries) and after it (launches). */
+void sched_before_commit(struct sched *s);
+void sched_after_commit(struct sched *s, bool committed);
+
+/* From the API. `now`: the state right after; running jobs end a moment later. */
+int sched_cancel(struct sched *s, const struct id *job, enum job_state *now, struct err *e);
+
+/* From the worker, under the lease. ERR_FENCED: stop that run, its task belongs to somebody else. */
+int sched_progress(struct sched *s, const struct lease *l, const struct progress *p,
+                   struct err *e);
+int sched_finish(struct sched *s, const struct lease *l, const struct outcome *o, struct err *e);
+
+/* Called after a commit in which jobs changed state, once for each (long polls, cancel replies). */
+struct job_waiter {
+    struct id job;
+    void (*fn)(struct job_waiter *w); /* removed before the call */
+    struct job_waiter *next, **prev;
+};
+void sched_wait(struct sched *s, struct job_waiter *w); /* fires on the job's next change */
+void sched_unwait(struct job_waiter *w);
+void sched_touch(struct sched *s, const struct id *job); /* a change was made: fire after commit */
+
+struct sched_stats {
+    uint32_t slots, busy;
+    int64_t claims, finished[JOB_STATES], retries, lost, fenced;
+    int64_t queue_us_total, queue_n, run_us_total, run_n;
+};
+void sched_stats(const struct sched *s, struct sched_stats *out);

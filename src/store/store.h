@@ -1,0 +1,217 @@
+/*
+ * store - durable jobs, tasks, results, events and keys behind one interface.
+ *
+ * Two implementations share one conformance suite: "sqlite:DIR" (DIR/scanpod.db, WAL,
+ * synchronous=FULL) and "mem:" (the reference in tests, and `scanpod run`).
+ *
+ * All changes since the last commit are one transaction. store_commit() makes them durable
+ * together; the loop calls it once per turn, before any reply leaves. Reads see the turn's own
+ * changes. If any change failed for a reason that is ours (disk full, I/O), the turn is broken:
+ * every later change fails the same way and store_commit() undoes all of it and says why.
+ * A change refused for its own sake (ERR_INVALID, ERR_CONFLICT, ERR_FENCED, ERR_NOT_FOUND,
+ * ERR_BUSY) changes nothing and breaks nothing.
+ *
+ * Exactly one process has a store open for writing (a lock file with its pid). One thread only.
+ * Nothing here waits for anything but the disk. Each change of a job adds one to its rev and
+ * appends one event in the same transaction.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/id.h"
+#include "model/host.h"
+#include "model/job.h"
+
+struct store;
+
+struct store_limits {
+    int64_t max_jobs;    /* all retained jobs, as in the old service; 0: no cap */
+    int64_t max_waiting; /* scheduled + queued + waiting; 0: no cap */
+};
+
+int store_open(const char *url, struct store **out, struct err *e);
+void store_close(struct store *s); /* undoes what was not committed; NULL is fine */
+void store_set_limits(struct store *s, const struct store_limits *l);
+int store_commit(struct store *s, struct err *e);
+void store_rollback(struct store *s);
+bool store_dirty(const struct store *s); /* something to commit */
+/* Housekeeping when there is time: passive checkpoint when the log is large. Never in a commit. */
+void store_idle(struct store *s);
+int store_check(struct store *s, struct err *e); /* integrity_check; slow */
+
+/* ---- jobs ---- */
+
+/*
+ * Adds a queued (or scheduled, if run_at_us is set) job with one task. j->id, created_us and the
+ * request members are set by the caller; num, rev and state are set here.
+ * ERR_BUSY over a cap, the message says which and what to do.
+ */
+int store_job_add(struct store *s, struct job *j, struct err *e);
+/* Fills a zeroed *out; the caller job_done()s it. */
+int store_job_get(struct store *s, const struct id *id, struct job *out, struct err *e);
+
+struct job_filter {
+    uint32_t states;       /* bit set of 1u << JOB_*; 0: all */
+    const char *tool;      /* NULL: all */
+    int64_t since_us;      /* created at or after; 0: all */
+    bool oldest_first;     /* order of arrival; default: newest first */
+    int64_t after;         /* cursor: num of the last one seen; 0: from the start */
+    uint32_t limit;        /* at most 1000 */
+};
+
+/* Calls fn for each; a non-zero return stops and is returned. The job is borrowed. */
+typedef int (*job_fn)(void *arg, const struct job *j, struct err *e);
+int store_job_list(struct store *s, const struct job_filter *f, job_fn fn, void *arg,
+                   struct err *e);
+
+/* Only ids and states, for lists of thousands. */
+typedef int (*job_head_fn)(void *arg, int64_t num, const struct id *id, enum job_state state);
+int store_job_heads(struct store *s, const struct job_filter *f, job_head_fn fn, void *arg,
+                    struct err *e);
+
+/* Maintained, never computed. [JOB_STATES] */
+void store_job_counts(struct store *s, int64_t counts[JOB_STATES]);
+
+/*
+ * Queued, scheduled, waiting: cancelled at once. Running: cancel_requested is set, the worker is
+ * told by the caller. *now is the state afterwards. ERR_CONFLICT when terminal (also cancelled).
+ */
+int store_job_cancel(struct store *s, const struct id *id, enum job_state *now, struct err *e);
+/* Only terminal jobs; ERR_CONFLICT else. Results and raw files go in store_purge_step()s. */
+int store_job_delete(struct store *s, const struct id *id, struct err *e);
+/* All terminal ones at once, *n is how many. */
+int store_job_delete_finished(struct store *s, int64_t *n, struct err *e);
+/* Terminal jobs completed before `before_us`, at most `limit`. *n is how many. */
+int store_job_expire(struct store *s, int64_t before_us, uint32_t limit, int64_t *n,
+                     struct err *e);
+/* Removes a bounded number of rows of deleted jobs. When all rows of a job are gone and it had a raw file,
+ * its path is given (caller frees) so that the caller unlinks it and then calls purge_done.
+ * *more: call again. */
+int store_purge_step(struct store *s, uint32_t max_rows, bool *more, char **raw_path,
+                     int64_t *purge_id, struct err *e);
+int store_purge_done(struct store *s, int64_t purge_id, struct err *e);
+
+/* ---- tasks and leases ---- */
+
+/*
+ * Leases the next runnable task: highest priority, then oldest. Its job becomes running (the first
+ * time: started_us). *out is false if there is none. The caller job_done()s *job.
+ */
+int store_task_claim(struct store *s, const char *worker, struct task *task, struct job *job,
+                     bool *out, struct err *e);
+/* Renews: beat + 1. ERR_FENCED if the lease is not the current one. *cancel: the job wants to end. */
+int store_task_renew(struct store *s, const struct lease *l, bool *cancel, struct err *e);
+/* Progress of the run, as an event, at most a few per second. Also renews. */
+int store_task_progress(struct store *s, const struct lease *l, const struct progress *p,
+                        struct err *e);
+/*
+ * Ends the run. A retryable failure with attempts left goes back to scheduled with run_at_us =
+ * retry_at_us and its results are removed; everything else makes the job terminal. Applying the
+ * same end twice is 0 and changes nothing. *job_state (may be NULL) is the job's state afterwards.
+ */
+int store_task_finish(struct store *s, const struct lease *l, const struct outcome *o,
+                      int64_t retry_at_us, enum job_state *job_state, struct err *e);
+/*
+ * Takes a task from a worker that is gone: lost + 1, back to queued, or failed with worker_lost
+ * after TASK_MAX_LOST, or cancelled if that was asked. Compares (epoch, token, beat).
+ */
+int store_task_lost(struct store *s, const struct lease *l, uint32_t beat,
+                    enum job_state *job_state, struct err *e);
+/* Gives a task back unstarted (drain): queued again, nothing charged. */
+int store_task_release(struct store *s, const struct lease *l, struct err *e);
+
+typedef int (*task_fn)(void *arg, const struct task *t, struct err *e);
+int store_task_running(struct store *s, task_fn fn, void *arg, struct err *e);
+/* Scheduled tasks whose time has come become queued. *next_us: when the next one is due, 0: none. */
+int store_task_due(struct store *s, int64_t now_us, int64_t *next_us, struct err *e);
+/* Fails jobs that waited longer than their queue time limit. *next_us as above. */
+int store_queue_expire(struct store *s, int64_t now_us, int64_t *next_us, struct err *e);
+/* True if something is runnable now. */
+bool store_task_ready(struct store *s);
+
+/* ---- results ---- */
+
+/* Streams a host under a lease: begin, ports, end. A host that was begun and not ended is undone
+ * by host_abort (or by the next begin). seq counts hosts of the job from 1. */
+int store_host_begin(struct store *s, const struct lease *l, const struct host *head, int64_t *seq,
+                     struct err *e);
+int store_host_port(struct store *s, const struct port *p, struct err *e);
+int store_host_end(struct store *s, struct err *e);
+int store_host_abort(struct store *s, struct err *e);
+
+struct host_filter {
+    const char *state;   /* host state, NULL: all */
+    bool open_only;      /* hosts with at least one open port */
+    int64_t after;       /* cursor: seq of the last one seen */
+    uint32_t limit;      /* hosts, at most 1000 */
+};
+
+/* Streams rows: head (no ports), then its ports, then end. The sink's pointers are borrowed. */
+struct host_sink {
+    int (*host)(void *arg, int64_t seq, const struct host *head, struct err *e);
+    int (*port)(void *arg, const struct port *p, struct err *e);
+    int (*host_end)(void *arg, struct err *e);
+    void *arg;
+};
+int store_hosts(struct store *s, int64_t job_num, const struct host_filter *f,
+                const struct host_sink *sink, struct err *e);
+
+/* The raw output's file, relative to the blob directory; *path NULL if none. Caller frees. */
+int store_raw_path(struct store *s, int64_t job_num, char **path, struct err *e);
+/* reparse: removes a terminal job's hosts, so that host_begin can be used with the job's last
+ * lease again; then finish with store_reparse_end. One transaction for the caller to commit. */
+int store_reparse_begin(struct store *s, const struct id *id, struct lease *l, struct err *e);
+int store_reparse_end(struct store *s, const struct lease *l, bool partial, const char *run_json,
+                      struct err *e);
+
+/* ---- events ---- */
+
+struct event {
+    int64_t seq;        /* 1, 2, ...: the SSE id */
+    int64_t at_us;
+    const char *type;   /* "job.created", "job.state", "job.progress", "job.hosts", "job.deleted" */
+    struct id job_id;
+    const char *data;   /* JSON object */
+};
+typedef int (*event_fn)(void *arg, const struct event *ev, struct err *e);
+/* Committed events after `seq`, oldest first. */
+int store_events(struct store *s, int64_t after, uint32_t limit, event_fn fn, void *arg,
+                 struct err *e);
+int64_t store_event_last(const struct store *s); /* newest committed; 0: none yet */
+int64_t store_event_first(struct store *s);      /* oldest kept; 0: none */
+int store_event_expire(struct store *s, int64_t before_us, uint32_t limit, int64_t *n,
+                       struct err *e);
+
+/* ---- idempotency ---- */
+
+/* Remembers (key_id, idem) -> job for 24 h. fingerprint: hash of the body. */
+int store_idem_get(struct store *s, const char *key_id, const char *idem, uint8_t fingerprint[32],
+                   struct id *job, bool *found, struct err *e);
+int store_idem_put(struct store *s, const char *key_id, const char *idem,
+                   const uint8_t fingerprint[32], const struct id *job, int64_t now_us,
+                   struct err *e);
+int store_idem_expire(struct store *s, int64_t before_us, struct err *e);
+
+/* ---- keys ---- */
+
+struct key {
+    char id[17];        /* shown, logged: 16 hex */
+    char name[65];
+    uint8_t hash[32];   /* SHA-256 of the secret, which is 256 random bits */
+    int64_t created_us, revoked_us, last_used_us;
+};
+int store_key_add(struct store *s, const struct key *k, struct err *e); /* CONFLICT: name taken */
+int store_key_revoke(struct store *s, const char *id_or_name, int64_t now_us, struct err *e);
+typedef int (*key_fn)(void *arg, const struct key *k, struct err *e);
+int store_keys(struct store *s, key_fn fn, void *arg, struct err *e); /* revoked ones too */
+
+/* ---- figures for /metrics and doctor ---- */
+
+struct store_stats {
+    int64_t commits, commit_us_total, commit_us_max, ops, failed_commits;
+    int64_t log_bytes; /* WAL */
+};
+void store_stats(struct store *s, struct store_stats *out);
