@@ -20,7 +20,7 @@ struct buf {
     bool over;   /* something did not fit */
 };
 
-void buf_done(struct buf *b); /* frees and empties; keeps cap */
+void buf_done(struct buf *b);  /* frees and empties; keeps cap */
 void buf_reset(struct buf *b); /* len = 0, memory kept */
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_adds(struct buf *b, const char *s);
@@ -28,7 +28,7 @@ void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vaddf(struct buf *b, const char *fmt, va_list ap);
 void buf_addu(struct buf *b, uint64_t v); /* decimal */
-void buf_drop(struct buf *b, size_t n); /* removes n bytes at the front */
+void buf_drop(struct buf *b, size_t n);   /* removes n bytes at the front */
 /* Room for at least n more bytes at data+len; the caller advances len. NULL if over the cap. */
 char *buf_space(struct buf *b, size_t n);
 /* Gives the text away (never NULL); the buffer is empty afterwards. */
@@ -51,7 +51,7 @@ void strvec_done(struct strvec *sv);
 
 /* Strings. */
 char *str_fmt(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* caller frees */
-bool str_eq(const char *a, const char *b);                  /* NULL equals only NULL */
+bool str_eq(const char *a, const char *b); /* NULL equals only NULL */
 bool str_starts(const char *s, const char *prefix);
 /* Decimal digits only, whole string, within [min, max]; false leaves *out alone. */
 bool str_to_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out);

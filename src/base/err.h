@@ -35,8 +35,7 @@ int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format
 /* Appends ": strerror(errno)". ENOSPC, EDQUOT -> ERR_FULL; ENOENT -> ERR_NOT_FOUND; else ERR_IO. */
 int err_errno(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Puts "context: " before the message and keeps the code, which it returns. */
-int err_prefix(struct err *e, int code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+int err_prefix(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* One table maps codes to names, HTTP statuses and exit statuses (docs/cli.md lists the latter). */
 const char *err_name(int code);

@@ -21,11 +21,11 @@ struct json {
 };
 
 struct json json_to(struct buf *b);
-void json_obj(struct json *j);                   /* root or array element */
+void json_obj(struct json *j); /* root or array element */
 void json_obj_in(struct json *j, const char *key);
 void json_arr(struct json *j);
 void json_arr_in(struct json *j, const char *key);
-void json_end(struct json *j);                   /* closes the innermost object or array */
+void json_end(struct json *j); /* closes the innermost object or array */
 void json_str(struct json *j, const char *key, const char *s); /* NULL writes null */
 void json_strn(struct json *j, const char *key, const char *s, size_t n);
 void json_int(struct json *j, const char *key, int64_t v);

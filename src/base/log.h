@@ -22,8 +22,7 @@ struct kv {
     int64_t i;
 };
 
-#define KV(k, v)                                                                      \
-    _Generic((v), char *: kv_str, const char *: kv_str, default: kv_int)((k), (v))
+#define KV(k, v) _Generic((v), char * : kv_str, const char * : kv_str, default : kv_int)((k), (v))
 
 static inline struct kv kv_str(const char *key, const char *s)
 {
@@ -42,15 +41,15 @@ bool log_level_parse(const char *name, enum log_level *out); /* DEBUG INFO WARNI
 bool log_on(enum log_level level);
 void log_event(enum log_level level, const char *event, const struct kv *kv, unsigned n);
 
-#define LOG_AT(level, event, ...)                                                     \
-    do {                                                                              \
-        if (log_on(level)) {                                                          \
-            const struct kv kv_[] = {{0}, ##__VA_ARGS__};                             \
-            log_event((level), (event), kv_ + 1, sizeof kv_ / sizeof kv_[0] - 1);     \
-        }                                                                             \
+#define LOG_AT(level, event, ...)                                                 \
+    do {                                                                          \
+        if (log_on(level)) {                                                      \
+            const struct kv kv_[] = {{0}, ##__VA_ARGS__};                         \
+            log_event((level), (event), kv_ + 1, sizeof kv_ / sizeof kv_[0] - 1); \
+        }                                                                         \
     } while (0)
 
 #define log_debug(event, ...) LOG_AT(LOG_DEBUG, event, ##__VA_ARGS__)
-#define log_info(event, ...) LOG_AT(LOG_INFO, event, ##__VA_ARGS__)
-#define log_warn(event, ...) LOG_AT(LOG_WARN, event, ##__VA_ARGS__)
+#define log_info(event, ...)  LOG_AT(LOG_INFO, event, ##__VA_ARGS__)
+#define log_warn(event, ...)  LOG_AT(LOG_WARN, event, ##__VA_ARGS__)
 #define log_error(event, ...) LOG_AT(LOG_ERROR, event, ##__VA_ARGS__)

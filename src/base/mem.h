@@ -13,9 +13,9 @@
 void *xmalloc(size_t n);
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t n);
-char *xstrdup(const char *s);              /* NULL gives NULL */
-char *xstrndup(const char *s, size_t n);   /* copies at most n bytes, always terminated */
-void secure_zero(void *p, size_t n);       /* not removed by the optimiser */
+char *xstrdup(const char *s);            /* NULL gives NULL */
+char *xstrndup(const char *s, size_t n); /* copies at most n bytes, always terminated */
+void secure_zero(void *p, size_t n);     /* not removed by the optimiser */
 
 static inline void cleanup_free(void *p)
 {
@@ -30,7 +30,7 @@ static inline void cleanup_fd(const int *fd)
 }
 
 #define auto_free __attribute__((cleanup(cleanup_free)))
-#define auto_fd __attribute__((cleanup(cleanup_fd)))
+#define auto_fd   __attribute__((cleanup(cleanup_fd)))
 
 /* Hands an owned value on: the local is emptied, so that its cleanup does nothing. */
 static inline int take_fd(int *fd)
@@ -41,19 +41,18 @@ static inline int take_fd(int *fd)
     return v;
 }
 
-#define take_ptr(pp)                \
-    __extension__({                 \
+#define take_ptr(pp)                  \
+    __extension__({                   \
         __typeof__(*(pp)) v_ = *(pp); \
-        *(pp) = NULL;               \
-        v_;                         \
+        *(pp) = NULL;                 \
+        v_;                           \
     })
 
 /* Closes *fd if open and sets it to -1. */
 void fd_close(int *fd);
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b)    ((a) < (b) ? (a) : (b))
+#define MAX(a, b)    ((a) > (b) ? (a) : (b))
 
-#define container_of(ptr, type, member) \
-    ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))

@@ -18,9 +18,9 @@ enum option_type { OPT_STR, OPT_INT, OPT_BOOL, OPT_ENUM };
 enum option_origin { FROM_DEFAULT, FROM_FILE, FROM_ENV, FROM_FLAG };
 
 struct option {
-    const char *name;   /* flag without dashes: "data-dir"; in the file the same */
-    const char *env;    /* SCANPOD_DATA_DIR */
-    const char *env2;   /* another name of an older system, or NULL */
+    const char *name; /* flag without dashes: "data-dir"; in the file the same */
+    const char *env;  /* SCANPOD_DATA_DIR */
+    const char *env2; /* another name of an older system, or NULL */
     enum option_type type;
     const char *def;    /* text of the default; NULL: not set */
     int64_t min, max;   /* OPT_INT */

@@ -24,31 +24,31 @@ struct box_limits {
 };
 
 struct box_spec {
-    char *const *argv;   /* argv[0] is a full path */
-    char *const *env;    /* complete; nothing is inherited */
-    const char *dir;     /* working directory */
-    int in, out, err;    /* descriptors for 0, 1, 2; in < 0: /dev/null */
-    bool raw_sockets;    /* keep CAP_NET_RAW (ambient) if the caller has it */
-    bool keep_uid;       /* tests only */
+    char *const *argv; /* argv[0] is a full path */
+    char *const *env;  /* complete; nothing is inherited */
+    const char *dir;   /* working directory */
+    int in, out, err;  /* descriptors for 0, 1, 2; in < 0: /dev/null */
+    bool raw_sockets;  /* keep CAP_NET_RAW (ambient) if the caller has it */
+    bool keep_uid;     /* tests only */
     struct box_limits limits;
-    int hold_fd;         /* kept open by the init process until the tree is gone; -1: none */
+    int hold_fd; /* kept open by the init process until the tree is gone; -1: none */
 };
 
 struct box {
-    pid_t pid;           /* of the init process, in our namespace */
-    int pidfd;           /* owned; readable when the whole tree is gone */
-    int report_fd;       /* owned; the init's word on how it went, read by box_wait() */
-    const char *level;   /* static */
-    bool raw_sockets;    /* really granted */
+    pid_t pid;         /* of the init process, in our namespace */
+    int pidfd;         /* owned; readable when the whole tree is gone */
+    int report_fd;     /* owned; the init's word on how it went, read by box_wait() */
+    const char *level; /* static */
+    bool raw_sockets;  /* really granted */
 };
 
 struct box_end {
-    bool started;        /* false: the tool could not be started; `errnum` and `step` say why */
+    bool started; /* false: the tool could not be started; `errnum` and `step` say why */
     int errnum;
-    char step[32];       /* "exec", "chdir", "setrlimit", ... */
-    int exit_status;     /* -1 if ended by a signal */
+    char step[32];   /* "exec", "chdir", "setrlimit", ... */
+    int exit_status; /* -1 if ended by a signal */
     int exit_signal;
-    int64_t cpu_us;      /* user + system, of the tree */
+    int64_t cpu_us; /* user + system, of the tree */
     int64_t max_rss_kb;
 };
 

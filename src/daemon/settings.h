@@ -5,5 +5,6 @@
 
 extern const struct option settings_table[];
 
-/* Environment, .env, /etc/scanpod/scanpod.conf or --config. Flags are put in by the caller before. */
+/* Environment, .env, /etc/scanpod/scanpod.conf or --config. Flags are put in by the caller before.
+ */
 int settings_load(struct option_set *s, const char *config, struct err *e);

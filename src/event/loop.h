@@ -19,17 +19,18 @@ int loop_new(struct loop **out, struct err *e);
 void loop_free(struct loop *l); /* does not close watched descriptors */
 /* Runs until loop_stop(). Returns 0, or ERR_IO if epoll itself fails. */
 int loop_run(struct loop *l, struct err *e);
-/* One turn; waits at most timeout_ms (-1: as long as timers allow). For tests and short commands. */
+/* One turn; waits at most timeout_ms (-1: as long as timers allow). For tests and short commands.
+ */
 int loop_turn(struct loop *l, int timeout_ms, struct err *e);
 void loop_stop(struct loop *l);
 
 /* Descriptors. Embed a watch in your own struct; the loop owns nothing of it. Level-triggered. */
 struct watch {
     int fd;
-    uint32_t events;                                 /* EPOLLIN, EPOLLOUT, ... as registered */
+    uint32_t events; /* EPOLLIN, EPOLLOUT, ... as registered */
     void (*fn)(struct watch *w, uint32_t events);
-    struct loop *loop;                               /* NULL while not added */
-    uint64_t gen;                                    /* the loop's: stale events are dropped */
+    struct loop *loop; /* NULL while not added */
+    uint64_t gen;      /* the loop's: stale events are dropped */
 };
 
 int watch_add(struct loop *l, struct watch *w, struct err *e); /* fd, events, fn are set */
@@ -38,7 +39,7 @@ void watch_del(struct watch *w);                               /* before closing
 
 /* Timers on CLOCK_BOOTTIME, millisecond grain, one shot. Embed and re-arm at will. */
 struct timer {
-    int64_t at_ms;   /* boot_ms() when due */
+    int64_t at_ms; /* boot_ms() when due */
     void (*fn)(struct timer *t);
     struct loop *loop; /* NULL while not armed */
     uint32_t slot;     /* the loop's heap index */

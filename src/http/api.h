@@ -9,16 +9,16 @@
 #include "store/store.h"
 
 struct api_config {
-    const char *legacy_key;      /* SCANPOD_API_KEY; NULL: only keys of the store */
+    const char *legacy_key; /* SCANPOD_API_KEY; NULL: only keys of the store */
     bool allow_unsafe_args;
-    int32_t scan_timeout_s;      /* default run time limit */
+    int32_t scan_timeout_s; /* default run time limit */
     int32_t queue_timeout_s;
     int32_t retries;
     const char *blob_dir;
     const char *version;
-    const char *nmap_version;    /* NULL: nmap not found */
-    const char *confinement;     /* for capabilities and doctor */
-    int64_t ttl_us;              /* SCANPOD_JOB_TTL_SECONDS where set; 0: none */
+    const char *nmap_version; /* NULL: nmap not found */
+    const char *confinement;  /* for capabilities and doctor */
+    int64_t ttl_us;           /* SCANPOD_JOB_TTL_SECONDS where set; 0: none */
 };
 
 struct api;

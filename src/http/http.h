@@ -35,13 +35,13 @@ struct http_route {
     const char *method;  /* "GET" (also answers HEAD) */
     const char *pattern; /* "/scans/{id}" */
     http_handler fn;
-    unsigned flags;      /* ROUTE_OPEN: no key; ROUTE_LEGACY: errors in the old service's shape */
-    size_t body_max;     /* 0: 1 MiB */
-    const char *id;      /* operationId in openapi.json; the metrics' route label */
+    unsigned flags;  /* ROUTE_OPEN: no key; ROUTE_LEGACY: errors in the old service's shape */
+    size_t body_max; /* 0: 1 MiB */
+    const char *id;  /* operationId in openapi.json; the metrics' route label */
 };
 
 struct http_config {
-    const struct http_route *routes;  /* ends with method NULL */
+    const struct http_route *routes; /* ends with method NULL */
     void *app;
     /* Decides before the handler; answers itself and returns false to refuse. */
     bool (*authorize)(struct http_req *r, const struct http_route *route, void *app);
@@ -49,10 +49,11 @@ struct http_config {
     void (*no_route)(struct http_req *r, int status, const char *allow, void *app);
     /* Body for an error that the server itself makes (400, 408, 413, 431, 503). NULL: plain. */
     void (*error_body)(int status, const char *detail, bool legacy, struct buf *out);
-    const char *const *hosts;         /* names accepted in Host beside IP literals and localhost; NULL-terminated */
+    const char *const
+        *hosts; /* names accepted in Host beside IP literals and localhost; NULL-terminated */
     uint32_t header_timeout_ms, idle_timeout_ms, body_timeout_ms;
     uint32_t max_conns, max_conns_per_address;
-    const char *tls_cert, *tls_key;   /* NULL: plain */
+    const char *tls_cert, *tls_key; /* NULL: plain */
 };
 
 int http_server_new(struct loop *l, const struct http_config *c, struct http_server **out,
@@ -61,7 +62,7 @@ int http_server_new(struct loop *l, const struct http_config *c, struct http_ser
  * dropped. ERR_CONFLICT: taken, the message names the address. */
 int http_listen(const char *where, int *out_fd, struct err *e);
 int http_server_listen(struct http_server *s, int fd, struct err *e); /* takes fd */
-void http_server_flush(struct http_server *s);             /* end of the turn, after the commit */
+void http_server_flush(struct http_server *s); /* end of the turn, after the commit */
 void http_fail_turn(struct http_server *s, int status, const char *detail);
 /* Stops accepting; idle connections close; true when none is left. */
 bool http_server_drain(struct http_server *s);
@@ -69,16 +70,16 @@ void http_server_free(struct http_server *s);
 
 /* ---- a request ---- */
 const char *http_method(const struct http_req *r);
-const char *http_path(const struct http_req *r);             /* decoded, NUL-terminated */
-const char *http_param(const struct http_req *r, const char *name);  /* {id}; NULL if absent */
-const char *http_query(const struct http_req *r, const char *name);  /* decoded; NULL if absent */
+const char *http_path(const struct http_req *r);                    /* decoded, NUL-terminated */
+const char *http_param(const struct http_req *r, const char *name); /* {id}; NULL if absent */
+const char *http_query(const struct http_req *r, const char *name); /* decoded; NULL if absent */
 /* Query parameters in order, to refuse unknown ones. i from 0; NULL at the end. */
 const char *http_query_name(const struct http_req *r, unsigned i);
 const char *http_header(const struct http_req *r, const char *name); /* NULL if absent */
 struct http_str http_body(const struct http_req *r);
-const char *http_peer(const struct http_req *r);             /* "127.0.0.1" or "unix" */
+const char *http_peer(const struct http_req *r); /* "127.0.0.1" or "unix" */
 const struct http_route *http_req_route(const struct http_req *r);
-void http_set_user(struct http_req *r, void *user);          /* the handler's own */
+void http_set_user(struct http_req *r, void *user); /* the handler's own */
 void *http_user(const struct http_req *r);
 /* Called if the client goes away before a suspended request was answered. */
 void http_on_abort(struct http_req *r, void (*fn)(struct http_req *r));
@@ -96,7 +97,8 @@ void http_not_stored(struct http_req *r);
 /*
  * A body of unknown length (chunked). `more` is called when there is room: appends to out, returns
  * 1: call again when sent, 0: that was the end, 2: nothing now, http_stream_wake() later,
- * -1: break off (the connection is closed so that the client sees it). `done` is always called once.
+ * -1: break off (the connection is closed so that the client sees it). `done` is always called
+ * once.
  */
 struct http_stream {
     int (*more)(struct http_stream *st, struct buf *out);

@@ -24,18 +24,18 @@ struct host_name {
 
 struct port {
     uint16_t number;
-    const char *protocol;    /* tcp, udp, sctp, ip */
+    const char *protocol; /* tcp, udp, sctp, ip */
     const char *state, *reason, *reason_ip;
-    int32_t reason_ttl;      /* -1: not said */
+    int32_t reason_ttl; /* -1: not said */
     const char *owner;
     bool has_service;
     /* service */
     const char *service, *product, *version, *extrainfo, *tunnel, *method, *hostname, *ostype,
         *devicetype;
-    int32_t conf;            /* 0..10; -1: not said */
-    const char *cpe;         /* JSON array of strings, or NULL */
-    const char *scripts;     /* JSON array [{"id","output","data"?}], or NULL */
-    const char *more;        /* JSON object of rare service fields (servicefp, rpcnum, ...), or NULL */
+    int32_t conf;        /* 0..10; -1: not said */
+    const char *cpe;     /* JSON array of strings, or NULL */
+    const char *scripts; /* JSON array [{"id","output","data"?}], or NULL */
+    const char *more;    /* JSON object of rare service fields (servicefp, rpcnum, ...), or NULL */
 };
 
 struct host {
@@ -50,11 +50,11 @@ struct host {
     int64_t start_s, end_s;     /* epoch seconds; 0: not said */
     bool timed_out;             /* the tool gave up on it: its ports are not known, not closed */
     const char *comment;
-    const char *extraports;     /* JSON array [{"state","count","reasons":[...]}], or NULL */
-    const char *os;             /* JSON object, or NULL */
-    const char *scripts;        /* JSON array, or NULL */
-    const char *more;           /* JSON object: uptime, distance, trace, times, ..., or NULL */
-    struct arena *arena;        /* owned; NULL: strings live elsewhere */
+    const char *extraports; /* JSON array [{"state","count","reasons":[...]}], or NULL */
+    const char *os;         /* JSON object, or NULL */
+    const char *scripts;    /* JSON array, or NULL */
+    const char *more;       /* JSON object: uptime, distance, trace, times, ..., or NULL */
+    struct arena *arena;    /* owned; NULL: strings live elsewhere */
 };
 
 /* Frees the arrays and the arena, leaves a zeroed host. */
@@ -76,16 +76,16 @@ size_t arena_used(const struct arena *a);
 
 /* What a tool says while it runs, and about its run. */
 struct progress {
-    const char *task;      /* "SYN Stealth Scan" */
-    int32_t percent_x100;  /* 0..10000; -1 unknown */
-    int32_t remaining_s;   /* -1 unknown */
+    const char *task;     /* "SYN Stealth Scan" */
+    int32_t percent_x100; /* 0..10000; -1 unknown */
+    int32_t remaining_s;  /* -1 unknown */
 };
 
 struct run_info {
     const char *scanner, *version, *args;
     int64_t start_s;
-    const char *json;      /* the whole record as a JSON object */
-    bool complete;         /* the tool closed its document */
-    const char *exit;      /* "success", "error" or NULL */
+    const char *json; /* the whole record as a JSON object */
+    bool complete;    /* the tool closed its document */
+    const char *exit; /* "success", "error" or NULL */
     const char *errormsg;
 };

@@ -16,7 +16,7 @@
 enum job_state {
     JOB_SCHEDULED, /* not before run_at: back-off, or a start time */
     JOB_QUEUED,
-    JOB_WAITING,   /* for a scan window or an approval */
+    JOB_WAITING, /* for a scan window or an approval */
     JOB_RUNNING,
     JOB_COMPLETED, /* terminal from here on */
     JOB_FAILED,
@@ -28,7 +28,7 @@ enum job_state {
 bool job_state_terminal(enum job_state s);
 /* A task may also go from running back to queued or scheduled: lost worker, retry. */
 bool job_state_may(enum job_state from, enum job_state to);
-const char *job_state_name(enum job_state s);   /* "timed_out" */
+const char *job_state_name(enum job_state s); /* "timed_out" */
 bool job_state_parse(const char *s, enum job_state *out);
 /* The old service's words: pending, running, completed, failed, cancelled. */
 const char *job_state_legacy(enum job_state s);
@@ -36,17 +36,17 @@ const char *job_state_legacy(enum job_state s);
 /* Why a job did not simply complete: our failures are not the tool's. */
 enum job_reason {
     REASON_NONE,
-    REASON_REFUSED,     /* by validation or policy, after it had been accepted */
+    REASON_REFUSED, /* by validation or policy, after it had been accepted */
     REASON_TOOL_MISSING,
-    REASON_TOOL_FAILED, /* exit status other than 0 */
-    REASON_TOOL_CRASHED,/* ended by a signal that was not ours */
-    REASON_LIMIT,       /* killed by a limit: output, memory, ... (named in the message) */
+    REASON_TOOL_FAILED,  /* exit status other than 0 */
+    REASON_TOOL_CRASHED, /* ended by a signal that was not ours */
+    REASON_LIMIT,        /* killed by a limit: output, memory, ... (named in the message) */
     REASON_TIMEOUT,
     REASON_QUEUE_TIMEOUT,
     REASON_CANCELLED,
-    REASON_SANDBOX,     /* the box could not be built, or the tool could not be started in it */
+    REASON_SANDBOX, /* the box could not be built, or the tool could not be started in it */
     REASON_WORKER_LOST,
-    REASON_BAD_OUTPUT,  /* not parsable, although the tool said success */
+    REASON_BAD_OUTPUT, /* not parsable, although the tool said success */
     REASON_INTERNAL,
     REASON_COUNT,
 };
@@ -69,43 +69,43 @@ enum {
  */
 struct job {
     struct id id;
-    int64_t num;       /* the store's own key: order of arrival, 1, 2, ... ; 0 before it is stored */
-    uint64_t rev;      /* changes with every change: ETag */
+    int64_t num;  /* the store's own key: order of arrival, 1, 2, ... ; 0 before it is stored */
+    uint64_t rev; /* changes with every change: ETag */
     enum job_state state;
 
     /* the request, as it was sent */
-    char *tool;        /* "nmap" */
-    char *targets;     /* as submitted: one string */
+    char *tool;    /* "nmap" */
+    char *targets; /* as submitted: one string */
     char *ports;
     char *arguments;
     int64_t timeout_s;     /* as asked; INT64_MIN: null */
     int32_t run_timeout_s; /* in force */
     int32_t queue_timeout_s;
-    int32_t priority;      /* 0..9, 9 first */
-    int32_t max_attempts;  /* tool failures, 1 = no retry */
-    char *key_id;          /* which API key asked; "" for the configured one */
+    int32_t priority;     /* 0..9, 9 first */
+    int32_t max_attempts; /* tool failures, 1 = no retry */
+    char *key_id;         /* which API key asked; "" for the configured one */
 
     /* what came of it */
     int64_t created_us, started_us, completed_us;
-    int64_t run_at_us;       /* JOB_SCHEDULED: not before */
+    int64_t run_at_us; /* JOB_SCHEDULED: not before */
     int64_t queue_expires_us;
     enum job_reason reason;
-    char *error;             /* for a person */
-    int32_t exit_status;     /* of the tool; -1 unknown */
-    int32_t exit_signal;     /* 0 none */
-    char *stderr_tail;       /* last lines, at most 4 KiB, raw */
-    char *command_line;      /* as in the tool's own record, else our argv joined */
+    char *error;         /* for a person */
+    int32_t exit_status; /* of the tool; -1 unknown */
+    int32_t exit_signal; /* 0 none */
+    char *stderr_tail;   /* last lines, at most 4 KiB, raw */
+    char *command_line;  /* as in the tool's own record, else our argv joined */
     char *tool_version;
-    char *confinement;       /* what held the tool: "pidns+rlimits", ... */
-    bool partial;            /* complete hosts were kept, but not all of the target set was covered */
+    char *confinement; /* what held the tool: "pidns+rlimits", ... */
+    bool partial;      /* complete hosts were kept, but not all of the target set was covered */
     bool cancel_requested;
     int32_t attempts, lost;
-    int32_t percent_x100;    /* progress, 0..10000; -1 unknown */
-    int32_t remaining_s;     /* estimate; -1 unknown */
+    int32_t percent_x100;                /* progress, 0..10000; -1 unknown */
+    int32_t remaining_s;                 /* estimate; -1 unknown */
     int64_t hosts, hosts_up, ports_open; /* maintained counts of stored rows */
-    char *raw_sha256;        /* hex, of the uncompressed raw output; NULL: none kept */
-    int64_t raw_size;        /* bytes, uncompressed */
-    char *run_json;          /* tool's own run record: scaninfo, runstats, pre/postscripts; JSON */
+    char *raw_sha256;                    /* hex, of the uncompressed raw output; NULL: none kept */
+    int64_t raw_size;                    /* bytes, uncompressed */
+    char *run_json; /* tool's own run record: scaninfo, runstats, pre/postscripts; JSON */
 };
 
 void job_init(struct job *j); /* zeroes and sets the "unknown" values */
@@ -115,15 +115,15 @@ void job_done(struct job *j);
 struct task {
     struct id job_id;
     int64_t job_num;
-    int32_t idx;          /* shard number inside the job, from 0 */
+    int32_t idx; /* shard number inside the job, from 0 */
     enum job_state state;
     int32_t priority;
-    uint32_t epoch;       /* counts claims */
-    uint64_t token;       /* random, of the current claim; 0: none */
-    uint32_t beat;        /* counts renewals of the current claim */
+    uint32_t epoch;                 /* counts claims */
+    uint64_t token;                 /* random, of the current claim; 0: none */
+    uint32_t beat;                  /* counts renewals of the current claim */
     int32_t attempts, failed, lost; /* claims, tool failures, dead workers */
     int64_t run_at_us;
-    char worker[64];      /* who holds it */
+    char worker[64]; /* who holds it */
 };
 
 struct lease {
@@ -137,14 +137,14 @@ enum { TASK_MAX_LOST = 3 };
 
 /* How a task's run ended, as the worker reports it. Strings are borrowed for the call. */
 struct outcome {
-    enum job_state state;   /* COMPLETED, FAILED, CANCELLED, TIMED_OUT */
+    enum job_state state; /* COMPLETED, FAILED, CANCELLED, TIMED_OUT */
     enum job_reason reason;
     bool retryable;
     bool partial;
     const char *error;
     int32_t exit_status, exit_signal;
     const char *stderr_tail, *command_line, *tool_version, *confinement, *run_json;
-    const char *raw_path;   /* relative to the blob directory; NULL: none */
+    const char *raw_path; /* relative to the blob directory; NULL: none */
     const char *raw_sha256;
     int64_t raw_size, raw_stored; /* bytes before and after compression */
 };

@@ -21,7 +21,7 @@ struct parse_sink {
 };
 
 struct parser {
-    const char *name; /* "nmap-xml" */
+    const char *name;                            /* "nmap-xml" */
     void *(*new)(const struct parse_sink *sink); /* the sink outlives the parser */
     /* 0; ERR_TOOL: malformed here (line, column in the message); ERR_LIMIT: a cap was reached. */
     int (*feed)(void *p, const char *data, size_t n, struct err *e);

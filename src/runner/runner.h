@@ -22,16 +22,16 @@
 #include "parse/parse.h"
 
 struct runner_launch {
-    uint64_t run;              /* caller's number for this run */
+    uint64_t run; /* caller's number for this run */
     const struct strvec *argv;
-    const char *dir;           /* working directory of the run, made by the runner, removed after */
-    const char *parser;        /* "nmap-xml" */
+    const char *dir;    /* working directory of the run, made by the runner, removed after */
+    const char *parser; /* "nmap-xml" */
     uint32_t grace_ms;
-    uint64_t output_max;       /* bytes of stdout; more ends the run with limit "output" */
-    uint32_t wall_ms;          /* run time limit, enforced here; 0: none */
+    uint64_t output_max; /* bytes of stdout; more ends the run with limit "output" */
+    uint32_t wall_ms;    /* run time limit, enforced here; 0: none */
     bool raw_sockets;
     uint32_t cpu_s, mem_mb, files, procs;
-    int blob_fd;               /* where the parser writes the compressed raw output; -1: not kept */
+    int blob_fd; /* where the parser writes the compressed raw output; -1: not kept */
 };
 
 enum runner_cause { RUN_BY_ITSELF, RUN_STOPPED, RUN_WALL, RUN_OUTPUT, RUN_PARSER };
@@ -39,7 +39,7 @@ enum runner_cause { RUN_BY_ITSELF, RUN_STOPPED, RUN_WALL, RUN_OUTPUT, RUN_PARSER
 /* Borrowed for the call. */
 struct runner_end {
     uint64_t run;
-    bool started;            /* false: step and errnum say why */
+    bool started; /* false: step and errnum say why */
     int errnum;
     const char *step;
     int exit_status, exit_signal;
@@ -48,13 +48,13 @@ struct runner_end {
     const char *level;       /* box level */
     bool raw_sockets;
     int64_t cpu_us, max_rss_kb;
-    bool parser_failed;      /* the parser process died */
+    bool parser_failed; /* the parser process died */
 };
 
 /* In the parent, before anything else is opened. *out_fd: the daemon's end of the channel.
  * hold_fd: the lock. user: NULL to stay. The child never returns. */
 struct runner_config {
-    const char *user;  /* name to become when root; NULL: stay */
+    const char *user; /* name to become when root; NULL: stay */
     int hold_fd;
     const char *work_dir;
 };

@@ -18,11 +18,11 @@
 struct sched;
 
 struct sched_config {
-    uint32_t slots;             /* SCANPOD_MAX_SCAN_WORKERS; 0: accept only */
-    uint32_t retry_base_ms;     /* first back-off; doubles, +-50 % jitter, at most 10 min */
-    uint32_t beat_ms, lost_ms;  /* lease renewal, give-away */
-    int64_t retention_us;       /* finished jobs are kept so long; 0: for ever */
-    const char *worker;         /* name in leases */
+    uint32_t slots;            /* SCANPOD_MAX_SCAN_WORKERS; 0: accept only */
+    uint32_t retry_base_ms;    /* first back-off; doubles, +-50 % jitter, at most 10 min */
+    uint32_t beat_ms, lost_ms; /* lease renewal, give-away */
+    int64_t retention_us;      /* finished jobs are kept so long; 0: for ever */
+    const char *worker;        /* name in leases */
     const char *blob_dir;
 };
 
@@ -47,9 +47,9 @@ void sched_after_commit(struct sched *s, bool committed);
 /* From the API. `now`: the state right after; running jobs end a moment later. */
 int sched_cancel(struct sched *s, const struct id *job, enum job_state *now, struct err *e);
 
-/* From the worker, under the lease. ERR_FENCED: stop that run, its task belongs to somebody else. */
-int sched_progress(struct sched *s, const struct lease *l, const struct progress *p,
-                   struct err *e);
+/* From the worker, under the lease. ERR_FENCED: stop that run, its task belongs to somebody else.
+ */
+int sched_progress(struct sched *s, const struct lease *l, const struct progress *p, struct err *e);
 int sched_finish(struct sched *s, const struct lease *l, const struct outcome *o, struct err *e);
 
 /* Called after a commit in which jobs changed state, once for each (long polls, cancel replies). */

@@ -54,12 +54,12 @@ int store_job_add(struct store *s, struct job *j, struct err *e);
 int store_job_get(struct store *s, const struct id *id, struct job *out, struct err *e);
 
 struct job_filter {
-    uint32_t states;       /* bit set of 1u << JOB_*; 0: all */
-    const char *tool;      /* NULL: all */
-    int64_t since_us;      /* created at or after; 0: all */
-    bool oldest_first;     /* order of arrival; default: newest first */
-    int64_t after;         /* cursor: num of the last one seen; 0: from the start */
-    uint32_t limit;        /* at most 1000 */
+    uint32_t states;   /* bit set of 1u << JOB_*; 0: all */
+    const char *tool;  /* NULL: all */
+    int64_t since_us;  /* created at or after; 0: all */
+    bool oldest_first; /* order of arrival; default: newest first */
+    int64_t after;     /* cursor: num of the last one seen; 0: from the start */
+    uint32_t limit;    /* at most 1000 */
 };
 
 /* Calls fn for each; a non-zero return stops and is returned. The job is borrowed. */
@@ -85,11 +85,10 @@ int store_job_delete(struct store *s, const struct id *id, struct err *e);
 /* All terminal ones at once, *n is how many. */
 int store_job_delete_finished(struct store *s, int64_t *n, struct err *e);
 /* Terminal jobs completed before `before_us`, at most `limit`. *n is how many. */
-int store_job_expire(struct store *s, int64_t before_us, uint32_t limit, int64_t *n,
-                     struct err *e);
-/* Removes a bounded number of rows of deleted jobs. When all rows of a job are gone and it had a raw file,
- * its path is given (caller frees) so that the caller unlinks it and then calls purge_done.
- * *more: call again. */
+int store_job_expire(struct store *s, int64_t before_us, uint32_t limit, int64_t *n, struct err *e);
+/* Removes a bounded number of rows of deleted jobs. When all rows of a job are gone and it had a
+ * raw file, its path is given (caller frees) so that the caller unlinks it and then calls
+ * purge_done. *more: call again. */
 int store_purge_step(struct store *s, uint32_t max_rows, bool *more, char **raw_path,
                      int64_t *purge_id, struct err *e);
 int store_purge_done(struct store *s, int64_t purge_id, struct err *e);
@@ -102,7 +101,8 @@ int store_purge_done(struct store *s, int64_t purge_id, struct err *e);
  */
 int store_task_claim(struct store *s, const char *worker, struct task *task, struct job *job,
                      bool *out, struct err *e);
-/* Renews: beat + 1. ERR_FENCED if the lease is not the current one. *cancel: the job wants to end. */
+/* Renews: beat + 1. ERR_FENCED if the lease is not the current one. *cancel: the job wants to end.
+ */
 int store_task_renew(struct store *s, const struct lease *l, bool *cancel, struct err *e);
 /* Progress of the run, as an event, at most a few per second. Also renews. */
 int store_task_progress(struct store *s, const struct lease *l, const struct progress *p,
@@ -125,7 +125,8 @@ int store_task_release(struct store *s, const struct lease *l, struct err *e);
 
 typedef int (*task_fn)(void *arg, const struct task *t, struct err *e);
 int store_task_running(struct store *s, task_fn fn, void *arg, struct err *e);
-/* Scheduled tasks whose time has come become queued. *next_us: when the next one is due, 0: none. */
+/* Scheduled tasks whose time has come become queued. *next_us: when the next one is due, 0: none.
+ */
 int store_task_due(struct store *s, int64_t now_us, int64_t *next_us, struct err *e);
 /* Fails jobs that waited longer than their queue time limit. *next_us as above. */
 int store_queue_expire(struct store *s, int64_t now_us, int64_t *next_us, struct err *e);
@@ -143,10 +144,10 @@ int store_host_end(struct store *s, struct err *e);
 int store_host_abort(struct store *s, struct err *e);
 
 struct host_filter {
-    const char *state;   /* host state, NULL: all */
-    bool open_only;      /* hosts with at least one open port */
-    int64_t after;       /* cursor: seq of the last one seen */
-    uint32_t limit;      /* hosts, at most 1000 */
+    const char *state; /* host state, NULL: all */
+    bool open_only;    /* hosts with at least one open port */
+    int64_t after;     /* cursor: seq of the last one seen */
+    uint32_t limit;    /* hosts, at most 1000 */
 };
 
 /* Streams rows: head (no ports), then its ports, then end. The sink's pointers are borrowed. */
@@ -170,11 +171,11 @@ int store_reparse_end(struct store *s, const struct lease *l, bool partial, cons
 /* ---- events ---- */
 
 struct event {
-    int64_t seq;        /* 1, 2, ...: the SSE id */
+    int64_t seq; /* 1, 2, ...: the SSE id */
     int64_t at_us;
-    const char *type;   /* "job.created", "job.state", "job.progress", "job.hosts", "job.deleted" */
+    const char *type; /* "job.created", "job.state", "job.progress", "job.hosts", "job.deleted" */
     struct id job_id;
-    const char *data;   /* JSON object */
+    const char *data; /* JSON object */
 };
 typedef int (*event_fn)(void *arg, const struct event *ev, struct err *e);
 /* Committed events after `seq`, oldest first. */
@@ -198,9 +199,9 @@ int store_idem_expire(struct store *s, int64_t before_us, struct err *e);
 /* ---- keys ---- */
 
 struct key {
-    char id[17];        /* shown, logged: 16 hex */
+    char id[17]; /* shown, logged: 16 hex */
     char name[65];
-    uint8_t hash[32];   /* SHA-256 of the secret, which is 256 random bits */
+    uint8_t hash[32]; /* SHA-256 of the secret, which is 256 random bits */
     int64_t created_us, revoked_us, last_used_us;
 };
 int store_key_add(struct store *s, const struct key *k, struct err *e); /* CONFLICT: name taken */

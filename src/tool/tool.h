@@ -16,27 +16,27 @@
 enum tool_value { TOOL_FLAG, TOOL_COUNT, TOOL_TIME, TOOL_RATE }; /* none, 1..n, 10ms/5s/2m/1h, n */
 
 struct tool_option {
-    const char *name;      /* as the tool spells it: "--max-retries", "-sV" */
+    const char *name; /* as the tool spells it: "--max-retries", "-sV" */
     enum tool_value value;
-    int64_t min, max;      /* TOOL_COUNT, TOOL_RATE; TOOL_TIME in ms */
-    bool needs_raw;        /* cannot work without raw sockets */
+    int64_t min, max; /* TOOL_COUNT, TOOL_RATE; TOOL_TIME in ms */
+    bool needs_raw;   /* cannot work without raw sockets */
 };
 
 /* What is to be scanned, checked and split. Borrowed. */
 struct tool_scan {
     const struct strvec *targets;
-    const char *ports;             /* NULL: the tool's default */
+    const char *ports; /* NULL: the tool's default */
     const struct strvec *arguments;
     bool ipv6;
-    bool raw_sockets;              /* the box can give them */
+    bool raw_sockets; /* the box can give them */
 };
 
 enum { TOOL_NEEDS_NET = 1, TOOL_WANTS_RAW = 2 };
 
 struct tool {
     const char *name, *summary;
-    const char *setting;           /* option row with its path: "tool-nmap" */
-    const char *program;           /* looked up in PATH by default: "nmap" */
+    const char *setting;               /* option row with its path: "tool-nmap" */
+    const char *program;               /* looked up in PATH by default: "nmap" */
     const struct tool_option *options; /* ends with name NULL */
     /*
      * Checks arguments (tokens) against the table. Messages of the old service:
