@@ -24,7 +24,10 @@ int loop_run(struct loop *l, struct err *e);
 int loop_turn(struct loop *l, int timeout_ms, struct err *e);
 void loop_stop(struct loop *l);
 
-/* Descriptors. Embed a watch in your own struct; the loop owns nothing of it. Level-triggered. */
+/*
+ * Descriptors. Embed a watch in your own struct; the loop owns nothing of it. Level-triggered.
+ * Errors and hang-ups are told unasked, except while `events` is 0: then nothing is told.
+ */
 struct watch {
     int fd;
     uint32_t events; /* EPOLLIN, EPOLLOUT, ... as registered */
