@@ -40,9 +40,14 @@ void sched_free(struct sched *s);
 /* Tasks that were running when the last process died are lost: nothing of it lives any more
  * (the lock proves it). Call before the first turn; commits. */
 int sched_recover(struct sched *s, struct err *e);
-/* To be called by the turn, before the commit (claims, expiries) and after it (launches). */
+/* To be called by the turn, before the commit (claims, expiries) and after it (launches). What a
+ * failed commit undid is tried again a second later; no end of a run is ever dropped. */
 void sched_before_commit(struct sched *s);
 void sched_after_commit(struct sched *s, bool committed);
+/* No new claims. Runs that end from now on are handed back instead of finished, unless they
+ * completed. True once nothing runs. */
+void sched_drain(struct sched *s);
+bool sched_idle(const struct sched *s);
 
 /* From the API. `now`: the state right after; running jobs end a moment later. */
 int sched_cancel(struct sched *s, const struct id *job, enum job_state *now, struct err *e);
@@ -50,7 +55,8 @@ int sched_cancel(struct sched *s, const struct id *job, enum job_state *now, str
 /* From the worker, under the lease. ERR_FENCED: stop that run, its task belongs to somebody else.
  */
 int sched_progress(struct sched *s, const struct lease *l, const struct progress *p, struct err *e);
-int sched_finish(struct sched *s, const struct lease *l, const struct outcome *o, struct err *e);
+void sched_finish(struct sched *s, const struct lease *l, const struct outcome *o);
+void sched_release(struct sched *s, const struct lease *l);
 
 /* Called after a commit in which jobs changed state, once for each (long polls, cancel replies). */
 struct job_waiter {

@@ -1,0 +1,547 @@
+/*
+ * How a turn goes through here: reports that the worker made during the turn have already been
+ * applied to the store. Before the commit, tasks that are due become queued, stale ones expire,
+ * and free slots are filled by claims. After it, the claims are launched and those who wait for a
+ * job are told. A commit that failed took all of that back: the claims are forgotten, and ends of
+ * runs, which only we know, are applied again in a later turn until one succeeds.
+ */
+#include "sched/sched.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "sched/waiters.h"
+#include "store/blob.h"
+
+enum {
+    TICK_MS = 1000,
+    EXPIRE_BATCH = 200,
+    PURGE_ROWS = 500,
+    RETRY_MAX_MS = 600000,
+};
+static const int64_t event_keep_us = INT64_C(7) * 86400 * 1000000;
+static const int64_t idem_keep_us = INT64_C(86400) * 1000000;
+
+enum run_step {
+    STEP_CLAIMED, /* in this turn; launched after its commit */
+    STEP_RUNNING,
+    STEP_ENDED,    /* the worker said how; not yet committed */
+    STEP_RELEASED, /* handed back; not yet committed */
+};
+
+struct run {
+    struct task task;
+    struct job job; /* as claimed; freed once launched */
+    enum run_step step;
+    struct outcome end; /* strings owned, STEP_ENDED */
+    int64_t retry_at_us;
+    bool applied; /* the end is in the current transaction */
+    int64_t claimed_ms, beat_ms;
+};
+
+struct sched {
+    struct loop *loop;
+    struct store *store;
+    struct sched_config config;
+    char *worker; /* owned, config points to them */
+    char *blob_dir;
+    struct worker_link link;
+    struct run **runs; /* config.slots of them at most, in use: n */
+    uint32_t n;
+    struct lease *cancels; /* to be sent after the commit */
+    uint32_t n_cancels, size_cancels;
+    struct waiters waiters;
+    struct timer tick;
+    struct timer due;
+    bool ticked, draining;
+    struct sched_stats stats;
+};
+
+static struct lease lease_of(const struct run *r)
+{
+    return (struct lease){.job_id = r->task.job_id,
+                          .idx = r->task.idx,
+                          .epoch = r->task.epoch,
+                          .token = r->task.token};
+}
+
+static void outcome_copy(struct outcome *to, const struct outcome *from)
+{
+    *to = *from;
+    to->error = xstrdup(from->error);
+    to->stderr_tail = xstrdup(from->stderr_tail);
+    to->command_line = xstrdup(from->command_line);
+    to->tool_version = xstrdup(from->tool_version);
+    to->confinement = xstrdup(from->confinement);
+    to->run_json = xstrdup(from->run_json);
+    to->raw_path = xstrdup(from->raw_path);
+    to->raw_sha256 = xstrdup(from->raw_sha256);
+}
+
+static void free_text(const char *s)
+{
+    free((char *)(uintptr_t)s);
+}
+
+static void outcome_done(struct outcome *o)
+{
+    free_text(o->error);
+    free_text(o->stderr_tail);
+    free_text(o->command_line);
+    free_text(o->tool_version);
+    free_text(o->confinement);
+    free_text(o->run_json);
+    free_text(o->raw_path);
+    free_text(o->raw_sha256);
+    *o = (struct outcome){0};
+}
+
+static void run_drop(struct sched *s, struct run *r)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (s->runs[i] == r) {
+            s->runs[i] = s->runs[--s->n];
+            break;
+        }
+    }
+    job_done(&r->job);
+    outcome_done(&r->end);
+    free(r);
+}
+
+static struct run *run_find(struct sched *s, const struct lease *l)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct task *t = &s->runs[i]->task;
+
+        if (t->epoch == l->epoch && t->token == l->token && t->idx == l->idx &&
+            id_cmp(&t->job_id, &l->job_id) == 0) {
+            return s->runs[i];
+        }
+    }
+    return NULL;
+}
+
+static void on_tick(struct timer *t)
+{
+    struct sched *s = container_of(t, struct sched, tick);
+
+    s->ticked = true;
+    timer_arm(s->loop, t, TICK_MS);
+}
+
+static void on_due(struct timer *t)
+{
+    struct sched *s = container_of(t, struct sched, due);
+
+    s->ticked = true; /* the turn does the rest */
+}
+
+int sched_new(struct loop *l, struct store *st, const struct sched_config *c,
+              const struct worker_link *w, struct sched **out, struct err *e)
+{
+    struct sched *s = xcalloc(1, sizeof *s);
+
+    s->loop = l;
+    s->store = st;
+    s->config = *c;
+    s->config.worker = s->worker = xstrdup(c->worker);
+    s->config.blob_dir = s->blob_dir = xstrdup(c->blob_dir);
+    s->link = *w;
+    s->runs = xcalloc(c->slots, sizeof *s->runs);
+    s->stats.slots = c->slots;
+    s->tick.fn = on_tick;
+    s->due.fn = on_due;
+    s->ticked = true;
+    timer_arm(l, &s->tick, TICK_MS);
+    *out = s;
+    return 0;
+}
+
+void sched_free(struct sched *s)
+{
+    if (!s) {
+        return;
+    }
+    timer_stop(&s->tick);
+    timer_stop(&s->due);
+    while (s->n) {
+        run_drop(s, s->runs[0]);
+    }
+    waiters_done(&s->waiters);
+    free(s->runs);
+    free(s->cancels);
+    free(s->worker);
+    free(s->blob_dir);
+    free(s);
+}
+
+/* ---- recovery ---- */
+
+struct task_list {
+    struct task *v;
+    size_t n;
+};
+
+static int collect_task(void *arg, const struct task *t, struct err *e)
+{
+    struct task_list *list = arg;
+
+    list->v = xrealloc(list->v, (list->n + 1) * sizeof *list->v);
+    list->v[list->n++] = *t;
+    return 0;
+}
+
+static int recover_one(struct sched *s, const struct task *t, struct err *e)
+{
+    struct lease l = {.job_id = t->job_id, .idx = t->idx, .epoch = t->epoch, .token = t->token};
+    auto_free char *path = blob_path(&l);
+    char id[ID_TEXT + 1];
+    enum job_state now;
+    int rc = store_task_lost(s->store, &l, t->beat, &now, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (s->blob_dir) {
+        blob_remove(s->blob_dir, path);
+    }
+    s->stats.lost++;
+    id_text(&t->job_id, id);
+    log_warn("task_lost", KV("job", id), KV("epoch", t->epoch), KV("state", job_state_name(now)));
+    return 0;
+}
+
+int sched_recover(struct sched *s, struct err *e)
+{
+    struct task_list list = {0};
+    int rc = store_task_running(s->store, collect_task, &list, e);
+
+    for (size_t i = 0; rc == 0 && i < list.n; i++) {
+        rc = recover_one(s, &list.v[i], e);
+    }
+    free(list.v);
+    return rc == 0 && store_dirty(s->store) ? store_commit(s->store, e) : rc;
+}
+
+/* ---- before the commit ---- */
+
+static void housekeeping(struct sched *s)
+{
+    int64_t now = wall_us();
+    int64_t due_us = 0;
+    int64_t expire_us = 0;
+    int64_t purge_id = 0;
+    int64_t n = 0;
+    bool more = false;
+    char *path = NULL;
+
+    s->ticked = false;
+    if (store_task_due(s->store, now, &due_us, NULL) != 0 ||
+        store_queue_expire(s->store, now, &expire_us, NULL) != 0) {
+        return;
+    }
+    if (due_us) {
+        timer_arm(s->loop, &s->due, due_us > now ? (due_us - now) / 1000 + 1 : 1);
+    }
+    if (s->config.retention_us &&
+        store_job_expire(s->store, now - s->config.retention_us, EXPIRE_BATCH, &n, NULL) == 0 &&
+        n > 0) {
+        log_info("jobs_expired", KV("count", n));
+    }
+    store_event_expire(s->store, now - event_keep_us, EXPIRE_BATCH, &n, NULL);
+    store_idem_expire(s->store, now - idem_keep_us, NULL);
+    if (store_purge_step(s->store, PURGE_ROWS, &more, &path, &purge_id, NULL) == 0 && path) {
+        if (s->blob_dir) {
+            blob_remove(s->blob_dir, path);
+        }
+        store_purge_done(s->store, purge_id, NULL);
+        more = true;
+    }
+    free(path);
+    if (more) {
+        s->ticked = true;
+        loop_again(s->loop);
+    }
+}
+
+static int64_t backoff_us(const struct sched *s, int32_t failed)
+{
+    int64_t ms = s->config.retry_base_ms;
+    uint32_t jitter;
+
+    for (int32_t i = 0; i < failed && ms < RETRY_MAX_MS; i++) {
+        ms *= 2;
+    }
+    ms = MIN(ms, RETRY_MAX_MS);
+    random_bytes(&jitter, sizeof jitter);
+    /* between half and one and a half: workers that failed together must not return together */
+    return ms * 500 + (int64_t)((double)ms * 1000 * ((double)jitter / UINT32_MAX));
+}
+
+static void log_finished(const struct run *r, enum job_state now)
+{
+    char id[ID_TEXT + 1];
+
+    id_text(&r->task.job_id, id);
+    log_info("job_ended", KV("job", id), KV("state", job_state_name(now)),
+             KV("reason", job_reason_name(r->end.reason)), KV("attempt", r->task.attempts),
+             KV("ms", boot_ms() - r->claimed_ms), KV("error", r->end.error));
+}
+
+/* Applies what only we know of a run that is over. The store's answer is final once committed. */
+static void apply_end(struct sched *s, struct run *r)
+{
+    struct lease l = lease_of(r);
+    struct err e = {0};
+    enum job_state now = JOB_RUNNING;
+    int rc;
+
+    if (r->step == STEP_RELEASED) {
+        rc = store_task_release(s->store, &l, &e);
+    } else {
+        rc = store_task_finish(s->store, &l, &r->end, r->retry_at_us, &now, &e);
+    }
+    if (rc == ERR_FENCED || rc == ERR_NOT_FOUND) {
+        s->stats.fenced++;
+        log_warn("report_fenced", KV("error", e.msg));
+    } else if (rc != 0) {
+        log_error("report_failed", KV("error", e.msg));
+        return;
+    }
+    r->applied = true;
+    waiters_touch(&s->waiters, &r->task.job_id);
+}
+
+static void claim_one(struct sched *s, bool *claimed)
+{
+    struct run *r = xcalloc(1, sizeof *r);
+    struct err e = {0};
+    int rc;
+
+    *claimed = false;
+    job_init(&r->job);
+    rc = store_task_claim(s->store, s->worker, &r->task, &r->job, claimed, &e);
+    if (rc != 0 || !*claimed) {
+        if (rc != 0) {
+            log_error("claim_failed", KV("error", e.msg));
+        }
+        *claimed = false;
+        job_done(&r->job);
+        free(r);
+        return;
+    }
+    r->step = STEP_CLAIMED;
+    r->claimed_ms = r->beat_ms = boot_ms();
+    s->runs[s->n++] = r;
+    waiters_touch(&s->waiters, &r->task.job_id);
+}
+
+static void renew(struct sched *s, struct run *r, int64_t now)
+{
+    struct lease l = lease_of(r);
+    bool cancel = false;
+
+    if (now - r->beat_ms < s->config.beat_ms) {
+        return;
+    }
+    r->beat_ms = now;
+    if (store_task_renew(s->store, &l, &cancel, NULL) == ERR_FENCED || cancel) {
+        s->link.cancel(s->link.arg, &l);
+    }
+}
+
+void sched_before_commit(struct sched *s)
+{
+    int64_t now = loop_now_ms(s->loop);
+    bool claimed = true;
+
+    for (uint32_t i = 0; i < s->n; i++) {
+        struct run *r = s->runs[i];
+
+        if (r->step >= STEP_ENDED && !r->applied) {
+            apply_end(s, r);
+        } else if (r->step == STEP_RUNNING) {
+            renew(s, r, now);
+        }
+    }
+    if (s->ticked) {
+        housekeeping(s);
+    }
+    /* A run whose end is not committed yet still holds its slot: the rows are not its own yet. */
+    while (claimed && !s->draining && s->n < s->config.slots && store_task_ready(s->store)) {
+        claim_one(s, &claimed);
+    }
+}
+
+/* ---- after the commit ---- */
+
+static void launch(struct sched *s, struct run *r)
+{
+    int64_t waited = wall_us() - r->job.created_us;
+
+    r->step = STEP_RUNNING;
+    s->stats.claims++;
+    if (r->task.epoch == 1) {
+        s->stats.queue_us_total += waited;
+        s->stats.queue_n++;
+    }
+    s->link.run(s->link.arg, &r->task, &r->job);
+}
+
+static void settle_end(struct sched *s, struct run *r)
+{
+    if (r->step == STEP_ENDED) {
+        bool again = r->retry_at_us != 0 && r->end.retryable;
+        struct job now = {0};
+
+        job_init(&now);
+        if (store_job_get(s->store, &r->task.job_id, &now, NULL) == 0) {
+            log_finished(r, now.state);
+            again = !job_state_terminal(now.state);
+            s->stats.finished[now.state] += job_state_terminal(now.state);
+        }
+        job_done(&now);
+        s->stats.retries += again;
+        s->stats.run_us_total += (boot_ms() - r->claimed_ms) * 1000;
+        s->stats.run_n++;
+        if (again && s->blob_dir) {
+            struct lease l = lease_of(r);
+            auto_free char *path = blob_path(&l);
+
+            blob_remove(s->blob_dir, path);
+            timer_arm(s->loop, &s->due, MAX(1, (r->retry_at_us - wall_us()) / 1000 + 1));
+        }
+    }
+    run_drop(s, r);
+}
+
+static void send_cancels(struct sched *s, bool committed)
+{
+    struct lease *v = take_ptr(&s->cancels);
+    uint32_t n = s->n_cancels;
+
+    s->n_cancels = s->size_cancels = 0;
+    for (uint32_t i = 0; committed && i < n; i++) {
+        s->link.cancel(s->link.arg, &v[i]);
+    }
+    free(v);
+}
+
+void sched_after_commit(struct sched *s, bool committed)
+{
+    bool freed = false;
+
+    if (!committed) {
+        timer_arm(s->loop, &s->due, TICK_MS);
+    }
+    for (uint32_t i = s->n; i-- > 0;) {
+        struct run *r = s->runs[i];
+
+        if (r->step == STEP_CLAIMED) {
+            if (committed) {
+                launch(s, r);
+            } else {
+                run_drop(s, r);
+            }
+        } else if (r->applied && committed) {
+            settle_end(s, r);
+            freed = true;
+        } else {
+            r->applied = false;
+        }
+    }
+    send_cancels(s, committed);
+    waiters_tell(&s->waiters, committed);
+    if (freed && store_task_ready(s->store)) {
+        loop_again(s->loop);
+    }
+}
+
+/* ---- calls from the API and the worker ---- */
+
+int sched_cancel(struct sched *s, const struct id *job, enum job_state *now, struct err *e)
+{
+    enum job_state state;
+    int rc = store_job_cancel(s->store, job, &state, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    for (uint32_t i = 0; state == JOB_RUNNING && i < s->n; i++) {
+        if (id_cmp(&s->runs[i]->task.job_id, job) != 0) {
+            continue;
+        }
+        if (s->n_cancels == s->size_cancels) {
+            s->size_cancels = s->size_cancels ? s->size_cancels * 2 : 8;
+            s->cancels = xrealloc(s->cancels, s->size_cancels * sizeof *s->cancels);
+        }
+        s->cancels[s->n_cancels++] = lease_of(s->runs[i]);
+    }
+    waiters_touch(&s->waiters, job);
+    *now = state;
+    return 0;
+}
+
+int sched_progress(struct sched *s, const struct lease *l, const struct progress *p, struct err *e)
+{
+    int rc = store_task_progress(s->store, l, p, e);
+
+    if (rc == 0) {
+        waiters_touch(&s->waiters, &l->job_id);
+    }
+    return rc;
+}
+
+void sched_finish(struct sched *s, const struct lease *l, const struct outcome *o)
+{
+    struct run *r = run_find(s, l);
+
+    if (!r || r->step >= STEP_ENDED) {
+        return;
+    }
+    r->step = STEP_ENDED;
+    outcome_copy(&r->end, o);
+    r->retry_at_us = o->retryable ? wall_us() + backoff_us(s, r->task.failed) : 0;
+    loop_again(s->loop);
+}
+
+void sched_release(struct sched *s, const struct lease *l)
+{
+    struct run *r = run_find(s, l);
+
+    if (r && r->step < STEP_ENDED) {
+        r->step = STEP_RELEASED;
+        loop_again(s->loop);
+    }
+}
+
+void sched_drain(struct sched *s)
+{
+    s->draining = true;
+}
+
+bool sched_idle(const struct sched *s)
+{
+    return s->n == 0;
+}
+
+void sched_wait(struct sched *s, struct job_waiter *w)
+{
+    waiters_add(&s->waiters, w);
+}
+
+void sched_touch(struct sched *s, const struct id *job)
+{
+    waiters_touch(&s->waiters, job);
+}
+
+void sched_stats(const struct sched *s, struct sched_stats *out)
+{
+    *out = s->stats;
+    out->busy = s->n;
+}
