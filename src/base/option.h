@@ -26,20 +26,32 @@ struct option {
     int64_t min, max;   /* OPT_INT */
     const char *values; /* OPT_ENUM: "text|json" */
     bool secret;        /* never shown */
+    bool dotenv;        /* its `env` name is also read from ./.env */
     const char *help;
 };
 
 struct option_set; /* values for one table */
 
-/* `table` ends with a row whose name is NULL and outlives the set. */
+/* `table` ends with a row whose name is NULL and outlives the set. Its defaults must be valid. */
 struct option_set *option_set_new(const struct option *table);
 void option_set_free(struct option_set *s);
-/* Each refuses a value that the row does not allow. An unknown name is ERR_NOT_FOUND. */
+/*
+ * Each refuses a value that the row does not allow. An unknown name is ERR_NOT_FOUND. A value from
+ * a weaker origin is checked and dropped; of two from the same origin the later one counts. An
+ * empty string unsets an OPT_STR without a default, and is refused for other rows.
+ * `where` is copied: "--max-jobs", "SCANPOD_MAX_JOBS", "FILE:12".
+ */
 int option_put(struct option_set *s, const char *name, const char *value, enum option_origin from,
                const char *where, struct err *e);
+/* Empty variables count as absent. `env` wins over `env2`. */
 int option_read_env(struct option_set *s, struct err *e);
-/* KEY=VALUE lines, '#' comments, optional quotes. A missing file is ERR_NOT_FOUND. Unknown
- * keys are refused with the line in a configuration file, ignored in a `.env` (dotenv). */
+/*
+ * KEY=VALUE lines, '#' comments, optional quotes. A missing file is ERR_NOT_FOUND.
+ * A configuration file has row names as keys; an unknown one is refused with its line. A `.env`
+ * (dotenv) has the `env` names of the rows marked so, with or without `export`; the rest of it
+ * belongs to others and is ignored, as is a `.env` that is not a regular file. One that belongs
+ * to another user than us and root is refused.
+ */
 int option_read_file(struct option_set *s, const char *path, bool dotenv, struct err *e);
 
 const char *option_str(const struct option_set *s, const char *name); /* NULL if not set */

@@ -1,0 +1,143 @@
+#include "daemon/settings.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "model/job.h"
+
+#define CONFIG_DEFAULT "/etc/scanpod/scanpod.conf"
+#define DOTENV         ".env"
+
+#define STR(flag, envname, ...) \
+    .name = (flag), .env = "SCANPOD_" envname, .type = OPT_STR, __VA_ARGS__
+#define INT(flag, envname, lo, hi, ...)                                                   \
+    .name = (flag), .env = "SCANPOD_" envname, .type = OPT_INT, .min = (lo), .max = (hi), \
+    __VA_ARGS__
+#define BOOL(flag, envname, ...) \
+    .name = (flag), .env = "SCANPOD_" envname, .type = OPT_BOOL, __VA_ARGS__
+#define ENUM(flag, envname, words, ...) \
+    .name = (flag), .env = "SCANPOD_" envname, .type = OPT_ENUM, .values = (words), __VA_ARGS__
+
+/*
+ * The settings that the old service read from ./.env are marked `dotenv`; no others are, so that a
+ * directory that somebody else filled cannot choose which program is run or which file is written
+ * to beyond what the old service allowed.
+ */
+const struct option settings_table[] = {
+    {STR("listen", "LISTEN", .def = "127.0.0.1:8000",
+         .help = "where to listen: ADDR:PORT, [v6]:PORT or unix:PATH")},
+    {STR("data-dir", "DATA_DIR",
+         .help = "jobs, results, raw output and the key (root: /var/lib/scanpod; else "
+                 "$XDG_DATA_HOME/scanpod or ~/.local/share/scanpod)")},
+    {STR("config", "CONFIG",
+         .help = "configuration file of NAME = VALUE lines (" CONFIG_DEFAULT ", if it is there)")},
+    {STR("api-key", "API_KEY", .secret = true, .dotenv = true,
+         .help = "key that clients send as X-API-Key (made at the first start: DATA_DIR/key)")},
+    {STR("api-key-file", "API_KEY_FILE", .help = "file that holds the API key")},
+    {INT("scan-timeout", "SCAN_TIMEOUT", JOB_TIMEOUT_MIN_S, JOB_TIMEOUT_MAX_S, .def = "900",
+         .dotenv = true, .help = "seconds a scan may run when the job does not say")},
+    {INT("max-scan-workers", "MAX_SCAN_WORKERS", 0, 256, .def = "4", .dotenv = true,
+         .help = "scans that run at the same time; 0 accepts jobs and runs none")},
+    {BOOL("allow-unsafe-args", "ALLOW_UNSAFE_ARGS", .def = "false", .dotenv = true,
+          .help = "hand scanner arguments on unchecked")},
+    {INT("max-jobs", "MAX_JOBS", 0, 1000000000, .dotenv = true,
+         .help = "jobs kept, finished ones too; more are refused; 0: no cap (no cap)")},
+    {INT("job-ttl-seconds", "JOB_TTL_SECONDS", 0, 3153600000, .dotenv = true,
+         .help = "seconds a finished job is kept; 0: not limited (retention-days counts)")},
+    {INT("retention-days", "RETENTION_DAYS", 0, 36500, .def = "90",
+         .help = "days a finished job is kept; 0: for ever")},
+    {INT("max-waiting", "MAX_WAITING", 0, 1000000000, .def = "10000",
+         .help = "jobs that may wait; more are refused; 0: no cap")},
+    {INT("queue-timeout", "QUEUE_TIMEOUT", 1, 31536000, .def = "86400",
+         .help = "seconds a job may wait before it fails")},
+    {INT("retries", "RETRIES", 0, JOB_RETRIES_MAX, .def = "3",
+         .help = "further attempts after the scanner failed")},
+    {INT("retry-delay-ms", "RETRY_DELAY_MS", 0, 600000, .def = "10000",
+         .help = "milliseconds before the first further attempt; doubles")},
+    {INT("kill-grace-ms", "KILL_GRACE_MS", 0, 60000, .def = "1000",
+         .help = "milliseconds between TERM and KILL when a scan is ended")},
+    {INT("max-output-mb", "MAX_OUTPUT_MB", 1, 65536, .def = "1024",
+         .help = "MiB of output after which a scan is ended")},
+    {ENUM("log-level", "LOG_LEVEL", "DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL", .def = "INFO",
+          .dotenv = true, .help = "least severe events that are logged")},
+    {STR("log-file", "LOG_FILE", .dotenv = true,
+         .help = "log file, rotated at 5 MiB, three kept (standard error)")},
+    {ENUM("log-format", "LOG_FORMAT", "text|json", .def = "text", .help = "form of a log line")},
+    {STR("tool-nmap", "TOOL_NMAP", .env2 = "TOOL_PATHS_NMAP",
+         .help = "path of nmap (looked up in PATH)")},
+    {STR("tls-cert", "TLS_CERT", .help = "certificate chain, PEM; listen with TLS")},
+    {STR("tls-key", "TLS_KEY", .help = "private key of the certificate, PEM")},
+    {STR("hosts", "HOSTS",
+         .help = "host names, by commas, accepted in Host beside IP addresses and localhost")},
+    {STR("user", "USER",
+         .help = "user to become when started as root (scanpod if it exists, else nobody)")},
+    {INT("max-conns", "MAX_CONNS", 1, 100000, .def = "4096", .help = "open connections")},
+    {INT("max-conns-per-address", "MAX_CONNS_PER_ADDRESS", 1, 100000, .def = "256",
+         .help = "open connections from one address")},
+    {INT("lease-scale", "LEASE_SCALE", 1, 100, .def = "1",
+         .help = "divides the lease times, so that a lost worker is noticed sooner (tests)")},
+    {0},
+};
+
+/* Owned result. An absolute $XDG_DATA_HOME, else the home directory. */
+static char *data_dir_default(void)
+{
+    const char *xdg = getenv("XDG_DATA_HOME");
+    const char *home = getenv("HOME");
+
+    if (geteuid() == 0) {
+        return xstrdup("/var/lib/scanpod");
+    }
+    if (xdg && xdg[0] == '/') {
+        return str_fmt("%s/scanpod", xdg);
+    }
+    if (!home || home[0] != '/') {
+        const struct passwd *pw = getpwuid(geteuid());
+
+        home = pw ? pw->pw_dir : NULL;
+    }
+    return home && home[0] == '/' ? str_fmt("%s/.local/share/scanpod", home) : NULL;
+}
+
+/* The .env comes last: of two values from files the later one counts. */
+static int read_files(struct option_set *s, const char *config, struct err *e)
+{
+    const char *where;
+    int rc;
+
+    if (!config) {
+        config = option_str(s, "config");
+    }
+    rc = option_read_file(s, config ? config : CONFIG_DEFAULT, false, e);
+    if (rc < 0 && (config || rc != ERR_NOT_FOUND)) {
+        return rc;
+    }
+    if (option_from(s, "config", &where) == FROM_FILE) {
+        return err_set(e, ERR_INVALID, "%s: a configuration file cannot name another one", where);
+    }
+    rc = option_read_file(s, DOTENV, true, e);
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+int settings_load(struct option_set *s, const char *config, struct err *e)
+{
+    int rc = option_read_env(s, e);
+
+    if (rc == 0) {
+        rc = read_files(s, config, e);
+    }
+    if (rc == 0 && !option_is_set(s, "data-dir")) {
+        auto_free char *dir = data_dir_default();
+
+        if (!dir) {
+            return err_set(e, ERR_INVALID,
+                           "data-dir: there is no home directory; set SCANPOD_DATA_DIR");
+        }
+        rc = option_put(s, "data-dir", dir, option_from(s, "data-dir", NULL), "default", e);
+    }
+    return rc;
+}
