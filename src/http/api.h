@@ -19,6 +19,12 @@ struct api_config {
     const char *nmap_version; /* NULL: nmap not found */
     const char *confinement;  /* for capabilities and doctor */
     int64_t ttl_us;           /* SCANPOD_JOB_TTL_SECONDS where set; 0: none */
+    /* Parses a job's raw output anew in a process of its own; `done` is called in a later turn.
+     * NULL: not offered. */
+    int (*reparse)(void *arg, const struct id *job,
+                   void (*done)(void *done_arg, int rc, const char *message), void *done_arg,
+                   struct err *e);
+    void *reparse_arg;
 };
 
 struct api;

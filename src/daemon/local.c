@@ -1,0 +1,230 @@
+/*
+ * One scan without a server: the same runner, scheduler, worker and parser over a store in memory.
+ */
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "box/box.h"
+#include "daemon/privilege.h"
+#include "daemon/serve.h"
+#include "daemon/turn.h"
+#include "daemon/worker.h"
+#include "model/request.h"
+#include "runner/runner.h"
+#include "tool/tool.h"
+
+struct local {
+    struct local_scan *ls;
+    struct loop *loop;
+    struct store *store;
+    struct sched *sched;
+    struct worker *worker;
+    struct turn turn;
+    struct job_waiter waiter;
+    struct id job;
+    char *work_dir;
+    int runner_fd, runner_pidfd;
+    bool over, raw_sockets;
+};
+
+static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st;
+    (void)flag;
+    (void)ftw;
+    return remove(path);
+}
+
+static void on_change(struct job_waiter *w)
+{
+    struct local *lo = container_of(w, struct local, waiter);
+    struct job j = {0};
+
+    job_init(&j);
+    if (store_job_get(lo->store, &lo->job, &j, NULL) == 0) {
+        if (job_state_terminal(j.state)) {
+            lo->over = true;
+            loop_stop(lo->loop);
+        } else {
+            if (lo->ls->progress) {
+                lo->ls->progress(lo->ls->arg, &j);
+            }
+            sched_wait(lo->sched, w);
+        }
+    }
+    job_done(&j);
+}
+
+static void on_interrupt(int signo, void *arg)
+{
+    struct local *lo = arg;
+    enum job_state now;
+
+    (void)signo;
+    if (sched_cancel(lo->sched, &lo->job, &now, NULL) != 0) {
+        loop_stop(lo->loop);
+    }
+}
+
+static int check_request(const struct local *lo, struct err *e)
+{
+    const struct local_scan *ls = lo->ls;
+    auto_strvec targets = {0};
+    auto_strvec args = {0};
+    int rc;
+
+    if ((rc = targets_parse(ls->targets, &targets, NULL, e)) != 0 ||
+        (ls->ports && (rc = ports_parse(ls->ports, e)) != 0) ||
+        (ls->arguments && (rc = shell_split(ls->arguments, &args, e)) != 0)) {
+        return rc;
+    }
+    return option_bool(ls->settings, "allow-unsafe-args") ? 0 : tool_nmap.check_arguments(&args, e);
+}
+
+static int submit(struct local *lo, struct err *e)
+{
+    const struct local_scan *ls = lo->ls;
+    struct job j = {0};
+    int rc;
+
+    job_init(&j);
+    j.id = id_new();
+    j.tool = xstrdup("nmap");
+    j.targets = xstrdup(ls->targets);
+    j.ports = xstrdup(ls->ports);
+    j.arguments = xstrdup(ls->arguments);
+    j.timeout_s = ls->timeout_s;
+    j.run_timeout_s = ls->timeout_s == INT64_MIN ? (int32_t)option_int(ls->settings, "scan-timeout")
+                                                 : (int32_t)ls->timeout_s;
+    j.queue_timeout_s = JOB_TIMEOUT_MAX_S;
+    j.priority = JOB_PRIORITY_DEFAULT;
+    j.max_attempts = 1;
+    j.created_us = wall_us();
+    j.queue_expires_us = j.created_us + (int64_t)j.queue_timeout_s * 1000000;
+    rc = store_job_add(lo->store, &j, e);
+    lo->job = j.id;
+    job_done(&j);
+    return rc == 0 ? store_commit(lo->store, e) : rc;
+}
+
+static int start(struct local *lo, struct err *e)
+{
+    const struct option_set *o = lo->ls->settings;
+    struct worker_config wc = {
+        .tool_nmap = option_str(o, "tool-nmap"),
+        .allow_unsafe_args = option_bool(o, "allow-unsafe-args"),
+        .raw_sockets = lo->raw_sockets,
+        .grace_ms = (uint32_t)option_int(o, "kill-grace-ms"),
+        .output_max = (uint64_t)option_int(o, "max-output-mb") << 20,
+    };
+    struct sched_config sc = {
+        .slots = 1, .retry_base_ms = 1000, .beat_ms = 10000, .lost_ms = 80000, .worker = "local"};
+    struct worker_link link;
+    int rc;
+
+    if ((rc = loop_new(&lo->loop, e)) != 0 || (rc = store_open("mem:", &lo->store, e)) != 0) {
+        return rc;
+    }
+    wc.runner_fd = take_fd(&lo->runner_fd);
+    if ((rc = worker_new(lo->loop, lo->store, &wc, &lo->worker, e)) != 0) {
+        return rc;
+    }
+    link = worker_link(lo->worker);
+    if ((rc = sched_new(lo->loop, lo->store, &sc, &link, &lo->sched, e)) != 0) {
+        return rc;
+    }
+    worker_attach(lo->worker, lo->sched);
+    lo->turn.loop = lo->loop;
+    lo->turn.store = lo->store;
+    lo->turn.sched = lo->sched;
+    lo->turn.worker = lo->worker;
+    turn_start(&lo->turn);
+    signal(SIGPIPE, SIG_IGN);
+    return loop_signal(lo->loop, SIGINT, on_interrupt, lo, e);
+}
+
+static int spawn_runner(struct local *lo, struct err *e)
+{
+    struct service_user user;
+    int rc = service_user_find(option_str(lo->ls->settings, "user"), &user, e);
+    struct runner_config c = {.hold_fd = -1, .work_dir = lo->work_dir};
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (user.change) {
+        c.user = user.name;
+        lo->raw_sockets = true;
+        if (chown(lo->work_dir, user.uid, user.gid) < 0) {
+            return err_errno(e, "give '%s' to user '%s'", lo->work_dir, user.name);
+        }
+    } else {
+        box_probe(&lo->raw_sockets);
+    }
+    return runner_spawn(&c, &lo->runner_fd, &lo->runner_pidfd, e);
+}
+
+static int finish(struct local *lo, struct err *e)
+{
+    struct job j = {0};
+    int rc;
+
+    job_init(&j);
+    rc = store_job_get(lo->store, &lo->job, &j, e);
+    if (rc == 0) {
+        rc = lo->ls->finished(lo->ls->arg, lo->store, &j);
+    }
+    job_done(&j);
+    return rc;
+}
+
+static void local_done(struct local *lo)
+{
+    turn_stop(&lo->turn);
+    sched_free(lo->sched);
+    worker_free(lo->worker);
+    store_close(lo->store);
+    loop_free(lo->loop);
+    fd_close(&lo->runner_fd);
+    fd_close(&lo->runner_pidfd);
+    if (lo->work_dir) {
+        nftw(lo->work_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        free(lo->work_dir);
+    }
+}
+
+int local_scan_run(struct local_scan *ls, struct err *e)
+{
+    struct local lo = {.ls = ls, .runner_fd = -1, .runner_pidfd = -1};
+    const char *tmp = getenv("TMPDIR");
+    int rc = check_request(&lo, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    lo.work_dir = str_fmt("%s/scanpod-XXXXXX", tmp && tmp[0] == '/' ? tmp : "/tmp");
+    if (!mkdtemp(lo.work_dir)) {
+        rc = err_errno(e, "make a directory like '%s'", lo.work_dir);
+        free(take_ptr(&lo.work_dir));
+        return rc;
+    }
+    if ((rc = spawn_runner(&lo, e)) == 0 && (rc = start(&lo, e)) == 0 &&
+        (rc = submit(&lo, e)) == 0) {
+        lo.waiter.job = lo.job;
+        lo.waiter.fn = on_change;
+        sched_wait(lo.sched, &lo.waiter);
+        rc = loop_run(lo.loop, e);
+        sched_unwait(&lo.waiter);
+        if (rc == 0) {
+            rc = lo.over ? finish(&lo, e) : err_set(e, ERR_TOOL, "interrupted");
+        }
+    }
+    local_done(&lo);
+    return rc;
+}

@@ -1,0 +1,297 @@
+#include "daemon/run.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+enum { PROGRESS_EVERY_MS = 500 };
+
+/* ---- records to rows ---- */
+
+static int take_host(void *arg, const struct host *head, struct err *e)
+{
+    struct tool_run *r = arg;
+    int64_t seq;
+
+    r->wrote = true;
+    return store_host_begin(r->store, &r->lease, head, &seq, e);
+}
+
+static int take_port(void *arg, const struct port *p, struct err *e)
+{
+    struct tool_run *r = arg;
+
+    return store_host_port(r->store, p, e);
+}
+
+static int take_host_end(void *arg, struct err *e)
+{
+    struct tool_run *r = arg;
+
+    r->hosts++;
+    return store_host_end(r->store, e);
+}
+
+static int take_progress(void *arg, const struct progress *p, struct err *e)
+{
+    struct tool_run *r = arg;
+    int64_t now = boot_ms();
+
+    if (r->reparse_done || now - r->progress_ms < PROGRESS_EVERY_MS) {
+        return 0;
+    }
+    r->progress_ms = now;
+    return sched_progress(r->sched, &r->lease, p, e);
+}
+
+static void replace(char **at, const char *s)
+{
+    free(*at);
+    *at = xstrdup(s);
+}
+
+static int take_run(void *arg, const struct run_info *info, struct err *e)
+{
+    struct tool_run *r = arg;
+
+    (void)e;
+    r->have_run = true;
+    r->complete = info->complete;
+    replace(&r->command_line, info->args);
+    replace(&r->version, info->version);
+    replace(&r->run_json, info->json);
+    replace(&r->exit, info->exit);
+    replace(&r->errormsg, info->errormsg);
+    return 0;
+}
+
+static int take_raw(void *arg, const struct raw_info *raw, struct err *e)
+{
+    struct tool_run *r = arg;
+
+    (void)e;
+    r->have_raw = true;
+    r->raw = *raw;
+    return 0;
+}
+
+static int take_end(void *arg, const struct parse_end *end, struct err *e)
+{
+    struct tool_run *r = arg;
+
+    (void)e;
+    r->have_end = true;
+    r->parse_code = end->code;
+    replace(&r->parse_message, end->message);
+    return 0;
+}
+
+static const struct record_sink sink = {
+    .host = take_host,
+    .port = take_port,
+    .host_end = take_host_end,
+    .progress = take_progress,
+    .run = take_run,
+    .raw = take_raw,
+    .end = take_end,
+};
+
+struct tool_run *tool_run_new(struct store *s, struct sched *sc, const struct lease *l)
+{
+    struct tool_run *r = xcalloc(1, sizeof *r);
+
+    r->store = s;
+    r->sched = sc;
+    r->lease = *l;
+    r->reader.sink = &sink;
+    r->reader.arg = r;
+    return r;
+}
+
+void tool_run_free(struct tool_run *r)
+{
+    record_reader_done(&r->reader);
+    free(r->command_line);
+    free(r->version);
+    free(r->run_json);
+    free(r->exit);
+    free(r->errormsg);
+    free(r->parse_message);
+    free(r->argv_line);
+    free(r->blob_path);
+    free(r);
+}
+
+bool tool_run_records(struct tool_run *r, const void *p, size_t n)
+{
+    struct err e = {0};
+    int rc;
+
+    if (r->stop == STOP_STORE || r->bad_records) {
+        return true; /* already being stopped: drain what is still on its way */
+    }
+    rc = record_feed(&r->reader, p, n, &e);
+    if (rc == 0) {
+        return true;
+    }
+    if (rc == ERR_TOOL || rc == ERR_LIMIT || rc == ERR_INVALID) {
+        r->bad_records = true;
+        r->parse_code = rc;
+        replace(&r->parse_message, e.msg);
+    } else {
+        r->stop = STOP_STORE;
+        r->store_error = e;
+    }
+    return false;
+}
+
+void tool_run_lost_rows(struct tool_run *r)
+{
+    if (r->stop == STOP_NONE) {
+        r->stop = STOP_STORE;
+        err_set(&r->store_error, ERR_FULL, "results could not be stored");
+    }
+}
+
+/* ---- outcome ---- */
+
+/* The last line that is not empty: what a person would look at first. */
+static void add_last_line(struct buf *out, const char *text)
+{
+    size_t end = text ? strlen(text) : 0;
+    size_t start;
+
+    while (end > 0 && (text[end - 1] == '\n' || text[end - 1] == '\r' || text[end - 1] == ' ')) {
+        end--;
+    }
+    for (start = end; start > 0 && text[start - 1] != '\n'; start--) {
+    }
+    if (end > start) {
+        buf_adds(out, ": ");
+        buf_add_escaped(out, text + start, MIN(end - start, 300));
+    }
+}
+
+static void not_started(const struct runner_end *end, struct outcome *o, struct buf *m)
+{
+    bool missing = end->errnum == ENOENT || end->errnum == EACCES || end->errnum == ENOEXEC;
+
+    o->state = JOB_FAILED;
+    o->reason = missing && str_eq(end->step, "exec") ? REASON_TOOL_MISSING : REASON_SANDBOX;
+    o->retryable = end->errnum == EAGAIN || end->errnum == ENOMEM;
+    buf_addf(m, "could not start the tool (%s): %s", end->step ? end->step : "?",
+             strerror(end->errnum));
+}
+
+static void stopped_by_us(const struct tool_run *r, struct outcome *o, struct buf *m)
+{
+    if (r->stop == STOP_STORE) {
+        o->state = JOB_FAILED;
+        o->reason = REASON_INTERNAL;
+        o->retryable = r->store_error.code != ERR_FENCED;
+        buf_addf(m, "stopped because results could not be stored: %s", r->store_error.msg);
+    } else {
+        o->state = JOB_CANCELLED;
+        o->reason = REASON_CANCELLED;
+        buf_adds(m, "cancelled");
+    }
+}
+
+static void ended_itself(const struct tool_run *r, const struct runner_end *end, struct outcome *o,
+                         struct buf *m)
+{
+    o->state = JOB_FAILED;
+    if (end->exit_signal) {
+        o->reason = REASON_TOOL_CRASHED;
+        o->retryable = true;
+        buf_addf(m, "the tool was ended by signal %d (%s)", end->exit_signal,
+                 strsignal(end->exit_signal));
+        add_last_line(m, end->stderr_tail);
+    } else if (end->exit_status != 0) {
+        o->reason = REASON_TOOL_FAILED;
+        buf_addf(m, "the tool failed with exit status %d", end->exit_status);
+        add_last_line(m, end->stderr_tail);
+    } else if (end->parser_failed || r->bad_records) {
+        o->reason = REASON_INTERNAL;
+        buf_addf(m, "the parser failed: %s", r->parse_message ? r->parse_message : "it crashed");
+    } else if (str_eq(r->exit, "error")) {
+        o->reason = REASON_TOOL_FAILED;
+        buf_adds(m, "the tool reported an error");
+        add_last_line(m, r->errormsg);
+    } else if (r->parse_code != 0 || !r->complete) {
+        o->reason = REASON_BAD_OUTPUT;
+        buf_addf(m, "the tool's output is not complete: %s",
+                 r->parse_message ? r->parse_message : "it ends too early");
+    } else {
+        o->state = JOB_COMPLETED;
+    }
+}
+
+static void fill_outcome(const struct tool_run *r, const struct runner_end *end, struct outcome *o,
+                         struct buf *m)
+{
+    if (!end->started) {
+        if (r->stop == STOP_CANCEL) {
+            stopped_by_us(r, o, m);
+        } else {
+            not_started(end, o, m);
+        }
+    } else if (end->cause == RUN_WALL) {
+        o->state = JOB_TIMED_OUT;
+        o->reason = REASON_TIMEOUT;
+        buf_adds(m, "the scan ran into its time limit and was stopped");
+    } else if (end->cause == RUN_OUTPUT) {
+        o->state = JOB_FAILED;
+        o->reason = REASON_LIMIT;
+        buf_adds(m, "the tool wrote more than the output limit allows (limit: output)");
+    } else if (r->stop == STOP_STORE || (r->stop != STOP_NONE && end->cause == RUN_STOPPED)) {
+        stopped_by_us(r, o, m);
+    } else {
+        ended_itself(r, end, o, m);
+    }
+}
+
+void tool_run_outcome(struct tool_run *r, const struct runner_end *end, struct outcome *o,
+                      struct buf *message)
+{
+    *o = (struct outcome){.exit_status = end->exit_status, .exit_signal = end->exit_signal};
+    fill_outcome(r, end, o, message);
+    if (o->state != JOB_COMPLETED) {
+        o->partial = r->hosts > 0;
+        o->error = message->data;
+    }
+    o->stderr_tail = end->stderr_tail && *end->stderr_tail ? end->stderr_tail : NULL;
+    o->command_line = r->command_line ? r->command_line : r->argv_line;
+    o->tool_version = r->version;
+    o->confinement = end->level;
+    o->run_json = r->run_json;
+    if (r->have_raw && r->raw.size > 0) {
+        o->raw_path = r->blob_path;
+        o->raw_sha256 = r->raw.sha256;
+        o->raw_size = (int64_t)r->raw.size;
+        o->raw_stored = (int64_t)r->raw.stored;
+    }
+}
+
+int tool_run_reparsed(struct tool_run *r, const struct runner_end *end, struct err *e)
+{
+    bool whole = end->started && end->exit_status == 0 && !end->parser_failed && !r->bad_records &&
+                 r->have_end;
+    int rc;
+
+    if (r->stop == STOP_STORE) {
+        *e = r->store_error;
+        return e->code;
+    }
+    if (!whole && !r->have_run) {
+        return err_set(e, ERR_INTERNAL, "the stored output could not be read again: %s",
+                       r->parse_message ? r->parse_message : "the parser failed");
+    }
+    rc = store_reparse_end(r->store, &r->lease, !r->complete, r->run_json, e);
+    return rc;
+}

@@ -1,0 +1,51 @@
+/*
+ * run - one run of a tool as the worker sees it: records in, rows and an outcome out.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "ipc/record.h"
+#include "model/job.h"
+#include "runner/runner.h"
+#include "sched/sched.h"
+#include "store/store.h"
+
+enum run_stop { STOP_NONE, STOP_CANCEL, STOP_DRAIN, STOP_STORE };
+
+struct tool_run {
+    uint64_t run; /* the runner's number */
+    struct lease lease;
+    struct store *store; /* borrowed */
+    struct sched *sched; /* borrowed */
+    struct record_reader reader;
+    enum run_stop stop;
+    struct err store_error; /* why, for STOP_STORE */
+    bool wrote;             /* stored something in this turn */
+    bool records_over;
+    int64_t hosts;
+    int64_t progress_ms; /* when progress was last stored */
+    /* what the parser said; strings owned */
+    bool have_run, complete, have_raw, have_end;
+    char *command_line, *version, *run_json, *exit, *errormsg;
+    struct raw_info raw;
+    int parse_code;
+    char *parse_message;
+    bool bad_records; /* the stream broke the rules */
+    /* strings owned */
+    char *argv_line, *blob_path;
+    void (*reparse_done)(void *arg, int rc, const char *message);
+    void *reparse_arg;
+};
+
+struct tool_run *tool_run_new(struct store *s, struct sched *sc, const struct lease *l);
+void tool_run_free(struct tool_run *r);
+/* False: stop the tool. */
+bool tool_run_records(struct tool_run *r, const void *p, size_t n);
+void tool_run_lost_rows(struct tool_run *r);
+/* Fills *o with strings that live in r, in `end` or in `message`. */
+void tool_run_outcome(struct tool_run *r, const struct runner_end *end, struct outcome *o,
+                      struct buf *message);
+int tool_run_reparsed(struct tool_run *r, const struct runner_end *end, struct err *e);

@@ -1,0 +1,403 @@
+/*
+ * How the server comes up: what needs root first (data directory, lock, listener, TLS files), then
+ * the runner is forked off, then this process becomes the service user, and only then it opens the
+ * store, reads what a network can send, and turns its loop.
+ */
+#include "daemon/serve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "box/box.h"
+#include "daemon/access.h"
+#include "daemon/privilege.h"
+#include "daemon/probe.h"
+#include "daemon/turn.h"
+#include "daemon/worker.h"
+#include "runner/runner.h"
+#include "version.h"
+
+enum { DRAIN_MS = 5000 };
+
+struct server {
+    struct option_set *settings;
+    struct service_user user;
+    const char *dir; /* data directory */
+    char *blob_dir, *work_dir, *url;
+    int lock_fd, listen_fd, runner_fd, runner_pidfd;
+    int cert_fd, key_fd;
+    char *cert_path, *key_path;
+    const char **hosts; /* points into hosts_text */
+    char *hosts_text;
+    char nmap_version[64];
+    char confinement[64];
+    bool raw_sockets;
+    struct loop *loop;
+    struct store *store;
+    struct sched *sched;
+    struct worker *worker;
+    struct api *api;
+    struct http_server *http;
+    struct turn turn;
+    struct timer drain_timer;
+    bool draining, failed;
+};
+
+/* ---- while still privileged ---- */
+
+static int split_hosts(struct server *s)
+{
+    const char *text = option_str(s->settings, "hosts");
+    size_t n = 0;
+
+    s->hosts = xcalloc(1, sizeof(char *));
+    if (!text) {
+        return 0;
+    }
+    s->hosts_text = xstrdup(text);
+    for (char *save, *h = strtok_r(s->hosts_text, ", ", &save); h;
+         h = strtok_r(NULL, ", ", &save)) {
+        s->hosts = xrealloc(s->hosts, (n + 2) * sizeof(char *));
+        s->hosts[n++] = h;
+        s->hosts[n] = NULL;
+    }
+    return 0;
+}
+
+static int keep_tls(struct server *s, struct err *e)
+{
+    const char *cert = option_str(s->settings, "tls-cert");
+    int rc;
+
+    if (!cert) {
+        return 0;
+    }
+    rc = file_keep(cert, &s->cert_path, &s->cert_fd, e);
+    return rc == 0 ? file_keep(option_str(s->settings, "tls-key"), &s->key_path, &s->key_fd, e)
+                   : rc;
+}
+
+static int start_privileged(struct server *s, struct err *e)
+{
+    int rc;
+
+    s->dir = option_str(s->settings, "data-dir");
+    s->blob_dir = str_fmt("%s/blob", s->dir);
+    s->work_dir = str_fmt("%s/work", s->dir);
+    if ((rc = access_check(s->settings, e)) != 0 ||
+        (rc = service_user_find(option_str(s->settings, "user"), &s->user, e)) != 0 ||
+        (rc = data_dir_prepare(s->dir, &s->user, e)) != 0 ||
+        (rc = store_lock(s->dir, &s->lock_fd, e)) != 0 || (rc = keep_tls(s, e)) != 0 ||
+        (rc = http_listen(option_str(s->settings, "listen"), &s->listen_fd, e)) != 0) {
+        return rc;
+    }
+
+    struct runner_config rc_conf = {.user = s->user.change ? s->user.name : NULL,
+                                    .hold_fd = s->lock_fd,
+                                    .work_dir = s->work_dir};
+
+    return runner_spawn(&rc_conf, &s->runner_fd, &s->runner_pidfd, e);
+}
+
+/* ---- as the service user ---- */
+
+static void first_key(struct server *s, struct err *e, int *rc)
+{
+    char secret[KEY_TEXT + 1];
+    bool made = false;
+
+    if (option_str(s->settings, "api-key")) {
+        if (strcmp(option_str(s->settings, "api-key"), "changeme") == 0) {
+            log_warn("default_key", KV("hint", "SCANPOD_API_KEY is 'changeme': set a secret one"));
+        }
+        return;
+    }
+    *rc = key_first(s->store, s->dir, secret, &made, e);
+    if (*rc == 0 && made) {
+        fprintf(stderr, "first start: API key %s (kept in %s/key)\n", secret, s->dir);
+    }
+    secure_zero(secret, sizeof secret);
+}
+
+static int open_store(struct server *s, struct err *e)
+{
+    auto_free char *url = str_fmt("sqlite:%s", s->dir);
+    struct store_limits limits = {.max_waiting = option_int(s->settings, "max-waiting")};
+    int rc = store_open_locked(url, s->lock_fd, &s->store, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    s->lock_fd = -1;
+    if (option_is_set(s->settings, "max-jobs")) {
+        limits.max_jobs = option_int(s->settings, "max-jobs");
+    }
+    store_set_limits(s->store, &limits);
+    first_key(s, e, &rc);
+    return rc;
+}
+
+static int64_t ttl_us(const struct option_set *o)
+{
+    return option_is_set(o, "job-ttl-seconds") ? option_int(o, "job-ttl-seconds") * 1000000 : 0;
+}
+
+static int64_t retention_us(const struct option_set *o)
+{
+    int64_t ttl = ttl_us(o);
+
+    return ttl ? ttl : option_int(o, "retention-days") * 86400 * 1000000;
+}
+
+static int start_work(struct server *s, struct err *e)
+{
+    const struct option_set *o = s->settings;
+    int64_t scale = option_int(o, "lease-scale");
+    struct worker_config wc = {
+        .runner_fd = take_fd(&s->runner_fd),
+        .blob_dir = s->blob_dir,
+        .tool_nmap = option_str(o, "tool-nmap"),
+        .allow_unsafe_args = option_bool(o, "allow-unsafe-args"),
+        .raw_sockets = s->raw_sockets,
+        .grace_ms = (uint32_t)option_int(o, "kill-grace-ms"),
+        .output_max = (uint64_t)option_int(o, "max-output-mb") << 20,
+    };
+    struct sched_config sc = {
+        .slots = (uint32_t)option_int(o, "max-scan-workers"),
+        .retry_base_ms = (uint32_t)option_int(o, "retry-delay-ms"),
+        .beat_ms = (uint32_t)(10000 / scale),
+        .lost_ms = (uint32_t)(80000 / scale),
+        .retention_us = retention_us(o),
+        .worker = "local",
+        .blob_dir = s->blob_dir,
+    };
+    struct worker_link link;
+    int rc = worker_new(s->loop, s->store, &wc, &s->worker, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    link = worker_link(s->worker);
+    if ((rc = sched_new(s->loop, s->store, &sc, &link, &s->sched, e)) != 0) {
+        return rc;
+    }
+    worker_attach(s->worker, s->sched);
+    return sched_recover(s->sched, e);
+}
+
+static int reparse_hook(void *arg, const struct id *job,
+                        void (*done)(void *done_arg, int rc, const char *message), void *done_arg,
+                        struct err *e)
+{
+    struct server *s = arg;
+
+    return worker_reparse(s->worker, job, done, done_arg, e);
+}
+
+static int start_http(struct server *s, struct err *e)
+{
+    const struct option_set *o = s->settings;
+    struct api_config ac = {
+        .legacy_key = option_str(o, "api-key"),
+        .allow_unsafe_args = option_bool(o, "allow-unsafe-args"),
+        .scan_timeout_s = (int32_t)option_int(o, "scan-timeout"),
+        .queue_timeout_s = (int32_t)option_int(o, "queue-timeout"),
+        .retries = (int32_t)option_int(o, "retries"),
+        .blob_dir = s->blob_dir,
+        .version = SCANPOD_VERSION,
+        .nmap_version = s->nmap_version[0] ? s->nmap_version : NULL,
+        .confinement = s->confinement,
+        .ttl_us = ttl_us(o),
+        .reparse = reparse_hook,
+        .reparse_arg = s,
+    };
+    struct http_config hc = {
+        .hosts = s->hosts,
+        .header_timeout_ms = 10000,
+        .idle_timeout_ms = 75000,
+        .body_timeout_ms = 60000,
+        .max_conns = (uint32_t)option_int(o, "max-conns"),
+        .max_conns_per_address = (uint32_t)option_int(o, "max-conns-per-address"),
+        .tls_cert = s->cert_path,
+        .tls_key = s->key_path,
+    };
+    int rc = api_new(s->loop, s->store, s->sched, &ac, &s->api, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    api_http_config(s->api, &hc);
+    if ((rc = http_server_new(s->loop, &hc, &s->http, e)) != 0) {
+        return rc;
+    }
+    api_set_server(s->api, s->http);
+    return http_server_listen(s->http, take_fd(&s->listen_fd), e);
+}
+
+static void probe(struct server *s)
+{
+    struct err e = {0};
+    enum box_level level = box_probe(&s->raw_sockets);
+
+    /* The runner kept what the daemon gave up: its level is what counts when started as root. */
+    if (s->user.change) {
+        level = BOX_PIDNS;
+        s->raw_sockets = true;
+    }
+    snprintf(s->confinement, sizeof s->confinement, "%s", box_level_name(level));
+    if (tool_probe(&tool_nmap, option_str(s->settings, "tool-nmap"), s->nmap_version,
+                   sizeof s->nmap_version, &e) != 0) {
+        log_warn("tool_missing", KV("tool", "nmap"), KV("error", e.msg));
+    }
+}
+
+/* ---- the end ---- */
+
+static void maybe_stop(struct server *s)
+{
+    if (s->draining && sched_idle(s->sched)) {
+        loop_stop(s->loop);
+    }
+}
+
+static void on_drain_tick(struct timer *t)
+{
+    struct server *s = container_of(t, struct server, drain_timer);
+
+    if (!s->draining || sched_idle(s->sched) || t->at_ms == 0) {
+        loop_stop(s->loop);
+        return;
+    }
+    maybe_stop(s);
+    timer_arm(s->loop, t, 20);
+}
+
+static void on_stop(int signo, void *arg)
+{
+    struct server *s = arg;
+
+    if (s->draining) {
+        loop_stop(s->loop); /* asked twice: leases and the lock keep everything right */
+        return;
+    }
+    log_info("stopping", KV("signal", signo));
+    s->draining = true;
+    sched_drain(s->sched);
+    worker_stop_all(s->worker);
+    http_server_drain(s->http);
+    timer_arm(s->loop, &s->drain_timer, 1);
+}
+
+static void on_runner_gone(void *arg)
+{
+    struct server *s = arg;
+
+    if (!s->draining) {
+        s->failed = true;
+        loop_stop(s->loop);
+    }
+}
+
+static int on_signals(struct server *s, struct err *e)
+{
+    int rc = loop_signal(s->loop, SIGTERM, on_stop, s, e);
+
+    signal(SIGPIPE, SIG_IGN);
+    s->drain_timer.fn = on_drain_tick;
+    return rc == 0 ? loop_signal(s->loop, SIGINT, on_stop, s, e) : rc;
+}
+
+static int start_unprivileged(struct server *s, struct err *e)
+{
+    int rc;
+
+    if ((rc = privilege_drop(&s->user, e)) != 0 ||
+        (rc = data_dir_check(s->dir, &s->user, e)) != 0 || (rc = loop_new(&s->loop, e)) != 0 ||
+        (rc = on_signals(s, e)) != 0 || (rc = open_store(s, e)) != 0) {
+        return rc;
+    }
+    probe(s);
+    if ((rc = start_work(s, e)) != 0 || (rc = start_http(s, e)) != 0) {
+        return rc;
+    }
+    worker_on_runner_gone(s->worker, on_runner_gone, s);
+    s->turn.loop = s->loop;
+    s->turn.store = s->store;
+    s->turn.sched = s->sched;
+    s->turn.worker = s->worker;
+    s->turn.api = s->api;
+    s->turn.http = s->http;
+    turn_start(&s->turn);
+    return 0;
+}
+
+static void server_done(struct server *s)
+{
+    turn_stop(&s->turn);
+    timer_stop(&s->drain_timer);
+    http_server_free(s->http);
+    api_free(s->api);
+    sched_free(s->sched);
+    worker_free(s->worker);
+    store_close(s->store);
+    loop_free(s->loop);
+    fd_close(&s->lock_fd);
+    fd_close(&s->listen_fd);
+    fd_close(&s->runner_fd);
+    fd_close(&s->runner_pidfd);
+    fd_close(&s->cert_fd);
+    fd_close(&s->key_fd);
+    free(s->cert_path);
+    free(s->key_path);
+    free(s->blob_dir);
+    free(s->work_dir);
+    free((void *)s->hosts);
+    free(s->hosts_text);
+}
+
+static int set_up_log(const struct option_set *o, struct err *e)
+{
+    enum log_level level = LOG_INFO;
+
+    log_level_parse(option_str(o, "log-level"), &level);
+    log_setup(level, str_eq(option_str(o, "log-format"), "json") ? LOG_JSON : LOG_TEXT);
+    return option_str(o, "log-file") ? log_to_file(option_str(o, "log-file"), e) : 0;
+}
+
+int serve_main(struct option_set *settings)
+{
+    struct server s = {.settings = settings,
+                       .lock_fd = -1,
+                       .listen_fd = -1,
+                       .runner_fd = -1,
+                       .runner_pidfd = -1,
+                       .cert_fd = -1,
+                       .key_fd = -1};
+    struct err e = {0};
+    int rc;
+
+    split_hosts(&s);
+    if ((rc = set_up_log(settings, &e)) != 0 || (rc = start_privileged(&s, &e)) != 0 ||
+        (rc = start_unprivileged(&s, &e)) != 0) {
+        fprintf(stderr, "error: cannot start: %s\n", e.msg);
+        server_done(&s);
+        return err_exit_status(rc);
+    }
+    log_info("listening", KV("address", option_str(settings, "listen")),
+             KV("tls", s.cert_path ? "yes" : "no"), KV("data_dir", s.dir),
+             KV("confinement", s.confinement), KV("nmap", s.nmap_version));
+    rc = loop_run(s.loop, &e);
+    if (rc == 0 && store_dirty(s.store)) {
+        rc = store_commit(s.store, &e);
+    }
+    log_info("stopped");
+    server_done(&s);
+    return rc != 0 ? err_exit_status(rc) : s.failed ? err_exit_status(ERR_SANDBOX) : 0;
+}

@@ -1,0 +1,25 @@
+/*
+ * turn - the end of a turn, in its one order: claims, commit, launches and waiters, replies.
+ */
+#pragma once
+
+#include "daemon/worker.h"
+#include "event/loop.h"
+#include "http/api.h"
+#include "http/http.h"
+#include "sched/sched.h"
+#include "store/store.h"
+
+struct turn {
+    struct turn_hook hook;
+    struct loop *loop;
+    struct store *store;
+    struct sched *sched;
+    struct worker *worker;
+    struct api *api;          /* NULL: no server */
+    struct http_server *http; /* NULL: no server */
+    struct timer idle;        /* checkpoints, when there is time */
+};
+
+void turn_start(struct turn *t);
+void turn_stop(struct turn *t);
