@@ -8,6 +8,9 @@
 /* Returns an exit status. */
 int serve_main(struct option_set *settings);
 
+/* Writes a stored raw output to stdout (what a reparse runs). Returns an exit status. */
+int raw_cat_main(const char *dir, const char *path);
+
 /* One scan without a server: the same policy, runner, parser and store ("mem:"). */
 struct local_scan {
     const char *targets, *ports, *arguments;

@@ -1,0 +1,281 @@
+/* The scheduler over the memory store, with a worker that only remembers what it was told. */
+#include "base/clock.h"
+#include "model/job.h"
+#include "sched/sched.h"
+#include "tap.h"
+
+struct bench {
+    struct loop *loop;
+    struct store *store;
+    struct sched *sched;
+    unsigned n_run, n_cancel, n_told;
+    struct lease lease; /* of the last run or cancel */
+    struct job_waiter waiter;
+};
+
+static void on_run(void *arg, const struct task *t, const struct job *j)
+{
+    struct bench *b = arg;
+
+    CHECK_INT(id_cmp(&t->job_id, &j->id), 0);
+    b->n_run++;
+    b->lease =
+        (struct lease){.job_id = t->job_id, .idx = t->idx, .epoch = t->epoch, .token = t->token};
+}
+
+static void on_cancel(void *arg, const struct lease *l)
+{
+    struct bench *b = arg;
+
+    b->n_cancel++;
+    b->lease = *l;
+}
+
+static void on_told(struct job_waiter *w)
+{
+    container_of(w, struct bench, waiter)->n_told++;
+}
+
+static void set_up(struct bench *b, uint32_t slots)
+{
+    struct sched_config c = {
+        .slots = slots, .retry_base_ms = 1, .beat_ms = 10000, .lost_ms = 80000, .worker = "w"};
+    struct worker_link link = {.run = on_run, .cancel = on_cancel, .arg = b};
+
+    *b = (struct bench){.waiter.fn = on_told};
+    CHECK_OK(loop_new(&b->loop, ERR));
+    CHECK_OK(store_open("mem:", &b->store, ERR));
+    CHECK_OK(sched_new(b->loop, b->store, &c, &link, &b->sched, ERR));
+}
+
+static void tear_down(struct bench *b)
+{
+    sched_free(b->sched);
+    store_close(b->store);
+    loop_free(b->loop);
+}
+
+static struct id add_job(struct bench *b, int32_t attempts)
+{
+    struct job j = {0};
+    struct id id;
+
+    job_init(&j);
+    j.id = id = id_new();
+    j.tool = xstrdup("nmap");
+    j.targets = xstrdup("127.0.0.1");
+    j.timeout_s = INT64_MIN;
+    j.run_timeout_s = 60;
+    j.queue_timeout_s = 60;
+    j.priority = JOB_PRIORITY_DEFAULT;
+    j.max_attempts = attempts;
+    j.created_us = wall_us();
+    j.queue_expires_us = j.created_us + 60000000;
+    CHECK_OK(store_job_add(b->store, &j, ERR));
+    job_done(&j);
+    return id;
+}
+
+static void turn(struct bench *b, bool commit)
+{
+    sched_before_commit(b->sched);
+    if (commit) {
+        CHECK_OK(store_commit(b->store, ERR));
+    } else {
+        store_rollback(b->store);
+    }
+    sched_after_commit(b->sched, commit);
+}
+
+static enum job_state state_of(struct bench *b, const struct id *id)
+{
+    struct job j = {0};
+    enum job_state s;
+
+    job_init(&j);
+    CHECK_OK(store_job_get(b->store, id, &j, ERR));
+    s = j.state;
+    job_done(&j);
+    return s;
+}
+
+static void a_claim_is_launched_only_when_it_is_committed(void)
+{
+    struct bench b;
+    struct id id;
+
+    set_up(&b, 1);
+    id = add_job(&b, 1);
+    CHECK_OK(store_commit(b.store, ERR));
+    turn(&b, false);
+    CHECK_INT(b.n_run, 0);
+    CHECK_INT(state_of(&b, &id), JOB_QUEUED);
+    turn(&b, true);
+    CHECK_INT(b.n_run, 1);
+    CHECK_INT(state_of(&b, &id), JOB_RUNNING);
+    tear_down(&b);
+}
+
+static void no_more_runs_than_slots(void)
+{
+    struct bench b;
+
+    set_up(&b, 2);
+    for (int i = 0; i < 5; i++) {
+        add_job(&b, 1);
+    }
+    turn(&b, true);
+    turn(&b, true);
+    CHECK_INT(b.n_run, 2);
+    tear_down(&b);
+}
+
+static void the_end_of_a_run_survives_failed_commits(void)
+{
+    struct bench b;
+    struct outcome o = {.state = JOB_COMPLETED, .exit_status = 0};
+    struct id id;
+
+    set_up(&b, 1);
+    id = add_job(&b, 1);
+    turn(&b, true);
+    sched_finish(b.sched, &b.lease, &o);
+    turn(&b, false);
+    turn(&b, false);
+    CHECK_INT(state_of(&b, &id), JOB_RUNNING);
+    CHECK(!sched_idle(b.sched));
+    turn(&b, true);
+    CHECK_INT(state_of(&b, &id), JOB_COMPLETED);
+    CHECK(sched_idle(b.sched));
+    tear_down(&b);
+}
+
+static void a_crash_is_tried_again_until_the_budget_is_used_up(void)
+{
+    struct bench b;
+    struct outcome o = {
+        .state = JOB_FAILED, .reason = REASON_TOOL_CRASHED, .retryable = true, .exit_signal = 11};
+    struct id id;
+    struct job j = {0};
+
+    set_up(&b, 1);
+    id = add_job(&b, 3);
+    for (unsigned i = 1; i <= 3; i++) {
+        while (b.n_run < i) {
+            CHECK_OK(loop_turn(b.loop, 5, ERR));
+            turn(&b, true);
+        }
+        sched_finish(b.sched, &b.lease, &o);
+        turn(&b, true);
+    }
+    job_init(&j);
+    CHECK_OK(store_job_get(b.store, &id, &j, ERR));
+    CHECK_INT(j.state, JOB_FAILED);
+    CHECK_INT(j.reason, REASON_TOOL_CRASHED);
+    CHECK_INT(j.attempts, 3);
+    job_done(&j);
+    CHECK_INT(b.n_run, 3);
+    tear_down(&b);
+}
+
+static void a_running_job_is_cancelled_at_the_worker_after_the_commit(void)
+{
+    struct bench b;
+    struct id id;
+    enum job_state now;
+
+    set_up(&b, 1);
+    id = add_job(&b, 1);
+    turn(&b, true);
+    CHECK_OK(sched_cancel(b.sched, &id, &now, ERR));
+    CHECK_INT(now, JOB_RUNNING);
+    CHECK_INT(b.n_cancel, 0);
+    turn(&b, true);
+    CHECK_INT(b.n_cancel, 1);
+    tear_down(&b);
+}
+
+static void a_queued_job_is_cancelled_at_once_and_never_runs(void)
+{
+    struct bench b;
+    struct id id;
+    enum job_state now;
+
+    set_up(&b, 1);
+    id = add_job(&b, 1);
+    CHECK_OK(sched_cancel(b.sched, &id, &now, ERR));
+    CHECK_INT(now, JOB_CANCELLED);
+    turn(&b, true);
+    CHECK_INT(b.n_run, 0);
+    CHECK_ERR(sched_cancel(b.sched, &id, &now, ERR), ERR_CONFLICT);
+    tear_down(&b);
+}
+
+static void who_waits_hears_of_committed_changes_only(void)
+{
+    struct bench b;
+
+    set_up(&b, 1);
+    b.waiter.job = add_job(&b, 1);
+    CHECK_OK(store_commit(b.store, ERR));
+    sched_wait(b.sched, &b.waiter);
+    turn(&b, false);
+    CHECK_INT(b.n_told, 0);
+    turn(&b, true);
+    CHECK_INT(b.n_told, 1);
+    sched_wait(b.sched, &b.waiter);
+    sched_unwait(&b.waiter);
+    sched_touch(b.sched, &b.waiter.job);
+    turn(&b, true);
+    CHECK_INT(b.n_told, 1);
+    tear_down(&b);
+}
+
+static void what_ran_when_the_last_process_died_is_queued_again(void)
+{
+    struct bench b;
+    struct id id;
+    struct lease old;
+    struct outcome o = {.state = JOB_COMPLETED};
+    struct sched_config c = {.slots = 1, .retry_base_ms = 1, .worker = "w"};
+    struct worker_link link = {.run = on_run, .cancel = on_cancel, .arg = &b};
+
+    set_up(&b, 1);
+    id = add_job(&b, 1);
+    turn(&b, true);
+    old = b.lease;
+    sched_free(b.sched); /* as if the process had gone */
+    CHECK_OK(sched_new(b.loop, b.store, &c, &link, &b.sched, ERR));
+    CHECK_OK(sched_recover(b.sched, ERR));
+    CHECK_INT(state_of(&b, &id), JOB_QUEUED);
+    CHECK_ERR(store_task_finish(b.store, &old, &o, 0, NULL, ERR), ERR_FENCED);
+    turn(&b, true);
+    CHECK_INT(b.n_run, 2);
+    CHECK_INT(b.lease.epoch, 2);
+    tear_down(&b);
+}
+
+static void draining_claims_nothing_and_hands_back(void)
+{
+    struct bench b;
+    struct id first;
+
+    set_up(&b, 2);
+    first = add_job(&b, 1);
+    turn(&b, true);
+    sched_drain(b.sched);
+    add_job(&b, 1);
+    turn(&b, true);
+    CHECK_INT(b.n_run, 1);
+    sched_release(b.sched, &b.lease);
+    turn(&b, true);
+    CHECK(sched_idle(b.sched));
+    CHECK_INT(state_of(&b, &first), JOB_QUEUED);
+    tear_down(&b);
+}
+
+TESTS(a_claim_is_launched_only_when_it_is_committed, no_more_runs_than_slots,
+      the_end_of_a_run_survives_failed_commits, a_crash_is_tried_again_until_the_budget_is_used_up,
+      a_running_job_is_cancelled_at_the_worker_after_the_commit,
+      a_queued_job_is_cancelled_at_once_and_never_runs, who_waits_hears_of_committed_changes_only,
+      what_ran_when_the_last_process_died_is_queued_again, draining_claims_nothing_and_hands_back)
