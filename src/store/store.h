@@ -33,6 +33,15 @@ struct store_limits {
 };
 
 int store_open(const char *url, struct store **out, struct err *e);
+/*
+ * Takes DIR/lock (makes DIR if it is missing) before anything is opened, so that processes forked
+ * in between inherit the lock and hold it for as long as they live. ERR_CONFLICT names the process
+ * that has it; a lock that only the children of a dead process hold is waited for, at most 5 s.
+ */
+int store_lock(const char *dir, int *fd, struct err *e);
+/* store_open() under a lock that is already held; takes lock_fd on success. */
+int store_open_locked(const char *url, int lock_fd, struct store **out, struct err *e);
+int store_lock_fd(const struct store *s); /* borrowed; -1: the backend has none */
 void store_close(struct store *s); /* undoes what was not committed; NULL is fine */
 void store_set_limits(struct store *s, const struct store_limits *l);
 int store_commit(struct store *s, struct err *e);
@@ -59,10 +68,14 @@ struct job_filter {
     int64_t since_us;  /* created at or after; 0: all */
     bool oldest_first; /* order of arrival; default: newest first */
     int64_t after;     /* cursor: num of the last one seen; 0: from the start */
-    uint32_t limit;    /* at most 1000 */
+    uint32_t limit;    /* at most 1000; 0 is 1000 */
 };
 
-/* Calls fn for each; a non-zero return stops and is returned. The job is borrowed. */
+/*
+ * Calls fn for each; a non-zero return stops and is returned. The job is borrowed, and comes
+ * without stderr_tail and run_json, which only store_job_get() reads. No callback of this header
+ * may call the store.
+ */
 typedef int (*job_fn)(void *arg, const struct job *j, struct err *e);
 int store_job_list(struct store *s, const struct job_filter *f, job_fn fn, void *arg,
                    struct err *e);
@@ -115,39 +128,48 @@ int store_task_progress(struct store *s, const struct lease *l, const struct pro
 int store_task_finish(struct store *s, const struct lease *l, const struct outcome *o,
                       int64_t retry_at_us, enum job_state *job_state, struct err *e);
 /*
- * Takes a task from a worker that is gone: lost + 1, back to queued, or failed with worker_lost
- * after TASK_MAX_LOST, or cancelled if that was asked. Compares (epoch, token, beat).
+ * Takes a task from a worker that is gone: lost + 1, back to queued without the results of that
+ * run, or failed with worker_lost at the TASK_MAX_LOSTth loss, or cancelled if that was asked
+ * (complete hosts are then kept, partial). Compares (epoch, token, beat): ERR_FENCED.
  */
 int store_task_lost(struct store *s, const struct lease *l, uint32_t beat,
                     enum job_state *job_state, struct err *e);
-/* Gives a task back unstarted (drain): queued again, nothing charged. */
+/* Gives a task back unstarted (drain): queued again, nothing charged; cancelled if asked for. */
 int store_task_release(struct store *s, const struct lease *l, struct err *e);
 
 typedef int (*task_fn)(void *arg, const struct task *t, struct err *e);
 int store_task_running(struct store *s, task_fn fn, void *arg, struct err *e);
-/* Scheduled tasks whose time has come become queued. *next_us: when the next one is due, 0: none.
- */
+/* Scheduled tasks whose time has come become queued, at most 1000 a call. *next_us: when the next
+ * one is due (in the past when there are more), 0: none. */
 int store_task_due(struct store *s, int64_t now_us, int64_t *next_us, struct err *e);
-/* Fails jobs that waited longer than their queue time limit. *next_us as above. */
+/* Fails jobs that waited longer than their queue time limit, which starts anew whenever a job
+ * becomes queued. *next_us as above. */
 int store_queue_expire(struct store *s, int64_t now_us, int64_t *next_us, struct err *e);
 /* True if something is runnable now. */
 bool store_task_ready(struct store *s);
 
 /* ---- results ---- */
 
-/* Streams a host under a lease: begin, ports, end. A host that was begun and not ended is undone
- * by host_abort (or by the next begin). seq counts hosts of the job from 1. */
+/*
+ * Streams a host under a lease: begin, ports, end. A host that was begun and not ended is undone
+ * by host_abort, by the job's next begin, and by the end of the run; no list shows it. seq counts
+ * hosts of the job from 1. Each run may have one host open, also over several turns: _port, _end
+ * and _abort are for the run of the last begin or select (ERR_CONFLICT: it has no host open; after
+ * an undone turn none has).
+ */
 int store_host_begin(struct store *s, const struct lease *l, const struct host *head, int64_t *seq,
                      struct err *e);
 int store_host_port(struct store *s, const struct port *p, struct err *e);
 int store_host_end(struct store *s, struct err *e);
 int store_host_abort(struct store *s, struct err *e);
+/* Goes on with the host of another run: call it when the records of several runs alternate. */
+int store_host_select(struct store *s, const struct lease *l, struct err *e);
 
 struct host_filter {
     const char *state; /* host state, NULL: all */
     bool open_only;    /* hosts with at least one open port */
     int64_t after;     /* cursor: seq of the last one seen */
-    uint32_t limit;    /* hosts, at most 1000 */
+    uint32_t limit;    /* hosts, at most 1000; 0 is 1000 */
 };
 
 /* Streams rows: head (no ports), then its ports, then end. The sink's pointers are borrowed. */
@@ -188,7 +210,8 @@ int store_event_expire(struct store *s, int64_t before_us, uint32_t limit, int64
 
 /* ---- idempotency ---- */
 
-/* Remembers (key_id, idem) -> job for 24 h. fingerprint: hash of the body. */
+/* Remembers (key_id, idem) -> job until idem_expire. fingerprint: hash of the body.
+ * ERR_CONFLICT: it is remembered already. */
 int store_idem_get(struct store *s, const char *key_id, const char *idem, uint8_t fingerprint[32],
                    struct id *job, bool *found, struct err *e);
 int store_idem_put(struct store *s, const char *key_id, const char *idem,
@@ -204,10 +227,13 @@ struct key {
     uint8_t hash[32]; /* SHA-256 of the secret, which is 256 random bits */
     int64_t created_us, revoked_us, last_used_us;
 };
-int store_key_add(struct store *s, const struct key *k, struct err *e); /* CONFLICT: name taken */
+/* ERR_CONFLICT: the id, or the name among those in force, is taken. */
+int store_key_add(struct store *s, const struct key *k, struct err *e);
+/* Once more is 0 and changes nothing. */
 int store_key_revoke(struct store *s, const char *id_or_name, int64_t now_us, struct err *e);
 typedef int (*key_fn)(void *arg, const struct key *k, struct err *e);
 int store_keys(struct store *s, key_fn fn, void *arg, struct err *e); /* revoked ones too */
+int store_key_used(struct store *s, const char *id, int64_t now_us, struct err *e);
 
 /* ---- figures for /metrics and doctor ---- */
 
