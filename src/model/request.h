@@ -4,8 +4,9 @@
  *
  * Old surface (reference: seed-interfaces 4.1): targets, ports and arguments are strings; the
  * messages are part of the contract. Tightened on purpose: digits are ASCII, a trailing newline
- * in `ports` is refused, port numbers are at most 65535 and ranges go upwards. Widened on
- * purpose: IPv6 addresses and prefixes are targets.
+ * in `ports` is refused, port numbers are at most 65535 and ranges go upwards; dotted quads have
+ * octets up to 255, prefix lengths exist. Widened on purpose: IPv6 addresses and prefixes are
+ * targets (no scope ids, nothing IPv4-mapped, not together with IPv4: nmap reads one family).
  */
 #pragma once
 

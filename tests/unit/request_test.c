@@ -1,0 +1,301 @@
+/* What a client may ask for: words, targets, ports. */
+#include "model/request.h"
+
+#include <jansson.h>
+
+#include "model/job.h"
+#include "tap.h"
+
+/* The words, joined by '|'; or the error's message. Borrowed until the next call. */
+static const char *split(const char *s)
+{
+    static char text[512];
+    auto_strvec words = {0};
+    struct err e = {0};
+    size_t n = 0;
+
+    if (shell_split(s, &words, &e) < 0) {
+        snprintf(text, sizeof text, "%s", e.msg);
+        return text;
+    }
+    text[0] = '\0';
+    for (size_t i = 0; i < words.n; i++) {
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", i ? "|" : "", words.v[i]);
+    }
+    return text;
+}
+
+static void words_are_split_as_a_posix_shell_does(void)
+{
+    static const char *const cases[][2] = {
+        {"", ""},
+        {" \t\r\n ", ""},
+        {"a  b\tc\nd", "a|b|c|d"},
+        {"'a b' \"c d\"", "a b|c d"},
+        {"a'b'\"c\"d", "abcd"},
+        {"''", ""},
+        {"a '' b", "a||b"},
+        {"a\\ b \\'", "a b|'"},
+        {"\"a\\\"b\\\\c\\d\\$\"", "a\"b\\c\\d\\$"},
+        {"'a\\b'", "a\\b"},
+        {"a # b", "a|#|b"},
+        {"a\\\nb", "a\nb"},
+        {"a\vb", "a\vb"},
+        {"'a", "No closing quotation"},
+        {"\"a'", "No closing quotation"},
+        {"a \\", "No escaped character"},
+        {"\"a\\", "No escaped character"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CHECK_STR(split(cases[i][0]), cases[i][1]);
+    }
+}
+
+/* "" and *count, or the message. Borrowed until the next call. */
+static const char *targets(const char *s, uint64_t *count)
+{
+    static char text[512];
+    auto_strvec tokens = {0};
+    struct err e = {0};
+
+    text[0] = '\0';
+    if (targets_parse(s, &tokens, count, &e) < 0) {
+        snprintf(text, sizeof text, "%s", e.msg);
+    }
+    return text;
+}
+
+static void accepted_targets_are_counted(void)
+{
+    static const struct {
+        const char *s;
+        uint64_t count;
+    } cases[] = {
+        {"10.0.0.1", 1},
+        {"example.com", 1},
+        {"my-host a.b.c", 2},
+        {"example.com/30", 4},
+        {"10.0.0.0/24", 256},
+        {"10.0.0.0/12", 1 << 20},
+        {"10.0.0-1.*", 512},
+        {"192.168.1.1-50", 50},
+        {"*", 1},
+        {"::1", 1},
+        {"2001:db8::/120", 256},
+        {"2001:DB8:0:0::1/108", 1 << 20},
+        {"::1 example.com", 2},
+        {"'10.0.0.1' \"10.0.0.2\"", 2},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        uint64_t count = 0;
+
+        CHECK_STR(targets(cases[i].s, &count), "");
+        CHECK_INT(count, cases[i].count);
+    }
+}
+
+static void refused_targets_are_named(void)
+{
+    static const char *const cases[][2] = {
+        {"", "targets must not be empty"},
+        {" \n", "targets must not be empty"},
+        {"''", "invalid target: ''"},
+        {"-sV", "invalid target: '-sV'"},
+        {"10.0.0.1 -iL", "invalid target: '-iL'"},
+        {"-::1", "invalid target: '-::1'"},
+        {"a;b", "invalid target: 'a;b'"},
+        {"'a b'", "invalid target: 'a b'"},
+        {"$(id)", "invalid target: '$(id)'"},
+        {"10.0.0.1,2", "invalid target: '10.0.0.1,2'"},
+        {"under_score", "invalid target: 'under_score'"},
+        {"b\xc3\xbc"
+         "cher.de",
+         "invalid target: 'b\xc3\xbc"
+         "cher.de'"},
+        {"http://x", "invalid target: 'http://x'"},
+        {"[::1]", "invalid target: '[::1]'"},
+        {"10.0.0.256", "invalid target: '10.0.0.256'"},
+        {"10.0.0.9-3", "invalid target: '10.0.0.9-3'"},
+        {"10.0.0.1-2-3", "invalid target: '10.0.0.1-2-3'"},
+        {"10.0..1", "invalid target: '10.0..1'"},
+        {"10.0.0.0/33", "invalid target: '10.0.0.0/33'"},
+        {"10.0.0.0/", "invalid target: '10.0.0.0/'"},
+        {"10.0.0.0/2/4", "invalid target: '10.0.0.0/2/4'"},
+        {"10.0.0.0/0024", "invalid target: '10.0.0.0/0024'"},
+        {"2001:db8::/129", "invalid target: '2001:db8::/129'"},
+        {"2001:db8:::1", "invalid target: '2001:db8:::1'"},
+        {"12345::1", "invalid target: '12345::1'"},
+        {"fe80::1%lo", "invalid target: 'fe80::1%lo': scope ids are not accepted"},
+        {"::ffff:10.0.0.1", "invalid target: '::ffff:10.0.0.1': an IPv4-mapped address; write it "
+                            "as an IPv4 address"},
+        {"'open", "No closing quotation"},
+        {"10.0.0.1 \\", "No escaped character"},
+        {"10.0.0.1 ::1", "IPv4 and IPv6 targets cannot be in one scan: submit one for each"},
+        {"10.0.0.0/8", "too many addresses: 16777216, at most 1048576 in one scan"},
+        {"*.*.*.*", "too many addresses: 4294967296, at most 1048576 in one scan"},
+        {"10.0.0.0/12 10.0.0.1", "too many addresses: 1048577, at most 1048576 in one scan"},
+        {"2001:db8::/107", "too many addresses: '2001:db8::/107' is larger than /108 (1048576 "
+                           "addresses); name single addresses or longer prefixes"},
+        {"::/0", "too many addresses: '::/0' is larger than /108 (1048576 addresses); name single "
+                 "addresses or longer prefixes"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CHECK_STR(targets(cases[i][0], NULL), cases[i][1]);
+    }
+}
+
+static void endless_targets_are_refused_before_they_are_read(void)
+{
+    auto_buf many = {0};
+    uint64_t count = 0;
+
+    while (many.len + 2 <= JOB_TARGETS_MAX) {
+        buf_adds(&many, "a ");
+    }
+    CHECK_STR(targets(many.data, &count), "");
+    CHECK_INT(count, JOB_TARGETS_MAX / 2);
+    buf_adds(&many, " ");
+    CHECK_STR(targets(many.data, &count), "targets are longer than 65536 bytes");
+}
+
+static void ipv6_is_noticed(void)
+{
+    auto_strvec v4 = {0}, v6 = {0};
+
+    CHECK_OK(targets_parse("10.0.0.1 example.com", &v4, NULL, ERR));
+    CHECK(!targets_have_ipv6(&v4));
+    CHECK_OK(targets_parse("example.com ::1", &v6, NULL, ERR));
+    CHECK(targets_have_ipv6(&v6));
+}
+
+static void port_lists_follow_the_old_grammar_with_bounds(void)
+{
+    static const struct {
+        const char *s;
+        uint32_t count; /* 0: refused */
+    } cases[] = {
+        {"22", 1},
+        {"0", 1},
+        {"1-65535", 65535},
+        {"22,80,443", 3},
+        {"80,80,79-81", 3},
+        {"T:22,80,U:53", 3},
+        {"T:80,U:80,S:80", 3},
+        {"U:1-10,5-12", 12},
+        {"00080", 1},
+        {"", 0},
+        {"-", 0},
+        {"22-", 0},
+        {"-22", 0},
+        {"22,", 0},
+        {",22", 0},
+        {"22,,80", 0},
+        {"65536", 0},
+        {"99999999999999999999", 0},
+        {"100-1", 0},
+        {"T:", 0},
+        {"X:22", 0},
+        {"P:6", 0},
+        {"t:22", 0},
+        {"T:U:22", 0},
+        {"1-2-3", 0},
+        {"22 80", 0},
+        {" 22", 0},
+        {"22\n", 0},
+        {"ssh", 0},
+        {"[1-30]", 0},
+        {"\xd9\xa1", 0},
+        {"22;id", 0},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        auto_free char *says = str_fmt("invalid ports specification: '%s'", cases[i].s);
+
+        if (cases[i].count) {
+            CHECK_OK(ports_parse(cases[i].s, ERR));
+            CHECK_INT(ports_count(cases[i].s), cases[i].count);
+        } else {
+            CHECK_ERR(ports_parse(cases[i].s, ERR), ERR_INVALID);
+            CHECK_STR(tap_err.msg, says);
+        }
+    }
+}
+
+static json_t *vectors(void)
+{
+    auto_free char *text = test_fixture("targets/nmap-7.93-targets-and-ports.json", NULL);
+    json_t *v = json_loads(text, 0, NULL);
+
+    CHECK(v != NULL);
+    return v;
+}
+
+static void targets_count_as_nmap_counts_them(void)
+{
+    json_t *all = vectors();
+    unsigned compared = 0;
+    size_t i;
+    json_t *v;
+
+    json_array_foreach(json_object_get(all, "targets"), i, v)
+    {
+        const char *s = json_string_value(json_object_get(v, "args"));
+        int64_t want = json_integer_value(json_object_get(v, "count"));
+        uint64_t count = 0;
+
+        s += str_starts(s, "-6 ") ? 3 : 0;
+        if (*targets(s, &count)) {
+            continue;
+        }
+        /* A name is one address for us; nmap may find that there is no such name. */
+        if (want == 0 && strspn(s, "0123456789.") == strlen(s)) {
+            continue;
+        }
+        if ((int64_t)count != want) {
+            tap_fail(__FILE__, __LINE__, "'%s': %d, nmap says %d", s, (int)count, (int)want);
+        }
+        compared++;
+    }
+    json_decref(all);
+    CHECK(compared >= 30);
+}
+
+static void ports_count_as_nmap_counts_them(void)
+{
+    json_t *all = vectors();
+    unsigned compared = 0;
+    size_t i;
+    json_t *v;
+
+    json_array_foreach(json_object_get(all, "ports"), i, v)
+    {
+        const char *s = json_string_value(json_object_get(v, "spec"));
+        json_t *seen = json_object_get(v, "tcp_udp_sctp");
+        json_t *ports = json_object_get(seen, "ports");
+        int64_t want[3];
+
+        if (ports_parse(s, NULL) < 0) {
+            continue;
+        }
+        CHECK_INT(json_integer_value(json_object_get(seen, "rc")), 0);
+        for (int k = 0; k < 3; k++) {
+            static const char *const names[] = {"tcp", "udp", "sctp"};
+
+            want[k] =
+                json_integer_value(json_object_get(json_object_get(ports, names[k]), "count"));
+        }
+        /* Without a letter nmap takes the list for every protocol; we count it once. */
+        CHECK_INT(ports_count(s), strchr(s, ':') ? want[0] + want[1] + want[2] : want[0]);
+        compared++;
+    }
+    json_decref(all);
+    CHECK(compared >= 10);
+}
+
+TESTS(words_are_split_as_a_posix_shell_does, accepted_targets_are_counted,
+      refused_targets_are_named, endless_targets_are_refused_before_they_are_read, ipv6_is_noticed,
+      port_lists_follow_the_old_grammar_with_bounds, targets_count_as_nmap_counts_them,
+      ports_count_as_nmap_counts_them)
