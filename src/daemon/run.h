@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "ipc/record.h"
+#include "ipc/record_scan.h"
 #include "model/job.h"
 #include "runner/runner.h"
 #include "sched/sched.h"
@@ -21,6 +22,8 @@ struct tool_run {
     struct store *store; /* borrowed */
     struct sched *sched; /* borrowed */
     struct record_reader reader;
+    struct buf held; /* a host whose end has not come yet */
+    struct record_scan scan;
     enum run_stop stop;
     struct err store_error; /* why, for STOP_STORE */
     bool wrote;             /* stored something in this turn */
