@@ -15,7 +15,7 @@
 #include "base/err.h"
 #include "event/loop.h"
 
-enum { CHAN_BODY_MAX = 65536, CHAN_FDS_MAX = 8, CHAN_QUEUE_MAX = 4 << 20 };
+enum { CHAN_BODY_MAX = 131072, CHAN_FDS_MAX = 8, CHAN_QUEUE_MAX = 4 << 20 };
 
 int chan_pair(int fds[2], struct err *e); /* SEQPACKET, CLOEXEC, non-blocking */
 
@@ -26,9 +26,12 @@ struct chan {
      * after the call). */
     void (*on_message)(struct chan *c, uint16_t type, const void *body, size_t n, int *fds,
                        unsigned n_fds);
-    void (*on_close)(struct chan *c); /* peer gone; call chan_done() */
+    /* Peer gone, or it sent what no chan_send() makes; call chan_done(). */
+    void (*on_close)(struct chan *c);
     struct chan_msg *queue, **queue_tail;
     size_t queued;
+    uint8_t *in; /* owned; where messages arrive */
+    bool *gone;  /* tells the delivery loop that a handler ended the channel */
 };
 
 /* Takes fd. on_message, on_close and arg are set by the caller before. */
@@ -37,9 +40,11 @@ int chan_start(struct chan *c, struct loop *l, int fd, struct err *e);
  * queue is full, ERR_IO when the peer is gone. */
 int chan_send(struct chan *c, uint16_t type, const void *body, size_t n, const int *fds,
               unsigned n_fds, struct err *e);
-void chan_done(struct chan *c); /* closes the descriptor, frees the queue */
+/* Closes the descriptor, frees the queue. Fine inside a handler, whose body stays readable until
+ * it returns; the struct may be freed at once. Twice is fine. */
+void chan_done(struct chan *c);
 
-/* wire - fields in a body: little-endian integers, strings as u32 length and bytes. */
+/* wire - fields in a body: little-endian integers; strings as u32 length, bytes and a NUL. */
 void wire_u8(struct buf *b, uint8_t v);
 void wire_u16(struct buf *b, uint16_t v);
 void wire_u32(struct buf *b, uint32_t v);
@@ -60,8 +65,8 @@ uint32_t wire_get_u32(struct wire *w);
 uint64_t wire_get_u64(struct wire *w);
 int32_t wire_get_i32(struct wire *w);
 int64_t wire_get_i64(struct wire *w);
-/* Borrowed, NUL-terminated copy-free strings are not possible: gives pointer and length. A NULL
- * string gives *s = NULL. Refuses embedded NUL. */
+/* Borrowed from the body and NUL-terminated. A NULL string gives *s = NULL. Refuses embedded NUL.
+ * `n` may be NULL. False when bad. */
 bool wire_get_str(struct wire *w, const char **s, size_t *n);
 char *wire_get_strdup(struct wire *w); /* caller frees; NULL for NULL or bad */
 bool wire_end(const struct wire *w);   /* nothing bad and nothing left over */

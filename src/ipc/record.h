@@ -2,10 +2,17 @@
  * record - what a parser process sends to the worker: hosts, progress, the run's own record.
  *
  * A byte stream (SOCK_STREAM pair: one host can be larger than any packet) of records: u32 length
- * of what follows, u8 type, body in wire fields. A host is HOST, then its PORTs, then HOST_END, so
- * that neither side ever holds more than one port and the host's head. The reader checks lengths
- * against RECORD_MAX, types, order, and that strings are UTF-8 and JSON fields start as JSON does;
- * a stream that breaks the rules is the parser's failure, never the daemon's.
+ * of what follows, u8 type, body. A host is HOST, then its PORTs, then HOST_END, so that the reader
+ * never holds more than one of them. Order: hosts and progress in any order, then at most one RUN,
+ * at most one RAW, and END, after which nothing may come. Strings carry their NUL, so that the
+ * reader hands them out where they lie, without a copy.
+ *
+ * The reader checks lengths against RECORD_MAX, types, order, ranges of numbers, that strings are
+ * UTF-8 without NUL and that JSON fields begin and end as JSON does; a stream that breaks a rule is
+ * the parser's failure, never the daemon's. The writer keeps to the rules whatever it is given, as
+ * long as strings are UTF-8: numbers out of range become "not said", text is cut at
+ * RECORD_TEXT_MAX, lists at RECORD_LIST_MAX, and a record that would still be too large loses its
+ * JSON fields.
  */
 #pragma once
 
@@ -17,7 +24,7 @@
 #include "base/err.h"
 #include "model/host.h"
 
-enum { RECORD_MAX = 4 << 20 };
+enum { RECORD_MAX = 4 << 20, RECORD_TEXT_MAX = 256 << 10, RECORD_LIST_MAX = 256 };
 
 /* Everything of the raw output was read; tells its size and hash. */
 struct raw_info {
@@ -49,13 +56,17 @@ struct record_sink {
     int (*end)(void *arg, const struct parse_end *end, struct err *e);
 };
 
-/* Push reader. `in` keeps what is not yet complete. */
+/* Push reader; zeroed but for sink and arg at the start. `in` keeps what is not yet complete. */
 struct record_reader {
     struct buf in;
     const struct record_sink *sink;
     void *arg;
-    bool in_host, ended;
+    bool in_host, ended; /* ended: END was read; a stream that stops before is broken */
+    uint8_t last;        /* type that forbids earlier ones: RUN, RAW, END */
+    bool failed;         /* a rule was broken or the sink said stop: nothing more is read */
+    struct err why;
 };
 
+/* 0, ERR_TOOL when a rule is broken, or what the sink returned; then the same for ever. */
 int record_feed(struct record_reader *r, const void *p, size_t n, struct err *e);
 void record_reader_done(struct record_reader *r);
