@@ -1,0 +1,76 @@
+#include "tool/tool.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static const struct tool *const tools[] = {&tool_nmap, NULL};
+
+const struct tool *const *tool_all(void)
+{
+    return tools;
+}
+
+const struct tool *tool_find(const char *name)
+{
+    for (size_t i = 0; tools[i]; i++) {
+        if (str_eq(tools[i]->name, name)) {
+            return tools[i];
+        }
+    }
+    return NULL;
+}
+
+static bool can_run(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
+/* The first match; relative parts of PATH are skipped, they depend on where we were started. */
+static char *path_search(const char *program)
+{
+    const char *path = getenv("PATH");
+
+    for (path = path && *path ? path : PATH_DEFAULT; *path;) {
+        size_t n = strcspn(path, ":");
+        auto_free char *full = str_fmt("%.*s/%s", (int)n, path, program);
+
+        if (path[0] == '/' && can_run(full)) {
+            return take_ptr(&full);
+        }
+        path += n + (path[n] == ':');
+    }
+    return NULL;
+}
+
+int tool_path(const struct tool *t, const char *configured, char **out, struct err *e)
+{
+    char *found = NULL;
+
+    if (configured && strchr(configured, '/')) {
+        found = realpath(configured, NULL);
+        if (found && !can_run(found)) {
+            free(found);
+            found = NULL;
+        }
+    } else {
+        found = path_search(configured ? configured : t->program);
+    }
+    if (found) {
+        *out = found;
+        return 0;
+    }
+    if (configured) {
+        return err_set(e, ERR_NOT_FOUND, "%s: '%s' is not a program that can be run", t->setting,
+                       configured);
+    }
+    return err_set(e, ERR_NOT_FOUND, "%s is not installed: apt-get install %s, or set --%s",
+                   t->program, t->program, t->setting);
+}
