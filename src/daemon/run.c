@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { PROGRESS_EVERY_MS = 500, HOST_BYTES_MAX = 64 << 20, HELD_KEPT = 256 << 10 };
+enum { PROGRESS_EVERY_MS = 500 };
 
 /* ---- records to rows ---- */
 
@@ -110,14 +110,12 @@ struct tool_run *tool_run_new(struct store *s, struct sched *sc, const struct le
     r->lease = *l;
     r->reader.sink = &sink;
     r->reader.arg = r;
-    r->held.cap = HOST_BYTES_MAX;
     return r;
 }
 
 void tool_run_free(struct tool_run *r)
 {
     record_reader_done(&r->reader);
-    buf_done(&r->held);
     free(r->command_line);
     free(r->version);
     free(r->run_json);
@@ -129,33 +127,12 @@ void tool_run_free(struct tool_run *r)
     free(r);
 }
 
-/* Reads what is whole in place; only the beginning of a host is copied, until its end comes. */
-static int feed_whole(struct tool_run *r, const void *p, size_t n, struct err *e)
+/* Records of several runs alternate: the store is told whose host goes on. */
+static int feed(struct tool_run *r, const void *p, size_t n, struct err *e)
 {
-    bool held = r->held.len > 0;
-    size_t whole;
-    int rc;
+    int rc = r->reader.in_host ? store_host_select(r->store, &r->lease, e) : 0;
 
-    if (held) {
-        buf_add(&r->held, p, n);
-        p = r->held.data;
-        n = r->held.len;
-    }
-    whole = record_whole(p, n, &r->scan);
-    rc = record_feed(&r->reader, p, whole, e);
-    r->scan.at -= MIN(whole, r->scan.at);
-    if (held) {
-        buf_drop(&r->held, whole);
-        if (r->held.len == 0 && r->held.size > HELD_KEPT) {
-            buf_done(&r->held); /* one large host must not cost memory until the scan ends */
-        }
-    } else {
-        buf_add(&r->held, (const char *)p + whole, n - whole);
-    }
-    if (rc == 0 && r->held.over) {
-        rc = err_set(e, ERR_LIMIT, "one host is larger than %d MiB", HOST_BYTES_MAX >> 20);
-    }
-    return rc;
+    return rc == 0 ? record_feed(&r->reader, p, n, e) : rc;
 }
 
 bool tool_run_records(struct tool_run *r, const void *p, size_t n)
@@ -166,7 +143,7 @@ bool tool_run_records(struct tool_run *r, const void *p, size_t n)
     if (r->stop == STOP_STORE || r->bad_records) {
         return true; /* already being stopped: drain what is still on its way */
     }
-    rc = feed_whole(r, p, n, &e);
+    rc = feed(r, p, n, &e);
     if (rc == 0) {
         return true;
     }

@@ -8,7 +8,6 @@
 
 #include "base/buf.h"
 #include "ipc/record.h"
-#include "ipc/record_scan.h"
 #include "model/job.h"
 #include "runner/runner.h"
 #include "sched/sched.h"
@@ -22,8 +21,6 @@ struct tool_run {
     struct store *store; /* borrowed */
     struct sched *sched; /* borrowed */
     struct record_reader reader;
-    struct buf held; /* a host whose end has not come yet */
-    struct record_scan scan;
     enum run_stop stop;
     struct err store_error; /* why, for STOP_STORE */
     bool wrote;             /* stored something in this turn */
