@@ -85,7 +85,7 @@ struct run_info {
     const char *scanner, *version, *args;
     int64_t start_s;
     const char *json; /* the whole record as a JSON object */
-    bool complete;    /* the tool closed its document */
+    bool complete;    /* the tool closed its document, its end record included */
     const char *exit; /* "success", "error" or NULL */
     const char *errormsg;
 };
