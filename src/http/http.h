@@ -43,7 +43,10 @@ struct http_route {
 struct http_config {
     const struct http_route *routes; /* ends with method NULL */
     void *app;
-    /* Decides before the handler; answers itself and returns false to refuse. */
+    /*
+     * Decides before the body was read; answers itself and returns false to refuse. What it is
+     * given by http_header() and the like may move afterwards, unlike in a handler.
+     */
     bool (*authorize)(struct http_req *r, const struct http_route *route, void *app);
     /* No route: status 404 or 405 (allow: the other methods). Answers. */
     void (*no_route)(struct http_req *r, int status, const char *allow, void *app);
@@ -51,9 +54,10 @@ struct http_config {
     void (*error_body)(int status, const char *detail, bool legacy, struct buf *out);
     const char *const
         *hosts; /* names accepted in Host beside IP literals and localhost; NULL-terminated */
-    uint32_t header_timeout_ms, idle_timeout_ms, body_timeout_ms;
-    uint32_t max_conns, max_conns_per_address;
-    const char *tls_cert, *tls_key; /* NULL: plain */
+    /* 0: 10 s, 75 s, 60 s, 30 s. The first and the third are absolute, the last counts stalls. */
+    uint32_t header_timeout_ms, idle_timeout_ms, body_timeout_ms, write_timeout_ms;
+    uint32_t max_conns, max_conns_per_address; /* 0: no limit */
+    const char *tls_cert, *tls_key;            /* NULL: plain */
 };
 
 int http_server_new(struct loop *l, const struct http_config *c, struct http_server **out,

@@ -1,0 +1,246 @@
+/* Answers are written into the request's buffers here; the flush at the end of the turn sends. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "http/conn.h"
+
+static const char *reason(int status)
+{
+    switch (status) {
+    case 200:
+        return "200 OK";
+    case 201:
+        return "201 Created";
+    case 202:
+        return "202 Accepted";
+    case 204:
+        return "204 No Content";
+    case 301:
+        return "301 Moved Permanently";
+    case 302:
+        return "302 Found";
+    case 303:
+        return "303 See Other";
+    case 304:
+        return "304 Not Modified";
+    case 307:
+        return "307 Temporary Redirect";
+    case 308:
+        return "308 Permanent Redirect";
+    case 400:
+        return "400 Bad Request";
+    case 401:
+        return "401 Unauthorized";
+    case 403:
+        return "403 Forbidden";
+    case 404:
+        return "404 Not Found";
+    case 405:
+        return "405 Method Not Allowed";
+    case 406:
+        return "406 Not Acceptable";
+    case 408:
+        return "408 Request Timeout";
+    case 409:
+        return "409 Conflict";
+    case 410:
+        return "410 Gone";
+    case 412:
+        return "412 Precondition Failed";
+    case 413:
+        return "413 Content Too Large";
+    case 414:
+        return "414 URI Too Long";
+    case 415:
+        return "415 Unsupported Media Type";
+    case 417:
+        return "417 Expectation Failed";
+    case 421:
+        return "421 Misdirected Request";
+    case 422:
+        return "422 Unprocessable Content";
+    case 428:
+        return "428 Precondition Required";
+    case 429:
+        return "429 Too Many Requests";
+    case 431:
+        return "431 Request Header Fields Too Large";
+    case 500:
+        return "500 Internal Server Error";
+    case 501:
+        return "501 Not Implemented";
+    case 502:
+        return "502 Bad Gateway";
+    case 503:
+        return "503 Service Unavailable";
+    case 504:
+        return "504 Gateway Timeout";
+    case 505:
+        return "505 HTTP Version Not Supported";
+    case 507:
+        return "507 Insufficient Storage";
+    default:
+        return NULL;
+    }
+}
+
+void http_add_header(struct http_req *r, const char *name, const char *value)
+{
+    size_t n = strlen(value);
+
+    assert(!r->answered && http_is_token(name, strlen(name)));
+    if (!http_is_value(value, n)) { /* a control could end the line and begin another answer */
+        return;
+    }
+    buf_adds(&r->extra, name);
+    buf_add(&r->extra, ": ", 2);
+    buf_add(&r->extra, value, n);
+    buf_add(&r->extra, "\r\n", 2);
+}
+
+void http_not_stored(struct http_req *r)
+{
+    r->not_stored = true;
+}
+
+enum { LENGTH_CHUNKED = -1, LENGTH_NONE = -2 };
+
+static void head_write(struct http_req *r, int status, const char *type, int64_t length)
+{
+    const char *text = reason(status);
+    struct buf *b = &r->out;
+
+    r->close = r->close || r->c->s->draining;
+    buf_reset(b);
+    buf_space(b, 512);
+    buf_add(b, "HTTP/1.1 ", 9);
+    if (text) {
+        buf_adds(b, text);
+    } else {
+        buf_addf(b, "%d Status", status);
+    }
+    buf_add(b, "\r\nDate: ", 8);
+    buf_add(b, server_date(r->c->s), 29);
+    if (type) {
+        buf_add(b, "\r\nContent-Type: ", 16);
+        buf_adds(b, type);
+    }
+    if (length >= 0) {
+        buf_add(b, "\r\nContent-Length: ", 18);
+        buf_addu(b, (uint64_t)length);
+    } else if (length == LENGTH_CHUNKED) {
+        buf_adds(b, "\r\nTransfer-Encoding: chunked");
+    }
+    if (r->close) {
+        buf_adds(b, "\r\nConnection: close");
+    } else if (r->head.minor == 0) {
+        buf_adds(b, "\r\nConnection: keep-alive");
+    }
+    buf_add(b, "\r\n", 2);
+    buf_add(b, r->extra.data, r->extra.len);
+    buf_add(b, "\r\n", 2);
+}
+
+/* False: nobody is there any more. */
+static bool reply_begin(struct http_req *r, int status)
+{
+    struct conn *c = r->c;
+
+    assert(!r->answered && status >= 200 && status <= 599);
+    r->answered = true;
+    r->status = status;
+    if (c->phase != PH_DEAD) {
+        conn_pend(c);
+        return true;
+    }
+    if (c->orphan) {
+        c->orphan = false;
+        server_conn_gone(c->s, c);
+    }
+    return false;
+}
+
+static bool has_body(const struct http_req *r, int status)
+{
+    return r->head.method != HTTP_HEAD && status != 204 && status != 304;
+}
+
+static void head_plain(struct http_req *r, int status, const char *type, size_t n)
+{
+    head_write(r, status, type, status == 204 || status == 304 ? LENGTH_NONE : (int64_t)n);
+}
+
+void http_reply(struct http_req *r, int status, const char *type, const void *body, size_t n)
+{
+    if (!reply_begin(r, status)) {
+        return;
+    }
+    head_plain(r, status, type, n);
+    buf_reset(&r->body);
+    if (has_body(r, status)) {
+        buf_add(&r->out, body, n);
+    }
+}
+
+struct buf *http_out(struct http_req *r)
+{
+    return &r->body;
+}
+
+void http_reply_buf(struct http_req *r, int status, const char *type)
+{
+    if (!reply_begin(r, status)) {
+        return;
+    }
+    head_plain(r, status, type, r->body.len);
+    if (!has_body(r, status)) {
+        buf_reset(&r->body);
+    }
+}
+
+void http_reply_stream(struct http_req *r, int status, const char *type, struct http_stream *st)
+{
+    bool there = reply_begin(r, status);
+
+    st->req = r;
+    r->stream = st;
+    if (!there) {
+        stream_end(r);
+        return;
+    }
+    r->raw = r->head.minor == 0;
+    r->close = r->close || r->raw;
+    head_write(r, status, type, r->raw ? LENGTH_NONE : LENGTH_CHUNKED);
+    buf_reset(&r->body);
+    if (!has_body(r, status)) {
+        stream_end(r);
+    }
+}
+
+/* Replaces what was answered, if anything was. */
+void reply_error(struct http_req *r, int status, const char *detail)
+{
+    const struct http_route *route = r->decoded ? r->match.route : NULL;
+    bool legacy = route && route->flags & ROUTE_LEGACY;
+    const struct http_config *cfg = &r->c->s->cfg;
+    const char *type = "text/plain";
+
+    if (r->stream) {
+        stream_end(r);
+    }
+    r->answered = r->waiting = false;
+    r->not_stored = r->close = r->faulty = true;
+    buf_reset(&r->extra);
+    buf_reset(&r->body);
+    if (status == 503) {
+        http_add_header(r, "Retry-After", "1");
+    }
+    if (cfg->error_body) {
+        type = legacy ? "application/json" : "application/problem+json";
+        cfg->error_body(status, detail, legacy, &r->body);
+    } else {
+        buf_addf(&r->body, "%s\n", detail);
+    }
+    http_reply_buf(r, status, type);
+}

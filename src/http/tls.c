@@ -1,0 +1,142 @@
+#include "http/tls.h"
+
+#include <gnutls/gnutls.h>
+
+#include "base/mem.h"
+
+struct tls_ctx {
+    gnutls_certificate_credentials_t cred;
+    gnutls_priority_t priority;
+    gnutls_datum_t ticket_key;
+};
+
+struct tls {
+    gnutls_session_t s;
+    bool resume; /* the last write did not leave completely; GnuTLS keeps the record */
+};
+
+static const char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+
+int tls_ctx_new(const char *cert, const char *key, struct tls_ctx **out, struct err *e)
+{
+    struct tls_ctx *c = xcalloc(1, sizeof *c);
+    int rc = gnutls_certificate_allocate_credentials(&c->cred);
+
+    if (rc == 0) {
+        rc = gnutls_certificate_set_x509_key_file(c->cred, cert, key, GNUTLS_X509_FMT_PEM);
+        if (rc < 0) {
+            err_set(e, ERR_INVALID, "TLS certificate '%s' with key '%s': %s", cert, key,
+                    gnutls_strerror(rc));
+            tls_ctx_free(c);
+            return ERR_INVALID;
+        }
+        rc = gnutls_priority_init(&c->priority, priorities, NULL);
+    }
+    if (rc == 0) {
+        rc = gnutls_session_ticket_key_generate(&c->ticket_key);
+    }
+    if (rc < 0) {
+        tls_ctx_free(c);
+        return err_set(e, ERR_INTERNAL, "set up TLS: %s", gnutls_strerror(rc));
+    }
+    *out = c;
+    return 0;
+}
+
+void tls_ctx_free(struct tls_ctx *c)
+{
+    if (!c) {
+        return;
+    }
+    if (c->cred) {
+        gnutls_certificate_free_credentials(c->cred);
+    }
+    if (c->priority) {
+        gnutls_priority_deinit(c->priority);
+    }
+    if (c->ticket_key.data) {
+        gnutls_memset(c->ticket_key.data, 0, c->ticket_key.size);
+        gnutls_free(c->ticket_key.data);
+    }
+    free(c);
+}
+
+struct tls *tls_new(struct tls_ctx *c, int fd)
+{
+    unsigned char http11[] = "http/1.1";
+    gnutls_datum_t alpn = {http11, sizeof http11 - 1};
+    struct tls *t = xcalloc(1, sizeof *t);
+
+    if (gnutls_init(&t->s, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) < 0) {
+        free(t);
+        return NULL;
+    }
+    if (gnutls_priority_set(t->s, c->priority) < 0 ||
+        gnutls_credentials_set(t->s, GNUTLS_CRD_CERTIFICATE, c->cred) < 0 ||
+        gnutls_session_ticket_enable_server(t->s, &c->ticket_key) < 0 ||
+        gnutls_alpn_set_protocols(t->s, &alpn, 1, GNUTLS_ALPN_MANDATORY) < 0) {
+        tls_free(t);
+        return NULL;
+    }
+    gnutls_handshake_set_timeout(t->s, GNUTLS_INDEFINITE_TIMEOUT); /* the connection has its own */
+    gnutls_transport_set_int(t->s, fd);
+    return t;
+}
+
+void tls_free(struct tls *t)
+{
+    if (t) {
+        gnutls_deinit(t->s);
+        free(t);
+    }
+}
+
+static int failure(ssize_t rc)
+{
+    return rc == GNUTLS_E_AGAIN || rc == GNUTLS_E_INTERRUPTED ? TLS_AGAIN : TLS_FAILED;
+}
+
+int tls_handshake(struct tls *t)
+{
+    for (;;) {
+        int rc = gnutls_handshake(t->s);
+
+        if (rc == 0) {
+            return 0;
+        }
+        if (failure(rc) == TLS_AGAIN || gnutls_error_is_fatal(rc)) {
+            return failure(rc);
+        }
+    }
+}
+
+bool tls_wants_write(const struct tls *t)
+{
+    return gnutls_record_get_direction(t->s) == 1;
+}
+
+ssize_t tls_read(struct tls *t, void *p, size_t n)
+{
+    ssize_t rc = gnutls_record_recv(t->s, p, n);
+
+    /* TLS 1.2 renegotiation is refused; a peer that cuts the stream is treated as one that left. */
+    return rc >= 0 ? rc : failure(rc);
+}
+
+ssize_t tls_write(struct tls *t, const void *p, size_t n)
+{
+    ssize_t rc = t->resume ? gnutls_record_send(t->s, NULL, 0) : gnutls_record_send(t->s, p, n);
+
+    t->resume = rc < 0 && failure(rc) == TLS_AGAIN;
+    return rc >= 0 ? rc : failure(rc);
+}
+
+bool tls_pending(const struct tls *t)
+{
+    return gnutls_record_check_pending(t->s) > 0;
+}
+
+void tls_bye(struct tls *t)
+{
+    gnutls_bye(t->s, GNUTLS_SHUT_WR);
+}
