@@ -160,7 +160,7 @@ need_packages() {
     if [ ${#missing[@]} -gt 0 ]; then
         die 1 "installed, and still not found: ${missing_checks[*]}"
     fi
-    packages_line=$line
+    packages_line="${line%% *} installed"
 }
 
 # build DIR [meson options]: configures, if it never was, and compiles $targets. Prints only what
