@@ -143,7 +143,7 @@ void json_strn(struct json *j, const char *key, const char *s, size_t n)
 void json_str(struct json *j, const char *key, const char *s)
 {
     if (!s) {
-        json_null(j, key);
+        json_nil(j, key);
         return;
     }
     json_strn(j, key, s, strlen(s));
@@ -170,7 +170,7 @@ void json_bool(struct json *j, const char *key, bool v)
     buf_adds(j->b, v ? "true" : "false");
 }
 
-void json_null(struct json *j, const char *key)
+void json_nil(struct json *j, const char *key)
 {
     sep(j, key);
     buf_add(j->b, "null", 4);
@@ -187,7 +187,7 @@ void json_time(struct json *j, const char *key, int64_t us)
     char when[RFC3339_LEN + 1];
 
     if (!us) {
-        json_null(j, key);
+        json_nil(j, key);
         return;
     }
     rfc3339_us(us, when);

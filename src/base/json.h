@@ -31,7 +31,8 @@ void json_strn(struct json *j, const char *key, const char *s, size_t n);
 void json_int(struct json *j, const char *key, int64_t v);
 void json_num(struct json *j, const char *key, double v, int decimals);
 void json_bool(struct json *j, const char *key, bool v);
-void json_null(struct json *j, const char *key);
+/* null; not json_null(), which would take the place of jansson's at link time */
+void json_nil(struct json *j, const char *key);
 /* Text that is JSON already (from this writer); NULL or "" writes null. */
 void json_raw(struct json *j, const char *key, const char *text);
 /* A time in microseconds as RFC 3339; 0 writes null. */

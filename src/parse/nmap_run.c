@@ -180,7 +180,7 @@ static void add_list(struct json *j, const char *name, const struct buf *b)
 static void add_level(struct json *j, const char *name, int64_t level)
 {
     if (level < 0) {
-        json_null(j, name);
+        json_nil(j, name);
     } else {
         json_int(j, name, level);
     }
@@ -210,7 +210,7 @@ static void write_record(const struct nmap_run *r, struct buf *b)
         json_raw(&j, "hosts", text_of(&r->hosts));
         json_end(&j);
     } else {
-        json_null(&j, "runstats");
+        json_nil(&j, "runstats");
     }
     json_end(&j);
 }
