@@ -8,6 +8,7 @@
 #include "sched/sched.h"
 #include "store/store.h"
 
+/* Strings are borrowed and outlive the api. */
 struct api_config {
     const char *legacy_key; /* SCANPOD_API_KEY; NULL: only keys of the store */
     bool allow_unsafe_args;
@@ -37,3 +38,8 @@ void api_http_config(struct api *a, struct http_config *c);
 /* After each commit: wakes event streams. */
 void api_after_commit(struct api *a);
 extern const struct http_route api_routes[];
+
+/* The same JSON without a server: a job, and its hosts as NDJSON in pieces. */
+typedef int (*api_bytes_fn)(void *arg, const char *data, size_t n, struct err *e);
+void api_job_json(const struct job *job, struct buf *out);
+int api_hosts_json(struct store *st, int64_t job_num, api_bytes_fn fn, void *arg, struct err *e);

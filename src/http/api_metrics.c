@@ -1,0 +1,216 @@
+/*
+ * /metrics: Prometheus text format 0.0.4. Times are seconds; labels are bounded: routes, states,
+ * surfaces, never ids or targets.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "http/api_priv.h"
+
+static void family(struct buf *b, const char *name, const char *type, const char *help)
+{
+    buf_addf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void value(struct buf *b, const char *name, int64_t v)
+{
+    buf_addf(b, "%s %" PRId64 "\n", name, v);
+}
+
+static void one(struct buf *b, const char *name, const char *type, const char *help, int64_t v)
+{
+    family(b, name, type, help);
+    value(b, name, v);
+}
+
+static void labelled(struct buf *b, const char *name, const char *label, const char *is, int64_t v)
+{
+    buf_addf(b, "%s{%s=\"%s\"} %" PRId64 "\n", name, label, is, v);
+}
+
+static void seconds(struct buf *b, const char *name, int64_t us)
+{
+    buf_addf(b, "%s %" PRId64 ".%06" PRId64 "\n", name, us / 1000000, us % 1000000);
+}
+
+static void summary(struct buf *b, const char *name, const char *help, int64_t us, int64_t n)
+{
+    auto_free char *sum = str_fmt("%s_sum", name);
+    auto_free char *count = str_fmt("%s_count", name);
+
+    family(b, name, "summary", help);
+    seconds(b, sum, us);
+    value(b, count, n);
+}
+
+static void put_jobs(struct api *a, struct buf *b, const struct sched_stats *s)
+{
+    static const char *const surface[SURFACES] = {[SURFACE_OLD] = "old", [SURFACE_V1] = "v1"};
+    static const char *const submitted = "scanpod_jobs_submitted_total";
+    int64_t counts[JOB_STATES] = {0};
+
+    store_job_counts(a->store, counts);
+    family(b, "scanpod_jobs", "gauge", "Jobs in the store by state.");
+    for (int i = 0; i < JOB_STATES; i++) {
+        labelled(b, "scanpod_jobs", "state", job_state_name((enum job_state)i), counts[i]);
+    }
+    family(b, submitted, "counter", "Jobs submitted since the start, by source and result.");
+    for (int i = 0; i < SURFACES; i++) {
+        buf_addf(b, "%s{source=\"%s\",result=\"accepted\"} %" PRId64 "\n", submitted, surface[i],
+                 a->submitted[i]);
+        buf_addf(b, "%s{source=\"%s\",result=\"refused\"} %" PRId64 "\n", submitted, surface[i],
+                 a->refused[i]);
+    }
+    one(b, "scanpod_jobs_replayed_total", "counter",
+        "Submissions that an Idempotency-Key answered with an earlier job.", a->replayed);
+    family(b, "scanpod_jobs_finished_total", "counter", "Jobs that ended since the start.");
+    for (int i = JOB_COMPLETED; i < JOB_STATES; i++) {
+        labelled(b, "scanpod_jobs_finished_total", "outcome", job_state_name((enum job_state)i),
+                 s->finished[i]);
+    }
+    summary(b, "scanpod_job_queue_seconds", "Time from submission to the first run.",
+            s->queue_us_total, s->queue_n);
+    summary(b, "scanpod_job_run_seconds", "Time from the first run to the end.", s->run_us_total,
+            s->run_n);
+}
+
+static void put_sched(struct buf *b, const struct sched_stats *s)
+{
+    one(b, "scanpod_attempts_total", "counter", "Runs that were started.", s->claims);
+    one(b, "scanpod_retries_total", "counter", "Runs that were put back to be tried again.",
+        s->retries);
+    one(b, "scanpod_lease_reaped_total", "counter", "Leases of workers that went silent.", s->lost);
+    one(b, "scanpod_lease_fenced_total", "counter", "Reports refused because their lease was old.",
+        s->fenced);
+    family(b, "scanpod_worker_slots", "gauge", "Runs that can be under way at the same time.");
+    labelled(b, "scanpod_worker_slots", "state", "busy", s->busy);
+    labelled(b, "scanpod_worker_slots", "state", "free", (int64_t)s->slots - s->busy);
+}
+
+static void put_store(struct api *a, struct buf *b)
+{
+    struct store_stats s = {0};
+
+    store_stats(a->store, &s);
+    summary(b, "scanpod_store_commit_seconds", "Time that commits took.", s.commit_us_total,
+            s.commits);
+    family(b, "scanpod_store_commit_max_seconds", "gauge", "The longest commit since the start.");
+    seconds(b, "scanpod_store_commit_max_seconds", s.commit_us_max);
+    one(b, "scanpod_store_ops_total", "counter", "Changes made durable.", s.ops);
+    one(b, "scanpod_store_errors_total", "counter", "Commits that failed and were undone.",
+        s.failed_commits);
+    one(b, "scanpod_sqlite_wal_bytes", "gauge", "Size of the write-ahead log.", s.log_bytes);
+    one(b, "scanpod_events_last", "gauge", "Number of the newest event.",
+        store_event_last(a->store));
+}
+
+struct by_route {
+    struct buf *b;
+    const char *route; /* of the sum under way */
+    int64_t n, us;
+    bool times;
+};
+
+static void route_end(struct by_route *br)
+{
+    static const char *const name = "scanpod_http_request_seconds";
+
+    if (br->route) {
+        buf_addf(br->b, "%s_sum{route=\"%s\"} %" PRId64 ".%06" PRId64 "\n", name, br->route,
+                 br->us / 1000000, br->us % 1000000);
+        buf_addf(br->b, "%s_count{route=\"%s\"} %" PRId64 "\n", name, br->route, br->n);
+    }
+    br->route = NULL;
+    br->n = br->us = 0;
+}
+
+static void put_route(void *arg, const char *route, const char *method, int status, int64_t n,
+                      int64_t us)
+{
+    struct by_route *br = arg;
+
+    if (!br->times) {
+        buf_addf(br->b,
+                 "scanpod_http_requests_total{route=\"%s\",method=\"%s\",code=\"%d\"} %" PRId64
+                 "\n",
+                 route, method, status, n);
+        return;
+    }
+    if (br->route && !str_eq(br->route, route)) {
+        route_end(br);
+    }
+    br->route = route;
+    br->n += n;
+    br->us += us;
+}
+
+static void put_http(struct api *a, struct buf *b)
+{
+    struct by_route br = {.b = b};
+    struct http_stats s = {0};
+    struct sse_stats sse = {0};
+
+    sse_hub_stats(a->hub, &sse);
+    one(b, "scanpod_sse_clients", "gauge", "Clients on the event stream.", sse.clients);
+    one(b, "scanpod_sse_lagged_total", "counter", "Event stream clients that could not keep up.",
+        sse.lagged);
+    if (!a->server) {
+        return;
+    }
+    http_stats(a->server, &s);
+    one(b, "scanpod_http_connections", "gauge", "Open connections.", s.conns);
+    one(b, "scanpod_http_accepted_total", "counter", "Connections accepted.", s.accepted);
+    one(b, "scanpod_http_rejected_total", "counter",
+        "Connections and requests refused before a handler saw them.", s.rejected);
+    one(b, "scanpod_http_deadline_closed_total", "counter",
+        "Connections closed because they were too slow.", s.deadline_closed);
+    family(b, "scanpod_http_requests_total", "counter", "Requests by route and status class.");
+    http_metrics(a->server, put_route, &br);
+    family(b, "scanpod_http_request_seconds", "summary", "Time to answer, by route.");
+    br.times = true;
+    http_metrics(a->server, put_route, &br);
+    route_end(&br);
+}
+
+static void put_process(const struct api *a, struct buf *b)
+{
+    struct rusage u = {0};
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    if (f) {
+        if (fscanf(f, "%*d %ld", &pages) != 1) {
+            pages = 0;
+        }
+        fclose(f);
+    }
+    getrusage(RUSAGE_SELF, &u);
+    family(b, "process_cpu_seconds_total", "counter", "Processor time of this process.");
+    seconds(b, "process_cpu_seconds_total",
+            (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * INT64_C(1000000) + u.ru_utime.tv_usec +
+                u.ru_stime.tv_usec);
+    one(b, "process_resident_memory_bytes", "gauge", "Memory of this process.",
+        (int64_t)pages * sysconf(_SC_PAGESIZE));
+    family(b, "scanpod_build_info", "gauge", "1, with the version as a label.");
+    labelled(b, "scanpod_build_info", "version", a->cfg.version ? a->cfg.version : "", 1);
+}
+
+void api_metrics(struct http_req *r, void *app)
+{
+    struct api *a = app;
+    struct buf *b = http_out(r);
+    struct sched_stats s = {0};
+
+    http_not_stored(r);
+    sched_stats(a->sched, &s);
+    put_jobs(a, b, &s);
+    put_sched(b, &s);
+    put_store(a, b);
+    put_http(a, b);
+    put_process(a, b);
+    http_reply_buf(r, 200, "text/plain; version=0.0.4; charset=utf-8");
+}

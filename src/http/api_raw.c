@@ -1,0 +1,166 @@
+/*
+ * The tool's own output: download, and results rebuilt from it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/api_priv.h"
+#include "store/blob.h"
+
+struct raw_stream {
+    struct http_stream st;
+    struct blob_reader *reader; /* owned */
+};
+
+static int raw_more(struct http_stream *st, struct buf *out)
+{
+    struct raw_stream *rs = container_of(st, struct raw_stream, st);
+    char *room = buf_space(out, API_CHUNK);
+    struct err e = {0};
+    size_t n = 0;
+
+    if (!room || blob_read(rs->reader, room, API_CHUNK, &n, &e) < 0) {
+        log_error("raw_unreadable", KV("error", e.msg));
+        return -1;
+    }
+    out->len += n;
+    return n > 0;
+}
+
+static void raw_done(struct http_stream *st)
+{
+    struct raw_stream *rs = container_of(st, struct raw_stream, st);
+
+    blob_reader_free(rs->reader);
+    free(rs);
+}
+
+static void raw_reply(struct api *a, struct http_req *r, const struct job *job, const char *path)
+{
+    struct blob_reader *reader;
+    struct raw_stream *rs;
+    char id[ID_TEXT + 1];
+    char text[96];
+    struct err e = {0};
+
+    if (blob_reader_open(a->cfg.blob_dir, path, &reader, &e) < 0) {
+        api_fail(r, &e);
+        return;
+    }
+    id_text(&job->id, id);
+    snprintf(text, sizeof text, "attachment; filename=\"scanpod-%s.xml\"", id);
+    http_add_header(r, "Content-Disposition", text);
+    if (job->raw_sha256) {
+        snprintf(text, sizeof text, "\"%s\"", job->raw_sha256);
+        http_add_header(r, "ETag", text);
+    }
+    http_add_header(r, "X-Content-Type-Options", "nosniff");
+    rs = xcalloc(1, sizeof *rs);
+    rs->st.more = raw_more;
+    rs->st.done = raw_done;
+    rs->reader = reader;
+    http_reply_stream(r, 200, "application/xml", &rs->st);
+}
+
+void v1_raw(struct http_req *r, void *app)
+{
+    struct api *a = app;
+    auto_free char *path = NULL;
+    struct err e = {0};
+    struct job job;
+
+    if (!api_job_of(a, r, &job)) {
+        return;
+    }
+    if (job.raw_sha256) {
+        auto_free char *etag = str_fmt("\"%s\"", job.raw_sha256);
+
+        if (etag_matches(http_header(r, "If-None-Match"), etag)) {
+            http_add_header(r, "ETag", etag);
+            http_reply(r, 304, NULL, NULL, 0);
+            job_done(&job);
+            return;
+        }
+    }
+    if (store_raw_path(a->store, job.num, &path, &e) < 0) {
+        api_fail(r, &e);
+    } else if (!path) {
+        api_error(r, ERR_NOT_FOUND, "the job has no raw output");
+    } else {
+        raw_reply(a, r, &job, path);
+    }
+    job_done(&job);
+}
+
+/* ---- reparse: answered when somebody else has done it ---- */
+
+struct reparse {
+    struct api *api;
+    struct http_req *req; /* NULL: the client has gone */
+    struct id job;
+};
+
+static void reparse_aborted(struct http_req *r)
+{
+    struct reparse *rp = http_user(r);
+
+    rp->req = NULL;
+}
+
+static void reparsed(void *arg, int rc, const char *message)
+{
+    struct reparse *rp = arg;
+    struct http_req *r = rp->req;
+    struct err fault = {0};
+    struct job job;
+
+    if (r) {
+        http_on_abort(r, NULL);
+        job_init(&job);
+        if (rc < 0) {
+            api_error(r, rc, "%s", message);
+        } else if (store_job_get(rp->api->store, &rp->job, &job, &fault) < 0) {
+            api_fail(r, &fault);
+        } else {
+            struct json j = json_to(http_out(r));
+
+            view_job(&j, NULL, &job, true);
+            api_json_reply(r, 200);
+        }
+        job_done(&job);
+    }
+    free(rp);
+}
+
+void v1_reparse(struct http_req *r, void *app)
+{
+    struct api *a = app;
+    struct reparse *rp;
+    struct err e = {0};
+    struct job job;
+
+    if (!api_job_of(a, r, &job)) {
+        return;
+    }
+    if (!job_state_terminal(job.state)) {
+        api_error(r, ERR_CONFLICT, "the job is still %s", job_state_name(job.state));
+    } else if (!job.raw_sha256) {
+        api_error(r, ERR_NOT_FOUND, "the job has no raw output");
+    } else if (!a->cfg.reparse) {
+        api_status(r, 503, "results cannot be rebuilt while the server runs like this",
+                   "use `scanpod reparse`");
+    } else {
+        rp = xcalloc(1, sizeof *rp);
+        *rp = (struct reparse){.api = a, .req = r, .job = job.id};
+        http_set_user(r, rp);
+        http_on_abort(r, reparse_aborted);
+        if (a->cfg.reparse(a->cfg.reparse_arg, &job.id, reparsed, rp, &e) < 0) {
+            http_on_abort(r, NULL);
+            free(rp);
+            api_fail(r, &e);
+        }
+    }
+    job_done(&job);
+}

@@ -1,0 +1,172 @@
+/*
+ * Jobs as JSON, in the old service's shape and in that of /api/v1.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "http/api_priv.h"
+
+static void put_id(struct json *j, const char *key, const struct id *id)
+{
+    char text[ID_TEXT + 1];
+
+    id_text(id, text);
+    json_strn(j, key, text, ID_TEXT);
+}
+
+static void put_timeout(struct json *j, int64_t s)
+{
+    if (s == INT64_MIN) {
+        json_nil(j, "timeout");
+    } else {
+        json_int(j, "timeout", s);
+    }
+}
+
+static void put_known(struct json *j, const char *key, int64_t v, int64_t unknown)
+{
+    if (v == unknown) {
+        json_nil(j, key);
+    } else {
+        json_int(j, key, v);
+    }
+}
+
+/* Bytes of a tool's stderr: what is not text is shown as U+FFFD by the writer. */
+static void put_text(struct json *j, const char *key, const char *s)
+{
+    json_str(j, key, s && *s ? s : NULL);
+}
+
+void view_old_job(struct json *j, const struct job *job)
+{
+    put_id(j, "job_id", &job->id);
+    json_str(j, "status", job_state_legacy(job->state));
+    json_obj_in(j, "request");
+    json_str(j, "targets", job->targets);
+    json_str(j, "ports", job->ports);
+    json_str(j, "arguments", job->arguments);
+    put_timeout(j, job->timeout_s);
+    json_end(j);
+}
+
+void view_old_tail(struct json *j, const struct job *job)
+{
+    bool failed = job->state == JOB_FAILED || job->state == JOB_TIMED_OUT;
+    const char *error = job->error;
+
+    if (failed && (!error || !*error)) {
+        error = job_reason_name(job->reason);
+    }
+    json_str(j, "error", failed ? error : NULL);
+    json_time(j, "created_at", job->created_us);
+    json_time(j, "started_at", job->started_us);
+    json_time(j, "completed_at", job->completed_us);
+}
+
+void view_run(struct json *j, const struct job *job)
+{
+    json_str(j, "command_line", job->command_line ? job->command_line : "");
+    json_bool(j, "partial", job->partial);
+    json_int(j, "hosts_total", job->hosts);
+    json_int(j, "hosts_up", job->hosts_up);
+    json_int(j, "ports_open", job->ports_open);
+    put_text(j, "tool_version", job->tool_version);
+    json_str(j, "raw_sha256", job->raw_sha256);
+}
+
+static void put_progress(struct json *j, const struct job *job)
+{
+    if (job->percent_x100 < 0) {
+        json_nil(j, "progress");
+        return;
+    }
+    json_obj_in(j, "progress");
+    json_num(j, "percent", job->percent_x100 / 100.0, 2);
+    put_known(j, "remaining_s", job->remaining_s, -1);
+    json_end(j);
+}
+
+static void put_run_facts(struct json *j, const struct job *job)
+{
+    put_known(j, "exit_status", job->exit_status, -1);
+    put_known(j, "exit_signal", job->exit_signal, 0);
+    put_text(j, "stderr", job->stderr_tail);
+    put_text(j, "command_line", job->command_line);
+    put_text(j, "tool_version", job->tool_version);
+    put_text(j, "confinement", job->confinement);
+    if (job->raw_sha256) {
+        json_obj_in(j, "raw");
+        json_str(j, "sha256", job->raw_sha256);
+        json_int(j, "size", job->raw_size);
+        json_end(j);
+    } else {
+        json_nil(j, "raw");
+    }
+    json_raw(j, "run", job->run_json);
+}
+
+void view_job(struct json *j, const char *key, const struct job *job, bool full)
+{
+    json_obj_in(j, key);
+    put_id(j, "id", &job->id);
+    json_int(j, "rev", (int64_t)job->rev);
+    json_str(j, "state", job_state_name(job->state));
+    json_str(j, "reason", job->reason == REASON_NONE ? NULL : job_reason_name(job->reason));
+    put_text(j, "error", job->error);
+    json_str(j, "tool", job->tool);
+    json_str(j, "targets", job->targets);
+    json_str(j, "ports", job->ports);
+    json_str(j, "arguments", job->arguments);
+    put_timeout(j, job->timeout_s);
+    json_int(j, "run_timeout", job->run_timeout_s);
+    json_int(j, "queue_timeout", job->queue_timeout_s);
+    json_int(j, "priority", job->priority);
+    json_int(j, "retries", job->max_attempts - 1);
+    json_time(j, "created_at", job->created_us);
+    json_time(j, "started_at", job->started_us);
+    json_time(j, "completed_at", job->completed_us);
+    json_time(j, "run_at", job->state == JOB_SCHEDULED ? job->run_at_us : 0);
+    json_time(j, "queue_expires_at", job->queue_expires_us);
+    put_progress(j, job);
+    json_bool(j, "partial", job->partial);
+    json_bool(j, "cancel_requested", job->cancel_requested);
+    json_int(j, "attempts", job->attempts);
+    json_int(j, "lost", job->lost);
+    json_obj_in(j, "counts");
+    json_int(j, "hosts", job->hosts);
+    json_int(j, "hosts_up", job->hosts_up);
+    json_int(j, "ports_open", job->ports_open);
+    json_end(j);
+    if (full) {
+        put_run_facts(j, job);
+    }
+    json_end(j);
+}
+
+void job_etag(const struct job *job, char out[32])
+{
+    snprintf(out, 32, "\"r%" PRIu64 "\"", job->rev);
+}
+
+/* A list of entity tags, or "*". Strong and weak spellings match alike, as RFC 9110 13.1.2 says. */
+bool etag_matches(const char *list, const char *etag)
+{
+    size_t n = strlen(etag);
+
+    while (list && *list) {
+        list += strspn(list, " \t,");
+        if (*list == '*') {
+            return true;
+        }
+        if (str_starts(list, "W/")) {
+            list += 2;
+        }
+        if (strncmp(list, etag, n) == 0 && (list[n] == '\0' || strchr(" \t,", list[n]))) {
+            return true;
+        }
+        list += strcspn(list, ",");
+    }
+    return false;
+}
