@@ -110,6 +110,7 @@ struct nmap {
     struct buf hold;     /* input that waits for the end of a long token */
     uint64_t fed;        /* bytes that expat got of this document */
     size_t pending;      /* of these: bytes of a token that is not complete yet */
+    char last;           /* the last byte before this piece */
     uint64_t lines;      /* line ends before this document */
     unsigned documents;  /* complete ones */
     bool ended;          /* the root element was closed */

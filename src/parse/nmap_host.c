@@ -69,13 +69,17 @@ size_t nmap_host_size(const struct nmap *p)
 
 /* --- host --- */
 
-static bool is_more(const char *name)
+/* Names that mean something else beside or in host.more. */
+static bool is_taken(const char *name)
 {
-    static const char *const members[] = {"distance",      "uptime", "tcpsequence", "ipidsequence",
-                                          "tcptssequence", "times",  "smurf",       "trace"};
+    static const char *const taken[] = {
+        "distance", "uptime", "tcpsequence", "ipidsequence", "tcptssequence", "times",
+        "smurf",    "trace",  "addresses",   "hostnames",    "ports",         "extraports",
+        "os",       "status", "scripts",     "hostscripts",
+    };
 
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-        if (strcmp(members[i], name) == 0) {
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+        if (strcmp(taken[i], name) == 0) {
             return true;
         }
     }
@@ -98,7 +102,7 @@ static void host_start(struct nmap *p, const char **atts)
             h->timed_out = strcmp(value, "true") == 0;
         } else if (strcmp(name, "comment") == 0) {
             h->comment = nmap_keep(p, value);
-        } else if (!is_more(name)) {
+        } else if (!is_taken(name)) {
             nmap_member(&p->more, name, value); /* of a later version */
         }
     }

@@ -236,10 +236,26 @@ static void document_end(struct nmap *p)
     document_begin(p);
 }
 
-/* An XML declaration inside a document: that one was cut, this one appended. */
-static bool is_appended(const struct nmap *p)
+/*
+ * An XML declaration inside a document: that one was cut, this one appended. Returns where in the
+ * slice the declaration ends, which need not have begun there; 0 if it is something else.
+ */
+static size_t appended_at(const struct nmap *p, const char *s, size_t n)
 {
-    return XML_GetErrorCode(p->xml) == XML_ERROR_MISPLACED_XML_PI && p->depth > 0;
+    uint64_t begin = (uint64_t)XML_GetCurrentByteIndex(p->xml);
+    uint64_t base = p->fed - n;
+    char before = p->last;
+
+    if (XML_GetErrorCode(p->xml) != XML_ERROR_MISPLACED_XML_PI || p->depth == 0) {
+        return 0;
+    }
+    for (size_t i = begin > base ? (size_t)(begin - base) : 0; i < n; i++) {
+        if (s[i] == '>' && before == '?') {
+            return i + 1;
+        }
+        before = s[i];
+    }
+    return 0;
 }
 
 static void xml_failed(struct nmap *p)
@@ -253,12 +269,24 @@ static void xml_failed(struct nmap *p)
     }
 }
 
+/* How far the slice belongs to the document that ended in it; 0: none did. */
+static size_t ended_at(const struct nmap *p, size_t n)
+{
+    uint64_t end;
+
+    if (!p->ended) {
+        return 0;
+    }
+    end = (uint64_t)XML_GetCurrentByteIndex(p->xml) + (uint64_t)XML_GetCurrentByteCount(p->xml);
+    assert(end > p->fed - n && end <= p->fed); /* expat defers nothing */
+    return (size_t)(end - (p->fed - n));
+}
+
 /* Gives expat at most one slice. Returns how much it took: less than n where a document ended. */
 static size_t give(struct nmap *p, const char *s, size_t n)
 {
     enum XML_Status status;
-    uint64_t before = p->fed;
-    uint64_t end;
+    size_t end;
 
     n = MIN(n, (size_t)NMAP_SLICE);
     status = XML_Parse(p->xml, s, (int)n, XML_FALSE);
@@ -266,25 +294,29 @@ static size_t give(struct nmap *p, const char *s, size_t n)
     if (p->code) {
         return n;
     }
-    if (status == XML_STATUS_ERROR && !p->ended && !is_appended(p)) {
-        xml_failed(p);
-        return n;
-    }
-    if (status == XML_STATUS_OK && !p->ended) {
+    if (status == XML_STATUS_OK) {
         XML_Index at = XML_GetCurrentByteIndex(p->xml);
 
+        p->last = s[n - 1];
         p->pending = (size_t)(p->fed - (at < 0 ? 0 : (uint64_t)at));
         if (p->pending > NMAP_TOKEN_MAX) {
             nmap_fail(p, ERR_LIMIT, "a tag is longer than %d bytes", NMAP_TOKEN_MAX);
         }
         return n;
     }
-    p->cut = p->cut || !p->ended;
-    p->documents += p->ended;
-    end = (uint64_t)XML_GetCurrentByteIndex(p->xml) + (uint64_t)XML_GetCurrentByteCount(p->xml);
-    assert(end >= before && end - before <= n); /* nothing was deferred */
+    end = ended_at(p, n);
+    if (end) {
+        p->documents++;
+    } else {
+        end = appended_at(p, s, n);
+        p->cut = true;
+    }
+    if (!end) {
+        xml_failed(p);
+        return n;
+    }
     document_end(p);
-    return (size_t)(end - before);
+    return end;
 }
 
 static void give_all(struct nmap *p, const char *s, size_t n)
