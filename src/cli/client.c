@@ -1,0 +1,425 @@
+#include "cli/client.h"
+
+#include <curl/curl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "version.h"
+
+enum {
+    BODY_MAX = 16 << 20,
+    ERROR_BODY_MAX = 64 << 10,
+    CONNECT_MS = 5000,
+    DEFAULT_MS = 30000,
+    SILENCE_S = 60,
+};
+
+struct client {
+    CURL *easy;
+    CURLM *multi;
+    char *server;    /* owned; as given */
+    char *base;      /* owned; prefix of every URL */
+    char *unix_path; /* owned; NULL: TCP */
+    char *key;       /* owned */
+    char *ca_file;   /* owned */
+};
+
+/* One call in progress. */
+struct transfer {
+    struct client *c;
+    const struct call *call;
+    struct answer *a;
+    int stopped; /* what the sink or the pause function said */
+};
+
+static void curl_once(void)
+{
+    static bool done;
+
+    if (!done) {
+        done = true;
+        signal(SIGPIPE, SIG_IGN);
+        curl_global_init(CURL_GLOBAL_DEFAULT);
+    }
+}
+
+static int parse_server(struct client *c, const char *s, struct err *e)
+{
+    size_t n = strlen(s);
+
+    for (size_t i = 0; i < n; i++) {
+        if ((unsigned char)s[i] <= 0x20 || s[i] == 0x7f) {
+            return err_set(e, ERR_INVALID, "server '%s': blanks are not allowed", s);
+        }
+    }
+    if (str_starts(s, "unix:")) {
+        if (!s[5]) {
+            return err_set(e, ERR_INVALID, "server 'unix:': the path is missing");
+        }
+        c->unix_path = xstrdup(s + 5);
+        c->base = xstrdup("http://localhost");
+        return 0;
+    }
+    if (str_starts(s, "http://") || str_starts(s, "https://")) {
+        if (strpbrk(s, "?#@")) {
+            return err_set(e, ERR_INVALID, "server '%s': only scheme, host and port are allowed",
+                           s);
+        }
+        while (n && s[n - 1] == '/') {
+            n--;
+        }
+        c->base = xstrndup(s, n);
+        return 0;
+    }
+    return err_set(e, ERR_INVALID,
+                   "server '%s': expected http://HOST:PORT, https://HOST:PORT or unix:PATH", s);
+}
+
+int client_new(const struct client_config *conf, struct client **out, struct err *e)
+{
+    struct client *c = xcalloc(1, sizeof *c);
+    int rc = parse_server(c, conf->server, e);
+
+    if (rc == 0 && conf->key && strpbrk(conf->key, "\r\n")) {
+        rc = err_set(e, ERR_INVALID, "the API key holds a line break");
+    }
+    if (rc != 0) {
+        client_free(c);
+        return rc;
+    }
+    c->server = xstrdup(conf->server);
+    c->key = xstrdup(conf->key);
+    c->ca_file = xstrdup(conf->ca_file);
+    curl_once();
+    c->easy = curl_easy_init();
+    c->multi = curl_multi_init();
+    if (!c->easy || !c->multi) {
+        client_free(c);
+        return err_set(e, ERR_INTERNAL, "libcurl does not start");
+    }
+    *out = c;
+    return 0;
+}
+
+void client_free(struct client *c)
+{
+    if (!c) {
+        return;
+    }
+    curl_easy_cleanup(c->easy);
+    curl_multi_cleanup(c->multi);
+    if (c->key) {
+        secure_zero(c->key, strlen(c->key));
+    }
+    free(c->server);
+    free(c->base);
+    free(c->unix_path);
+    free(c->key);
+    free(c->ca_file);
+    free(c);
+}
+
+const char *client_server(const struct client *c)
+{
+    return c->server;
+}
+
+static void keep(char *out, size_t size, const char *value, size_t n)
+{
+    while (n && (*value == ' ' || *value == '\t')) {
+        value++;
+        n--;
+    }
+    while (n && (unsigned char)value[n - 1] <= ' ') {
+        n--;
+    }
+    if (n < size) {
+        memcpy(out, value, n);
+        out[n] = '\0';
+    }
+}
+
+static size_t on_header(char *p, size_t size, size_t n, void *arg)
+{
+    struct transfer *t = arg;
+    const char *colon = memchr(p, ':', n);
+    size_t name = colon ? (size_t)(colon - p) : 0;
+    const char *value = colon ? colon + 1 : p;
+    size_t left = n - name - 1;
+
+    if (!colon) {
+        return n;
+    }
+    if (name == 4 && strncasecmp(p, "etag", 4) == 0) {
+        keep(t->a->etag, sizeof t->a->etag, value, left);
+    } else if (name == 12 && strncasecmp(p, "x-request-id", 12) == 0) {
+        keep(t->a->request_id, sizeof t->a->request_id, value, left);
+    } else if (name == 12 && strncasecmp(p, "content-type", 12) == 0) {
+        keep(t->a->content_type, sizeof t->a->content_type, value, left);
+    }
+    return n;
+}
+
+static size_t on_body(char *p, size_t size, size_t n, void *arg)
+{
+    struct transfer *t = arg;
+    long status = 0;
+
+    curl_easy_getinfo(t->c->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (t->call->sink && status >= 200 && status < 300) {
+        t->stopped = t->call->sink(t->call->arg, p, n);
+        return t->stopped ? 0 : n;
+    }
+    t->a->body.cap = status < 400 ? BODY_MAX : ERROR_BODY_MAX;
+    buf_add(&t->a->body, p, n);
+    if (t->a->body.over) {
+        t->a->too_large = true;
+        return 0;
+    }
+    return n;
+}
+
+static struct curl_slist *header(struct curl_slist *list, const char *name, const char *value)
+{
+    if (value) {
+        auto_free char *line = str_fmt("%s: %s", name, value);
+
+        list = curl_slist_append(list, line);
+    }
+    return list;
+}
+
+static struct curl_slist *headers(const struct client *c, const struct call *call)
+{
+    struct curl_slist *list = NULL;
+
+    list = header(list, "X-API-Key", c->key);
+    list = header(list, "Accept", call->accept ? call->accept : "application/json");
+    list = header(list, "Content-Type", call->body ? "application/json" : NULL);
+    list = header(list, "Idempotency-Key", call->idempotency_key);
+    list = header(list, "If-None-Match", call->if_none_match);
+    return curl_slist_append(list, "Expect:");
+}
+
+static void set_up(struct transfer *t, const char *url, struct curl_slist *list)
+{
+    CURL *h = t->c->easy;
+    const struct call *call = t->call;
+    int64_t ms = call->timeout_ms ? call->timeout_ms : DEFAULT_MS;
+
+    curl_easy_reset(h);
+    curl_easy_setopt(h, CURLOPT_URL, url);
+    curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(h, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(h, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(h, CURLOPT_USERAGENT, "scanpod/" SCANPOD_VERSION);
+    curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(h, CURLOPT_HTTPHEADER, list);
+    curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, call->method);
+    curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+    curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(h, CURLOPT_HEADERDATA, t);
+    curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(h, CURLOPT_WRITEDATA, t);
+    if (call->sink) {
+        curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
+    } else {
+        curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)ms);
+    }
+    if (call->body) {
+        curl_easy_setopt(h, CURLOPT_POSTFIELDS, call->body);
+        curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(call->body));
+    }
+    if (t->c->unix_path) {
+        curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, t->c->unix_path);
+    }
+    if (t->c->ca_file) {
+        curl_easy_setopt(h, CURLOPT_CAINFO, t->c->ca_file);
+    }
+}
+
+/* Waits for the transfer, and meanwhile for the caller's descriptor. */
+static int drive(struct transfer *t, CURLcode *result, struct err *e)
+{
+    const struct client_pause *pause = t->call->pause;
+    CURLM *m = t->c->multi;
+    int64_t tick_at = pause ? boot_ms() + pause->tick_ms : 0;
+
+    for (;;) {
+        struct curl_waitfd extra = {.fd = pause ? pause->fd : -1, .events = CURL_WAIT_POLLIN};
+        int running = 0, queued = 0, ready = 0;
+        CURLMsg *msg;
+
+        if (curl_multi_perform(m, &running) != CURLM_OK) {
+            return err_set(e, ERR_INTERNAL, "libcurl failed");
+        }
+        msg = curl_multi_info_read(m, &queued);
+        if (msg && msg->msg == CURLMSG_DONE) {
+            *result = msg->data.result;
+            return 0;
+        }
+        curl_multi_poll(m, &extra, extra.fd >= 0 ? 1 : 0, pause ? pause->tick_ms : 1000, &ready);
+        if (pause && (extra.revents || boot_ms() >= tick_at)) {
+            int rc = pause->fn(pause->arg);
+
+            if (rc != 0) {
+                t->stopped = rc;
+                return rc;
+            }
+            tick_at = boot_ms() + pause->tick_ms;
+        }
+    }
+}
+
+static int unreachable(const struct client *c, CURLcode rc, struct err *e)
+{
+    switch (rc) {
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+        return err_set(e, ERR_IO, "server %s: its certificate is not trusted: %s", c->server,
+                       curl_easy_strerror(rc));
+    case CURLE_OPERATION_TIMEDOUT:
+        return err_set(e, ERR_IO, "server %s: no answer in time", c->server);
+    case CURLE_COULDNT_CONNECT:
+        return err_set(e, ERR_IO, "server %s: cannot connect", c->server);
+    default:
+        return err_set(e, ERR_IO, "server %s: %s", c->server, curl_easy_strerror(rc));
+    }
+}
+
+int client_call(struct client *c, const struct call *call, struct answer *a, struct err *e)
+{
+    auto_free char *url = str_fmt("%s%s", c->base, call->path);
+    struct transfer t = {.c = c, .call = call, .a = a};
+    struct curl_slist *list = headers(c, call);
+    CURLcode result = CURLE_OK;
+    int rc;
+
+    a->status = 0;
+    a->etag[0] = a->request_id[0] = a->content_type[0] = '\0';
+    a->too_large = a->not_connected = false;
+    buf_reset(&a->body);
+    set_up(&t, url, list);
+    curl_multi_add_handle(c->multi, c->easy);
+    rc = drive(&t, &result, e);
+    if (rc == 0) {
+        curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &a->status);
+    }
+    curl_multi_remove_handle(c->multi, c->easy);
+    curl_slist_free_all(list);
+    if (rc == 0 && t.stopped) {
+        return t.stopped;
+    }
+    if (rc == 0 && a->too_large) {
+        return a->status >= 400
+                   ? 0
+                   : err_set(e, ERR_LIMIT, "server %s: the answer is too large", c->server);
+    }
+    if (rc == 0 && result != CURLE_OK) {
+        a->not_connected = result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST;
+        return unreachable(c, result, e);
+    }
+    return rc;
+}
+
+void answer_done(struct answer *a)
+{
+    buf_done(&a->body);
+}
+
+static int code_of(long status)
+{
+    switch (status) {
+    case 401:
+    case 403:
+        return ERR_DENIED;
+    case 404:
+        return ERR_NOT_FOUND;
+    case 409:
+        return ERR_CONFLICT;
+    case 413:
+        return ERR_LIMIT;
+    case 429:
+        return ERR_BUSY;
+    case 507:
+        return ERR_FULL;
+    default:
+        return status >= 500 || status < 400 ? ERR_IO : ERR_INVALID;
+    }
+}
+
+int client_exit_status(long status)
+{
+    if (status < 400) {
+        return 0;
+    }
+    return err_exit_status(code_of(status));
+}
+
+/* RFC 9457: the detail, then what was wrong with each member of the request. */
+static void problem_text(const json_t *doc, struct buf *b)
+{
+    const char *detail = json_string_value(json_object_get(doc, "detail"));
+    const char *title = json_string_value(json_object_get(doc, "title"));
+    const json_t *errors = json_object_get(doc, "errors");
+    const json_t *one;
+    size_t i;
+
+    buf_adds(b, detail ? detail : title ? title : "");
+    json_array_foreach(errors, i, one)
+    {
+        const char *where = json_string_value(json_object_get(one, "pointer"));
+        const char *what = json_string_value(json_object_get(one, "detail"));
+
+        if (what && (!detail || strcmp(what, detail) != 0)) {
+            buf_addf(b, "%s%s%s%s", b->len ? "; " : "", where ? where : "", where ? ": " : "",
+                     what);
+        }
+    }
+}
+
+int client_check(const struct answer *a, struct err *e, char **hint)
+{
+    auto_buf text = {0};
+    json_t *doc;
+
+    if (hint) {
+        *hint = NULL;
+    }
+    if ((a->status >= 200 && a->status < 300) || a->status == 304) {
+        return 0;
+    }
+    doc = a->body.len ? json_loadb(a->body.data, a->body.len, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    problem_text(doc, &text);
+    if (hint) {
+        *hint = xstrdup(json_string_value(json_object_get(doc, "hint")));
+    }
+    json_decref(doc);
+    if (!text.len) {
+        buf_addf(&text, "the server answered with status %ld", a->status);
+    }
+    if (a->request_id[0] && a->status >= 500) {
+        buf_addf(&text, " (request %s)", a->request_id);
+    }
+    return err_set(e, code_of(a->status), "%s", text.data);
+}
+
+void buf_add_url(struct buf *b, const char *s)
+{
+    for (; *s; s++) {
+        unsigned char ch = (unsigned char)*s;
+
+        if ((ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
+            strchr("-._~", ch)) {
+            buf_addc(b, (char)ch);
+        } else {
+            buf_addf(b, "%%%02X", ch);
+        }
+    }
+}

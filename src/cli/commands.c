@@ -1,0 +1,28 @@
+/* The registry: every command is a `const struct command` in a file of its own. */
+#include "cli/cli.h"
+
+extern const struct command command_serve, command_raw_cat, command_scan, command_run,
+    command_job_list, command_job_show, command_job_watch, command_job_cancel, command_job_retry,
+    command_job_delete, command_job_raw, command_jobs, command_doctor, command_key, command_tls,
+    command_reparse, command_config, command_version, command_help;
+
+static const struct command *const job_commands[] = {
+    &command_job_list,  &command_job_show,   &command_job_watch, &command_job_cancel,
+    &command_job_retry, &command_job_delete, &command_job_raw,   NULL,
+};
+
+static const struct command command_job = {
+    .name = "job",
+    .summary = "jobs of a server: list, show, watch, cancel, retry, delete, raw",
+    .subs = job_commands,
+};
+
+const struct command *const commands[] = {
+    &command_serve,   &command_scan,
+    &command_run,     &command_job,
+    &command_jobs,    &command_key,
+    &command_tls,     &command_doctor,
+    &command_reparse, &command_config,
+    &command_help,    &command_version,
+    &command_raw_cat, NULL,
+};

@@ -1,0 +1,274 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/timex.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "box/box.h"
+#include "cli/connect.h"
+#include "cli/doctor.h"
+#include "cli/pair.h"
+#include "daemon/access.h"
+#include "daemon/privilege.h"
+#include "daemon/probe.h"
+#include "tool/tool.h"
+
+enum { DISK_FAIL_MB = 100, DISK_WARN_MB = 1024, EXPIRES_SOON_S = 14 * 86400 };
+enum { YEAR_2025_S = 1735689600 };
+
+static void result(struct check_result *r, enum finding f, const char *fix, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void result(struct check_result *r, enum finding f, const char *fix, const char *fmt, ...)
+{
+    va_list ap;
+
+    r->finding = f;
+    buf_reset(&r->detail);
+    buf_reset(&r->fix);
+    va_start(ap, fmt);
+    buf_vaddf(&r->detail, fmt, ap);
+    va_end(ap);
+    if (fix) {
+        buf_adds(&r->fix, fix);
+    }
+}
+
+static void check_settings(struct cli *c, struct check_result *r)
+{
+    struct option_set *s;
+    struct err e = {0};
+    int rc = connect_settings(&c->args, &s, &e);
+
+    if (rc == 0) {
+        rc = access_check(s, &e);
+    }
+    option_set_free(s);
+    if (rc != 0) {
+        result(r, FINDING_FAIL, "scanpod config show --origin", "%s", e.msg);
+    } else {
+        result(r, FINDING_OK, NULL, "valid");
+    }
+}
+
+/* Who has to be able to write: the user that a server started by us would work as. */
+static bool may_write(const struct stat *st, const struct service_user *u)
+{
+    if (!u->change) {
+        return st->st_uid == geteuid() && (st->st_mode & 0700) == 0700;
+    }
+    return st->st_uid == u->uid && (st->st_mode & 0700) == 0700;
+}
+
+static void check_data_dir(struct cli *c, struct check_result *r)
+{
+    struct option_set *s = cli_settings(c);
+    const char *dir = option_str(s, "data-dir");
+    struct service_user user;
+    struct err e = {0};
+    struct stat st;
+
+    if (!dir) {
+        result(r, FINDING_FAIL, "export SCANPOD_DATA_DIR=/path", "there is none");
+    } else if (service_user_find(option_str(s, "user"), &user, &e) != 0) {
+        result(r, FINDING_FAIL, "scanpod config show --origin", "%s", e.msg);
+    } else if (stat(dir, &st) < 0 && errno == ENOENT) {
+        result(r, FINDING_OK, NULL, "%s (made at the first start)", dir);
+    } else if (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode)) {
+        result(r, FINDING_FAIL, "scanpod serve --data-dir DIR", "%s cannot be used: %s", dir,
+               S_ISDIR(st.st_mode) ? strerror(errno) : "it is no directory");
+    } else if (!may_write(&st, &user)) {
+        auto_free char *fix = user.change
+                                  ? str_fmt("chown %s '%s' && chmod 700 '%s'", user.name, dir, dir)
+                                  : str_fmt("sudo chown $(id -u) '%s' && chmod 700 '%s'", dir, dir);
+
+        result(r, FINDING_FAIL, fix, "%s belongs to another user, or is not writable", dir);
+    } else {
+        result(r, FINDING_OK, NULL, "%s", dir);
+    }
+}
+
+/* The nearest directory that exists. */
+static int existing(const char *dir, struct statvfs *vfs)
+{
+    auto_free char *path = xstrdup(dir);
+    char *slash;
+
+    while (statvfs(path, vfs) < 0) {
+        slash = strrchr(path, '/');
+        if (errno != ENOENT || !slash) {
+            return -1;
+        }
+        if (slash == path) {
+            return statvfs("/", vfs);
+        }
+        *slash = '\0';
+    }
+    return 0;
+}
+
+static void check_disk(struct cli *c, struct check_result *r)
+{
+    const char *dir = option_str(cli_settings(c), "data-dir");
+    struct statvfs v;
+    uint64_t free_mb, total_mb;
+
+    if (!dir || existing(dir, &v) < 0) {
+        result(r, FINDING_WARN, "df -h", "the disk of the data directory cannot be looked at");
+        return;
+    }
+    free_mb = (uint64_t)v.f_bavail * v.f_frsize >> 20;
+    total_mb = (uint64_t)v.f_blocks * v.f_frsize >> 20;
+    if (free_mb < DISK_WARN_MB) {
+        result(r, free_mb < DISK_FAIL_MB ? FINDING_FAIL : FINDING_WARN,
+               "scanpod serve --retention-days N    (keep less), or a larger disk",
+               "%" PRIu64 " MB free of %" PRIu64 " MB", free_mb, total_mb);
+        return;
+    }
+    result(r, FINDING_OK, NULL, "%" PRIu64 " GB free of %" PRIu64 " GB", free_mb >> 10,
+           total_mb >> 10);
+}
+
+static void check_nmap(struct cli *c, struct check_result *r)
+{
+    const char *configured = option_str(cli_settings(c), "tool-nmap");
+    auto_free char *path = NULL;
+    char version[64];
+    struct err e = {0};
+
+    if (tool_path(&tool_nmap, configured, &path, &e) != 0 ||
+        tool_probe(&tool_nmap, configured, version, sizeof version, &e) != 0) {
+        result(r, FINDING_FAIL,
+               configured ? "scanpod serve --tool-nmap PATH" : "sudo apt-get install nmap", "%s",
+               e.msg);
+        return;
+    }
+    result(r, FINDING_OK, NULL, "%s (%s)", version, path);
+}
+
+static void check_sandbox(struct cli *c, struct check_result *r)
+{
+    bool raw;
+    enum box_level level = box_probe(&raw);
+
+    (void)c;
+    if (level == BOX_SUBREAPER) {
+        result(r, FINDING_WARN,
+               "sudo sysctl kernel.unprivileged_userns_clone=1    (or start the server as root)",
+               "no pid namespace: tools are followed as children (%s)", box_level_name(level));
+        return;
+    }
+    result(r, FINDING_OK, NULL, "%s", box_level_name(level));
+}
+
+static void check_raw(struct cli *c, struct check_result *r)
+{
+    bool raw = false;
+
+    (void)c;
+    box_probe(&raw);
+    if (!raw) {
+        result(r, FINDING_WARN, "start the server as root (it drops its privileges)",
+               "not available: nmap makes connect scans, no OS detection");
+        return;
+    }
+    result(r, FINDING_OK, NULL, "available to tools");
+}
+
+static void check_pair_files(struct check_result *r, const char *cert, const char *key)
+{
+    int64_t expires = 0;
+    int64_t now = wall_us() / 1000000;
+    struct err e = {0};
+    struct stat st;
+
+    if (pair_check(cert, key, &expires, &e) != 0) {
+        result(r, FINDING_FAIL, "scanpod tls init --force", "%s", e.msg);
+    } else if (stat(key, &st) == 0 && (st.st_mode & 077)) {
+        auto_free char *fix = str_fmt("chmod 600 '%s'", key);
+
+        result(r, FINDING_FAIL, fix, "'%s' can be read by others", key);
+    } else if (expires < now) {
+        result(r, FINDING_FAIL, "scanpod tls init --force", "'%s' has expired", cert);
+    } else if (expires < now + EXPIRES_SOON_S) {
+        result(r, FINDING_WARN, "scanpod tls init --force", "'%s' expires in %" PRId64 " days",
+               cert, (expires - now) / 86400);
+    } else {
+        result(r, FINDING_OK, NULL, "valid for %" PRId64 " days", (expires - now) / 86400);
+    }
+}
+
+static void check_tls(struct cli *c, struct check_result *r)
+{
+    struct option_set *s = cli_settings(c);
+    const char *cert = option_str(s, "tls-cert");
+    const char *key = option_str(s, "tls-key");
+    auto_free char *own_cert = connect_data_path(c, "tls/cert.pem");
+    auto_free char *own_key = connect_data_path(c, "tls/key.pem");
+
+    if (cert && key) {
+        check_pair_files(r, cert, key);
+    } else if (own_cert && own_key && access(own_cert, R_OK) == 0 && access(own_key, R_OK) == 0) {
+        check_pair_files(r, own_cert, own_key);
+    } else {
+        result(r, FINDING_OK, NULL, "not used (needed to listen beyond this machine)");
+    }
+}
+
+static void check_clock(struct cli *c, struct check_result *r)
+{
+    struct timex t = {0};
+    int64_t now = wall_us() / 1000000;
+    int state = adjtimex(&t);
+
+    (void)c;
+    if (now < YEAR_2025_S) {
+        result(r, FINDING_FAIL, "sudo timedatectl set-ntp true", "the clock is wrong: %" PRId64,
+               now);
+    } else if (state == TIME_ERROR || (t.status & STA_UNSYNC)) {
+        result(r, FINDING_WARN, "sudo timedatectl set-ntp true", "not synchronised");
+    } else {
+        result(r, FINDING_OK, NULL, "synchronised");
+    }
+}
+
+static void check_server(struct cli *c, struct check_result *r)
+{
+    struct answer a = {0};
+    struct err e = {0};
+    int status;
+    struct client *client = cli_client(c, &status);
+    auto_free char *hint = NULL;
+
+    if (!client) {
+        result(r, FINDING_FAIL, "scanpod doctor --server URL --key-file FILE",
+               "no server or key to try");
+        return;
+    }
+    if (client_call(client, &(struct call){.method = "GET", .path = "/api/v1/scans?limit=1"}, &a,
+                    &e) != 0) {
+        result(r, FINDING_FAIL, cli_hint_unreachable(), "%s", e.msg);
+    } else if (a.status == 401) {
+        hint = connect_key_hint(c);
+        result(r, FINDING_FAIL, hint, "%s answers, but refuses the key", client_server(client));
+    } else if (client_check(&a, &e, &hint) != 0) {
+        result(r, FINDING_FAIL, hint ? hint : "look at the server's log", "%s: %s",
+               client_server(client), e.msg);
+    } else {
+        result(r, FINDING_OK, NULL, "%s, key accepted", client_server(client));
+    }
+    answer_done(&a);
+}
+
+const struct check doctor_checks[] = {
+    {"settings", check_settings}, {"data", check_data_dir},
+    {"disk", check_disk},         {"nmap", check_nmap},
+    {"sandbox", check_sandbox},   {"raw sockets", check_raw},
+    {"tls", check_tls},           {"clock", check_clock},
+    {"server", check_server},     {0},
+};

@@ -1,0 +1,244 @@
+/* job - list, show, watch, cancel, retry, delete, raw. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cli/remote.h"
+#include "cli/table.h"
+#include "cli/view.h"
+#include "model/job.h"
+
+static int find(struct cli *c, char id[ID_TEXT + 1])
+{
+    return remote_find(c, c->args.operands[0], id);
+}
+
+static void print_body(const struct answer *a)
+{
+    out_write(a->body.data, a->body.len);
+    if (a->body.len && a->body.data[a->body.len - 1] != '\n') {
+        out_write("\n", 1);
+    }
+}
+
+/* ---- show ---- */
+
+static int show(struct cli *c)
+{
+    struct answer a = {0};
+    char id[ID_TEXT + 1];
+    int status = find(c, id);
+
+    if (status == STATUS_OK) {
+        status = remote_job_call(c, "GET", id, "", &a);
+    }
+    if (status == STATUS_OK && c->format == FORMAT_TABLE) {
+        json_t *job = remote_job(c, &a);
+        auto_buf text = {0};
+        struct job_view v;
+
+        if (!job) {
+            answer_done(&a);
+            return STATUS_UNREACHABLE;
+        }
+        job_view_read(job, &v);
+        job_view_facts(&v, c->term.out_color, &text);
+        if (v.hosts) {
+            buf_addc(&text, '\n');
+        }
+        out_buf(&text);
+        if (v.hosts) {
+            status = remote_results(c, id, &a.body);
+        }
+        json_decref(job);
+    } else if (status == STATUS_OK) {
+        status = remote_results(c, id, &a.body);
+    }
+    answer_done(&a);
+    return status;
+}
+
+const struct command command_job_show = {
+    .name = "show",
+    .operands = "JOB",
+    .summary = "show one job and its results",
+    .min = 1,
+    .max = 1,
+    .formats = FORMATS_RESULTS,
+    .run = show,
+};
+
+/* ---- watch ---- */
+
+static int watch(struct cli *c)
+{
+    struct answer a = {0};
+    char id[ID_TEXT + 1];
+    int status = find(c, id);
+
+    if (status == STATUS_OK) {
+        status = remote_follow(c, id, FOLLOW_SHOW, &a);
+    }
+    if (status == STATUS_OK) {
+        status = remote_report(c, id, &a);
+    }
+    answer_done(&a);
+    return status;
+}
+
+const struct command command_job_watch = {
+    .name = "watch",
+    .operands = "JOB",
+    .summary = "follow a job until it has ended, then show its results",
+    .min = 1,
+    .max = 1,
+    .formats = FORMATS_RESULTS,
+    .run = watch,
+};
+
+/* ---- cancel, retry, delete ---- */
+
+/* Prints the job's id in its table form, or the job itself. */
+static void print_job(struct cli *c, const char *text, const struct answer *a)
+{
+    if (c->format == FORMAT_TABLE) {
+        out_write(text, strlen(text));
+        out_write("\n", 1);
+    } else {
+        print_body(a);
+    }
+}
+
+static int cancel(struct cli *c)
+{
+    int status = STATUS_OK;
+
+    for (size_t i = 0; i < c->args.n; i++) {
+        struct answer a = {0};
+        char id[ID_TEXT + 1];
+        int one = remote_find(c, c->args.operands[i], id);
+
+        if (one == STATUS_OK) {
+            one = remote_job_call(c, "POST", id, "/cancel", &a);
+        }
+        if (one == STATUS_OK) {
+            auto_free char *text =
+                str_fmt("%s %s", id, a.status == 202 ? "is being cancelled" : "cancelled");
+
+            print_job(c, text, &a);
+        }
+        status = status == STATUS_OK ? one : status;
+        answer_done(&a);
+    }
+    return status;
+}
+
+const struct command command_job_cancel = {
+    .name = "cancel",
+    .operands = "JOB...",
+    .summary = "end a job; what it found until then is kept",
+    .min = 1,
+    .max = 4096,
+    .formats = FORMATS_TEXT,
+    .run = cancel,
+};
+
+static int retry(struct cli *c)
+{
+    struct answer a = {0};
+    char id[ID_TEXT + 1];
+    int status = find(c, id);
+
+    if (status == STATUS_OK) {
+        status = remote_job_call(c, "POST", id, "/retry", &a);
+    }
+    if (status == STATUS_OK) {
+        json_t *job = remote_job(c, &a);
+
+        status = job ? STATUS_OK : STATUS_UNREACHABLE;
+        if (job) {
+            print_job(c, json_text(job, "id"), &a);
+        }
+        json_decref(job);
+    }
+    answer_done(&a);
+    return status;
+}
+
+const struct command command_job_retry = {
+    .name = "retry",
+    .operands = "JOB",
+    .summary = "submit the same request as a new job; prints its id",
+    .min = 1,
+    .max = 1,
+    .formats = FORMATS_TEXT,
+    .run = retry,
+};
+
+static int delete (struct cli *c)
+{
+    int status = STATUS_OK;
+
+    for (size_t i = 0; i < c->args.n; i++) {
+        struct answer a = {0};
+        char id[ID_TEXT + 1];
+        int one = remote_find(c, c->args.operands[i], id);
+
+        if (one == STATUS_OK) {
+            one = remote_job_call(c, "DELETE", id, "", &a);
+        }
+        if (one == STATUS_OK) {
+            say(&c->term, "%s deleted", id);
+        }
+        status = status == STATUS_OK ? one : status;
+        answer_done(&a);
+    }
+    return status;
+}
+
+const struct command command_job_delete = {
+    .name = "delete",
+    .operands = "JOB...",
+    .summary = "remove jobs that have ended, with their results",
+    .min = 1,
+    .max = 4096,
+    .formats = 1u << FORMAT_TABLE,
+    .run = delete,
+};
+
+/* ---- raw ---- */
+
+static int write_raw(void *arg, const char *data, size_t n)
+{
+    (void)arg;
+    out_write(data, n);
+    return 0;
+}
+
+static int raw(struct cli *c)
+{
+    struct answer a = {0};
+    char id[ID_TEXT + 1];
+    int status = find(c, id);
+    auto_free char *path = NULL;
+
+    if (status != STATUS_OK || !cli_client(c, &status)) {
+        return status;
+    }
+    path = str_fmt("/api/v1/scans/%s/raw", id);
+    status = cli_call(
+        c, &(struct call){.method = "GET", .path = path, .accept = "*/*", .sink = write_raw}, &a);
+    answer_done(&a);
+    return status;
+}
+
+const struct command command_job_raw = {
+    .name = "raw",
+    .operands = "JOB",
+    .summary = "write the scanner's own output as it was",
+    .min = 1,
+    .max = 1,
+    .formats = 1u << FORMAT_TABLE,
+    .run = raw,
+};
