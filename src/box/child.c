@@ -4,13 +4,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <netinet/in.h>
@@ -59,27 +57,6 @@ static bool set_stdio(const int stdio[3])
     return true;
 }
 
-/* No capabilities, or CAP_NET_RAW alone, in every set; and no way to more. */
-static bool set_capabilities(bool raw)
-{
-    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {0};
-    uint32_t bit = raw ? UINT32_C(1) << CAP_NET_RAW : 0;
-
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) {
-        return false;
-    }
-    for (int cap = 0; cap <= CAP_LAST_CAP; cap++) {
-        if (!(raw && cap == CAP_NET_RAW)) {
-            (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); /* needs CAP_SETPCAP; a second lock only */
-        }
-    }
-    data[0].effective = data[0].permitted = data[0].inheritable = bit;
-    return syscall(SYS_capset, &head, data) == 0 &&
-           (!raw || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_RAW, 0, 0) == 0);
-}
-
 static bool reset_signals(void)
 {
     struct sigaction dfl = {.sa_handler = SIG_DFL};
@@ -107,10 +84,7 @@ static const char *first_failed_step(const struct box_plan *plan, const int stdi
     if (setpgid(0, 0) < 0) {
         return "setpgid";
     }
-    if (!set_capabilities(plan->raw_sockets)) {
-        return "capabilities";
-    }
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) { /* after credentials: they clear it */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) {
         return "pdeathsig";
     }
     if (!set_stdio(stdio)) {

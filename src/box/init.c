@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,6 +68,29 @@ static bool map_ids(const struct box_plan *plan)
     done = done && write_file("/proc/self/uid_map", line);
     (void)prctl(PR_SET_DUMPABLE, dumpable == 1 ? 1 : 0, 0, 0, 0);
     return done;
+}
+
+/* Init needs none, and the tool inherits: no capabilities, or CAP_NET_RAW alone, in every set; and
+ * no way to more. */
+static bool set_capabilities(bool raw)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {0};
+    uint32_t bit = raw ? UINT32_C(1) << CAP_NET_RAW : 0;
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) {
+        return false;
+    }
+    for (int cap = 0; cap <= CAP_LAST_CAP; cap++) {
+        /* Needs CAP_SETPCAP, and is a second lock only. */
+        if (!(raw && cap == CAP_NET_RAW) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
+            break;
+        }
+    }
+    data[0].effective = data[0].permitted = data[0].inheritable = bit;
+    return syscall(SYS_capset, &head, data) == 0 &&
+           (!raw || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_RAW, 0, 0) == 0);
 }
 
 static int by_value(const void *a, const void *b)
@@ -119,7 +144,10 @@ static void prepare(struct box_plan *plan, int stdio[3], int *hold_fd)
     if (plan->level == BOX_SUBREAPER && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) {
         not_started(plan, "subreaper", errno);
     }
-    follow_caller(plan);
+    if (!set_capabilities(plan->raw_sockets)) {
+        not_started(plan, "capabilities", errno);
+    }
+    follow_caller(plan); /* after credentials: they clear it */
     if (setsid() < 0) {
         not_started(plan, "setsid", errno);
     }

@@ -310,11 +310,14 @@ static void a_tool_with_raw_sockets_has_that_capability_alone(void)
 
 static void obeys(enum box_level level)
 {
+    struct pollfd p;
     struct run r;
 
     (void)level;
     start(&r, "wait", "");
     await_ready(&r);
+    p = (struct pollfd){.fd = r.box.report_fd, .events = POLLIN};
+    CHECK_INT(poll(&p, 1, PATIENCE_MS), 1); /* the note may come after the tool's first word */
     CHECK(box_poll(&r.box));
     CHECK_INT(marked_processes(), 1);
     box_terminate(&r.box);
@@ -413,7 +416,6 @@ static void runs_away(enum box_level level)
 
     (void)level;
     start(&r, "run-away", "2000");
-    box_poll(&r.box);
     poll(NULL, 0, 20); /* somewhere on its way */
     box_kill(&r.box);
     finish(&r);
