@@ -35,27 +35,28 @@ static void remove_stale(const struct sockaddr_un *un)
     }
 }
 
-static int listen_unix(const char *path, int *out_fd, struct err *e)
+static int listen_unix(const char *where, int *out_fd, struct err *e)
 {
+    const char *path = where + strlen("unix:");
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     size_t n = strlen(path);
     int rc;
 
     if (n == 0 || n >= sizeof un.sun_path) {
-        return err_set(e, ERR_INVALID, "socket path '%s' is empty or too long", path);
+        return err_set(e, ERR_INVALID, "socket path in '%s' is empty or too long", where);
     }
     memcpy(un.sun_path, path, n + 1);
     if (fd < 0) {
-        return err_errno(e, "create socket '%s'", path);
+        return err_errno(e, "create socket '%s'", where);
     }
     remove_stale(&un);
-    rc = take_address(path, fd, (void *)&un, sizeof un, e);
+    rc = take_address(where, fd, (void *)&un, sizeof un, e);
     if (rc < 0) {
         return rc;
     }
     if (chmod(path, 0660) < 0) {
-        return err_errno(e, "set mode of socket '%s'", path);
+        return err_errno(e, "set mode of '%s'", where);
     }
     *out_fd = take_fd(&fd);
     return 0;
@@ -111,7 +112,7 @@ int http_listen(const char *where, int *out_fd, struct err *e)
     int on = 1, rc;
 
     if (str_starts(where, "unix:")) {
-        return listen_unix(where + 5, out_fd, e);
+        return listen_unix(where, out_fd, e);
     }
     if (!parse_address(where, &ss, &len)) {
         return err_set(e, ERR_INVALID,
