@@ -11,8 +11,8 @@ from servers import BENCH, program
 
 def wrk(url, seconds, connections=64, method="GET", key="", body=None):
     """One run of wrk: rate, p50_us, p99_us, p999_us, max_us, bad."""
-    command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "-s", str(BENCH / "load.lua"), url,
-               "--", method, key or "-"]
+    command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "-s", str(BENCH / "load.lua"),
+               url, "--", method, key or "-"]
     if body is not None:
         command.append(json.dumps(body))
     out = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout

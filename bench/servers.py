@@ -8,6 +8,7 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -135,6 +136,10 @@ class Server:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}{path}"
 
     def connect(self):
+        if self.tls:
+            context = ssl.create_default_context(cafile=self.settings["tls_cert"])
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=120,
+                                               context=context)
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         c.connect()
         c.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -246,14 +251,18 @@ def filled_store(jobs):
     mark = BUILD / f"store-{jobs}.id"
     if not mark.exists():
         shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(mode=0o700)
+        place = temp_dir()
+        (place / "data").mkdir(mode=0o700)
+        shutil.copy(program("fill_store"), place)
         user = service_user()
-        kwargs = {}
+        as_user = {}
         if user:
-            os.chown(path, *user)
-            kwargs = {"user": user[0], "group": user[1], "extra_groups": []}
-        made = subprocess.run([program("fill_store"), path, str(jobs)], check=True, text=True,
-                              stdout=subprocess.PIPE, **kwargs)
+            os.chown(place / "data", *user)
+            as_user = {"user": user[0], "group": user[1], "extra_groups": []}
+        made = subprocess.run([place / "fill_store", place / "data", str(jobs)], check=True,
+                              text=True, stdout=subprocess.PIPE, **as_user)
+        subprocess.run(["cp", "-a", place / "data", path], check=True)
+        shutil.rmtree(place)
         mark.write_text(made.stdout.strip())
     return path, mark.read_text().strip()
 
