@@ -103,7 +103,7 @@ static int job_run(struct store *s, uint64_t n, struct id *id, struct err *e)
 static int fill(struct store *s, uint64_t count, struct err *e)
 {
     struct id id = {0};
-    char text[ID_TEXT + 1];
+    char text[ID_TEXT + 1] = "";
     int rc = 0;
 
     for (uint64_t n = 1; rc == 0 && n <= count; n++) {

@@ -28,9 +28,10 @@ static void check_argv(const struct strvec *argv, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++) {
         bool takes_next = false;
+        const struct tool_option *row = row_of(argv->v[i], &takes_next);
         const char *value = strchr(argv->v[i], '=');
 
-        assert(row_of(argv->v[i], &takes_next));
+        assert(row);
         if (takes_next) {
             value = argv->v[++i];
             assert(i < to);
