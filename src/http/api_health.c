@@ -53,10 +53,13 @@ static const char *tool_wrong(struct api *a)
     return a->cfg.nmap_version ? NULL : "nmap was not found; install it or set SCANPOD_TOOL_NMAP";
 }
 
+/* Without its tool the server still takes jobs and shows results: that is not to be unready. */
 static const struct {
     const char *name;
     const char *(*wrong)(struct api *a);
-} checks[] = {{"store", store_wrong}, {"disk", disk_wrong}, {"nmap", tool_wrong}};
+    bool needed;
+} checks[] = {
+    {"store", store_wrong, true}, {"disk", disk_wrong, true}, {"nmap", tool_wrong, false}};
 
 void api_readyz(struct http_req *r, void *app)
 {
@@ -64,16 +67,18 @@ void api_readyz(struct http_req *r, void *app)
     bool verbose = http_query(r, "verbose") != NULL;
     const char *wrong[ARRAY_LEN(checks)];
     bool ready = true;
+    bool whole = true;
     struct json j;
 
     http_not_stored(r);
     for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
         wrong[i] = checks[i].wrong(a);
-        ready = ready && !wrong[i];
+        ready = ready && !(wrong[i] && checks[i].needed);
+        whole = whole && !wrong[i];
     }
     j = json_to(http_out(r));
     json_obj(&j);
-    json_str(&j, "status", ready ? "ready" : "not ready");
+    json_str(&j, "status", !ready ? "not ready" : whole ? "ready" : "degraded");
     if (verbose) {
         json_arr_in(&j, "checks");
         for (size_t i = 0; i < ARRAY_LEN(checks); i++) {

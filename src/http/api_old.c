@@ -11,10 +11,6 @@
 
 enum { CANCEL_WAIT_MS = 10000 };
 
-static const char *const at_capacity =
-    "Job store is at capacity \xe2\x80\x94 purge finished jobs (DELETE /scans) or wait for "
-    "retention to expire";
-
 void old_health(struct http_req *r, void *app)
 {
     static const char body[] = "{\"status\":\"ok\"}";
@@ -37,14 +33,6 @@ static void submitted(struct http_req *r, const struct job *job)
     api_json_reply(r, 202);
 }
 
-static void not_submitted(struct http_req *r, struct err *e)
-{
-    if (e->code == ERR_BUSY && !strstr(e->msg, "waiting")) {
-        err_set(e, ERR_BUSY, "%s", at_capacity);
-    }
-    api_fail(r, e);
-}
-
 static void submit_json(struct api *a, struct http_req *r, const json_t *body)
 {
     struct scan_request q;
@@ -57,7 +45,7 @@ static void submit_json(struct api *a, struct http_req *r, const json_t *body)
         return;
     }
     if (api_submit(a, r, &q, &job, &e) < 0) {
-        not_submitted(r, &e);
+        api_fail(r, &e);
         return;
     }
     submitted(r, &job);
