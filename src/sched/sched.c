@@ -393,6 +393,16 @@ static void launch(struct sched *s, struct run *r)
     s->link.run(s->link.arg, &r->task, &r->job);
 }
 
+static void remove_blob(const struct sched *s, const struct run *r)
+{
+    struct lease l = lease_of(r);
+    auto_free char *path = blob_path(&l);
+
+    if (s->blob_dir) {
+        blob_remove(s->blob_dir, path);
+    }
+}
+
 static void settle_end(struct sched *s, struct run *r)
 {
     if (r->step == STEP_ENDED) {
@@ -409,11 +419,8 @@ static void settle_end(struct sched *s, struct run *r)
         s->stats.retries += again;
         s->stats.run_us_total += (boot_ms() - r->claimed_ms) * 1000;
         s->stats.run_n++;
-        if (again && s->blob_dir) {
-            struct lease l = lease_of(r);
-            auto_free char *path = blob_path(&l);
-
-            blob_remove(s->blob_dir, path);
+        if (again) {
+            remove_blob(s, r);
             timer_arm(s->loop, &s->due, MAX(1, (r->retry_at_us - wall_us()) / 1000 + 1));
         }
     }
