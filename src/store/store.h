@@ -42,7 +42,7 @@ int store_lock(const char *dir, int *fd, struct err *e);
 /* store_open() under a lock that is already held; takes lock_fd on success. */
 int store_open_locked(const char *url, int lock_fd, struct store **out, struct err *e);
 int store_lock_fd(const struct store *s); /* borrowed; -1: the backend has none */
-void store_close(struct store *s); /* undoes what was not committed; NULL is fine */
+void store_close(struct store *s);        /* undoes what was not committed; NULL is fine */
 void store_set_limits(struct store *s, const struct store_limits *l);
 int store_commit(struct store *s, struct err *e);
 void store_rollback(struct store *s);

@@ -1,0 +1,197 @@
+/* Hosts and ports in memory. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "store/mem.h"
+
+static const char *copy(struct host *h, const char *s)
+{
+    return s ? arena_strn(h->arena, s, strlen(s)) : NULL;
+}
+
+static struct mem_host *host_copy(const struct host *from)
+{
+    struct mem_host *mh = xcalloc(1, sizeof *mh);
+    struct host *h = &mh->host;
+
+    *h = *from;
+    h->arena = arena_new();
+    h->addrs = NULL;
+    h->names = NULL;
+    h->ports = NULL;
+    h->n_addrs = h->n_names = h->n_ports = 0;
+    for (size_t i = 0; i < from->n_addrs; i++) {
+        const struct host_addr *a = &from->addrs[i];
+
+        *host_add_addr(h) =
+            (struct host_addr){copy(h, a->addr), copy(h, a->type), copy(h, a->vendor)};
+    }
+    for (size_t i = 0; i < from->n_names; i++) {
+        *host_add_name(h) =
+            (struct host_name){copy(h, from->names[i].name), copy(h, from->names[i].type)};
+    }
+    h->state = copy(h, from->state);
+    h->reason = copy(h, from->reason);
+    h->comment = copy(h, from->comment);
+    h->extraports = copy(h, from->extraports);
+    h->os = copy(h, from->os);
+    h->scripts = copy(h, from->scripts);
+    h->more = copy(h, from->more);
+    return mh;
+}
+
+static void host_drop(struct mem_host *mh)
+{
+    host_done(&mh->host);
+    free(mh);
+}
+
+void mem_result_free(struct mem_result *r)
+{
+    for (int64_t i = 0; i < r->n; i++) {
+        host_drop(r->hosts[i]);
+    }
+    free(r->hosts);
+    free(r);
+}
+
+struct mem_result *mem_result_find(struct mem *m, int64_t num)
+{
+    for (size_t i = 0; i < m->n_results; i++) {
+        if (m->results[i]->num == num) {
+            return m->results[i];
+        }
+    }
+    return NULL;
+}
+
+void mem_result_remove(struct mem *m, int64_t num)
+{
+    for (size_t i = 0; i < m->n_results; i++) {
+        if (m->results[i]->num == num) {
+            mem_result_free(m->results[i]);
+            m->results[i] = m->results[--m->n_results];
+            return;
+        }
+    }
+}
+
+int mem_host_put(struct store *s, int64_t result, int64_t seq, int64_t port_first,
+                 const struct host *head)
+{
+    struct mem *m = mem_of(s);
+    struct mem_result *r = mem_result_find(m, result);
+
+    (void)port_first;
+    if (!r) {
+        r = xcalloc(1, sizeof *r);
+        r->num = result;
+        m->results = xrealloc(m->results, (m->n_results + 1) * sizeof *m->results);
+        m->results[m->n_results++] = r;
+    }
+    assert(r->n == seq - 1);
+    if (r->n == r->size) {
+        r->size = MAX(2 * r->size, 16);
+        r->hosts = xrealloc(r->hosts, (size_t)r->size * sizeof *r->hosts);
+    }
+    r->hosts[r->n++] = host_copy(head);
+    mem_undo_push(m, &(struct mem_undo){.what = UNDO_HOST, .result = result, .seq = seq});
+    return 0;
+}
+
+int mem_port_put(struct store *s, int64_t result, int64_t n, int64_t seq, const struct port *p)
+{
+    struct mem_result *r = mem_result_find(mem_of(s), result);
+    struct host *h = &r->hosts[seq - 1]->host;
+    struct port *to = host_add_port(h);
+
+    (void)n;
+    *to = *p;
+    to->protocol = copy(h, p->protocol);
+    to->state = copy(h, p->state);
+    to->reason = copy(h, p->reason);
+    to->reason_ip = copy(h, p->reason_ip);
+    to->owner = copy(h, p->owner);
+    to->service = copy(h, p->service);
+    to->product = copy(h, p->product);
+    to->version = copy(h, p->version);
+    to->extrainfo = copy(h, p->extrainfo);
+    to->tunnel = copy(h, p->tunnel);
+    to->method = copy(h, p->method);
+    to->hostname = copy(h, p->hostname);
+    to->ostype = copy(h, p->ostype);
+    to->devicetype = copy(h, p->devicetype);
+    to->cpe = copy(h, p->cpe);
+    to->scripts = copy(h, p->scripts);
+    to->more = copy(h, p->more);
+    return 0;
+}
+
+int mem_host_seal(struct store *s, int64_t result, int64_t seq, int64_t n_ports, int64_t n_open)
+{
+    struct mem *m = mem_of(s);
+    struct mem_host *mh = mem_result_find(m, result)->hosts[seq - 1];
+
+    assert(mh->host.n_ports == (size_t)n_ports);
+    mh->sealed = true;
+    mh->n_open = n_open;
+    mem_undo_push(m, &(struct mem_undo){.what = UNDO_SEAL, .result = result, .seq = seq});
+    return 0;
+}
+
+/* Not undone: a host that is cut was not finished, so nobody can have seen it. */
+int mem_result_cut(struct store *s, int64_t result, int64_t n_hosts, int64_t *n_ports)
+{
+    struct mem_result *r = mem_result_find(mem_of(s), result);
+    int64_t ports = 0;
+
+    while (r && r->n > n_hosts) {
+        host_drop(r->hosts[--r->n]);
+    }
+    for (int64_t i = 0; r && i < r->n; i++) {
+        ports += (int64_t)r->hosts[i]->host.n_ports;
+    }
+    *n_ports = ports;
+    return 0;
+}
+
+static int give(const struct mem_host *mh, int64_t seq, const struct host_sink *sink, struct err *e)
+{
+    struct host head = mh->host;
+    int rc;
+
+    head.ports = NULL;
+    head.n_ports = 0;
+    head.arena = NULL;
+    rc = sink->host(sink->arg, seq, &head, e);
+    for (size_t i = 0; rc == 0 && sink->port && i < mh->host.n_ports; i++) {
+        rc = sink->port(sink->arg, &mh->host.ports[i], e);
+    }
+    if (rc == 0 && sink->host_end) {
+        rc = sink->host_end(sink->arg, e);
+    }
+    return rc;
+}
+
+int mem_hosts(struct store *s, int64_t result, const struct host_filter *f,
+              const struct host_sink *sink)
+{
+    const struct mem_result *r = mem_result_find(mem_of(s), result);
+    uint32_t given = 0;
+    int rc = 0;
+
+    for (int64_t i = MAX(f->after, 0); r && rc == 0 && i < r->n && given < f->limit; i++) {
+        const struct mem_host *mh = r->hosts[i];
+
+        if (!mh->sealed || (f->state && !str_eq(f->state, mh->host.state)) ||
+            (f->open_only && mh->n_open == 0)) {
+            continue;
+        }
+        rc = give(mh, i + 1, sink, &s->err);
+        given++;
+    }
+    return rc;
+}

@@ -1,0 +1,435 @@
+/*
+ * Results. A run that delivers hosts has an intake, which knows its place in the result set and
+ * counts, so that a host costs one row and each port one row, and nothing else. The job's own
+ * counts are written and told once per commit.
+ *
+ * A set of hosts has a number of its own. Forgetting a set is forgetting its number: the rows go
+ * later, in steps (purge), so that a retry or a deletion never has to wait for a million rows.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "store/internal.h"
+
+enum { HOSTS_MAX = 1000 };
+
+/* ---- intakes ---- */
+
+struct intake *intake_of(struct store *s, int64_t job_num)
+{
+    struct intake *it = s->intakes;
+
+    while (it && it->job_num != job_num) {
+        it = it->next;
+    }
+    return it;
+}
+
+void intake_overlay(struct store *s, struct job *j)
+{
+    const struct intake *it = intake_of(s, j->num);
+
+    if (it) {
+        j->hosts = it->hosts;
+        j->hosts_up = it->hosts_up;
+        j->ports_open = it->ports_open;
+    }
+}
+
+void intake_drop(struct store *s, int64_t job_num)
+{
+    for (struct intake **p = &s->intakes; *p; p = &(*p)->next) {
+        if ((*p)->job_num == job_num) {
+            struct intake *it = *p;
+
+            *p = it->next;
+            if (s->current == it) {
+                s->current = NULL;
+            }
+            free(it);
+            return;
+        }
+    }
+}
+
+void intake_drop_all(struct store *s)
+{
+    while (s->intakes) {
+        intake_drop(s, s->intakes->job_num);
+    }
+}
+
+static int flush_one(struct store *s, struct intake *it)
+{
+    struct work w;
+    int rc = work_load(s, NULL, it->job_num, &w);
+
+    if (rc != 0) {
+        return rc;
+    }
+    w.job.rev++;
+    rc = s->ops->job_put(s, &w.job);
+    if (rc == 0) {
+        rc = event_add(s, &w, "job.hosts", NULL);
+    }
+    work_done(&w);
+    it->changed = false;
+    return rc;
+}
+
+int intake_flush(struct store *s)
+{
+    int rc = 0;
+
+    for (struct intake *it = s->intakes; rc == 0 && it; it = it->next) {
+        if (it->changed) {
+            rc = flush_one(s, it);
+        }
+    }
+    return rc;
+}
+
+int intake_end(struct store *s, struct work *w)
+{
+    const struct intake *it = intake_of(s, w->job.num);
+    int64_t ports;
+    int rc = 0;
+
+    if (w->row.result) {
+        rc = s->ops->result_cut(s, w->row.result, w->job.hosts, &ports);
+    }
+    if (rc == 0 && it && it->changed) {
+        w->job.rev++; /* the row is written with the end */
+        rc = event_add(s, w, "job.hosts", NULL);
+    }
+    intake_drop(s, w->job.num);
+    return rc;
+}
+
+int result_discard(struct store *s, struct work *w, const char *raw_path)
+{
+    int64_t ports;
+    int rc = 0;
+
+    intake_drop(s, w->job.num);
+    if (w->row.result) {
+        rc = s->ops->result_cut(s, w->row.result, w->job.hosts, &ports);
+    }
+    if (rc == 0 && (w->row.result || raw_path)) {
+        rc = s->ops->purge_add(s, s->now.next_purge, w->row.result, raw_path);
+        s->now.next_purge++;
+    }
+    w->row.result = 0;
+    w->job.hosts = w->job.hosts_up = w->job.ports_open = 0;
+    return rc;
+}
+
+static struct intake *intake_new(struct store *s, const struct work *w, const struct lease *l)
+{
+    struct intake *it = xcalloc(1, sizeof *it);
+
+    it->lease = *l;
+    it->job_num = w->job.num;
+    it->result = w->row.result;
+    it->hosts = w->job.hosts;
+    it->hosts_up = w->job.hosts_up;
+    it->ports_open = w->job.ports_open;
+    it->next = s->intakes;
+    s->intakes = it;
+    return it;
+}
+
+static bool same_lease(const struct lease *a, const struct lease *b)
+{
+    return a->epoch == b->epoch && a->token == b->token && a->idx == b->idx &&
+           memcmp(&a->job_id, &b->job_id, sizeof a->job_id) == 0;
+}
+
+static struct intake *intake_find(struct store *s, const struct lease *l)
+{
+    struct intake *it = s->intakes;
+
+    while (it && !same_lease(&it->lease, l)) {
+        it = it->next;
+    }
+    return it;
+}
+
+static int fenced(struct store *s)
+{
+    return store_fail(s, ERR_FENCED, "the task has been given to somebody else or has ended");
+}
+
+static bool holds(const struct task *t, const struct lease *l)
+{
+    return t->state == JOB_RUNNING && t->epoch == l->epoch && t->token == l->token &&
+           t->idx == l->idx;
+}
+
+/* The run's first host since it was claimed, or since a turn was undone. */
+static int intake_start(struct store *s, const struct lease *l, struct intake **out)
+{
+    struct work w;
+    int64_t ports = 0;
+    int rc = work_load(s, &l->job_id, 0, &w);
+
+    if (rc != 0) {
+        return rc == ERR_NOT_FOUND ? fenced(s) : rc;
+    }
+    if (!holds(&w.row.task, l)) {
+        rc = fenced(s);
+    } else {
+        rc = store_begin(s);
+    }
+    if (rc == 0 && w.row.result == 0) {
+        w.row.result = s->now.next_result++;
+        rc = s->ops->task_put(s, &w.row);
+    } else if (rc == 0) {
+        rc = s->ops->result_cut(s, w.row.result, w.job.hosts, &ports);
+    }
+    if (rc == 0) {
+        *out = intake_new(s, &w, l);
+        (*out)->ports = ports;
+    }
+    work_done(&w);
+    return rc;
+}
+
+/* ---- hosts in ---- */
+
+static int unfinished(struct store *s, struct intake *it)
+{
+    int64_t ports;
+
+    it->open = false;
+    return s->ops->result_cut(s, it->result, it->hosts, &ports);
+}
+
+static int host_begin(struct store *s, const struct lease *l, const struct host *head, int64_t *seq)
+{
+    struct intake *it;
+    int rc = store_whole(s);
+
+    if (rc != 0) {
+        return rc;
+    }
+    it = s->current && same_lease(&s->current->lease, l) ? s->current : intake_find(s, l);
+    rc = it ? store_begin(s) : intake_start(s, l, &it);
+    if (rc == 0 && it->open) {
+        rc = unfinished(s, it);
+    }
+    if (rc == 0) {
+        rc = s->ops->host_put(s, it->result, it->hosts + 1, it->ports, head);
+    }
+    if (rc == 0) {
+        s->current = it;
+        it->open = true;
+        it->up = str_eq(head->state, "up");
+        it->n_ports = it->n_open = 0;
+        if (seq) {
+            *seq = it->hosts + 1;
+        }
+    }
+    return rc;
+}
+
+int store_host_begin(struct store *s, const struct lease *l, const struct host *head, int64_t *seq,
+                     struct err *e)
+{
+    return store_change_end(s, host_begin(s, l, head, seq), e);
+}
+
+/* The open host's intake, ready for a write. */
+static int need_open(struct store *s, struct intake **out)
+{
+    int rc = store_whole(s);
+
+    if (rc == 0 && (!s->current || !s->current->open)) {
+        rc = store_fail(s, ERR_CONFLICT, "no host is open");
+    }
+    if (rc == 0) {
+        rc = store_begin(s);
+    }
+    if (rc == 0) {
+        *out = s->current;
+    }
+    return rc;
+}
+
+int store_host_port(struct store *s, const struct port *p, struct err *e)
+{
+    struct intake *it;
+    int rc = need_open(s, &it);
+
+    if (rc == 0) {
+        rc = s->ops->port_put(s, it->result, it->ports + it->n_ports, it->hosts + 1, p);
+    }
+    if (rc == 0) {
+        it->n_ports++;
+        it->n_open += p->state && strcmp(p->state, "open") == 0;
+    }
+    return store_change_end(s, rc, e);
+}
+
+int store_host_end(struct store *s, struct err *e)
+{
+    struct intake *it;
+    int rc = need_open(s, &it);
+
+    if (rc == 0) {
+        rc = s->ops->host_seal(s, it->result, it->hosts + 1, it->n_ports, it->n_open);
+    }
+    if (rc == 0) {
+        it->open = false;
+        it->changed = true;
+        it->hosts++;
+        it->hosts_up += it->up;
+        it->ports += it->n_ports;
+        it->ports_open += it->n_open;
+    }
+    return store_change_end(s, rc, e);
+}
+
+int store_host_abort(struct store *s, struct err *e)
+{
+    struct intake *it;
+    int rc = need_open(s, &it);
+
+    if (rc == 0) {
+        rc = unfinished(s, it);
+    }
+    return store_change_end(s, rc, e);
+}
+
+int store_host_select(struct store *s, const struct lease *l, struct err *e)
+{
+    struct intake *it = intake_find(s, l);
+    int rc = store_whole(s);
+
+    if (rc == 0 && (!it || !it->open)) {
+        rc = store_fail(s, ERR_CONFLICT, "no host is open");
+    }
+    if (rc == 0) {
+        s->current = it;
+    }
+    return store_read_end(s, rc, e);
+}
+
+/* ---- hosts out ---- */
+
+int store_hosts(struct store *s, int64_t job_num, const struct host_filter *f,
+                const struct host_sink *sink, struct err *e)
+{
+    struct host_filter b = *f;
+    struct task_row row;
+    int rc = s->ops->task_find(s, job_num, 0, &row);
+
+    if (b.limit == 0 || b.limit > HOSTS_MAX) {
+        b.limit = HOSTS_MAX;
+    }
+    if (rc == 0 && row.result) {
+        rc = s->ops->hosts(s, row.result, &b, sink);
+    }
+    return store_read_end(s, rc, e);
+}
+
+int store_raw_path(struct store *s, int64_t job_num, char **path, struct err *e)
+{
+    struct task_row row;
+    char *got = NULL;
+    int rc = s->ops->task_find(s, job_num, 0, &row);
+
+    if (rc == 0) {
+        rc = s->ops->blob_path(s, job_num, &got);
+    }
+    if (rc == 0) {
+        *path = got;
+    }
+    return store_read_end(s, rc, e);
+}
+
+/* ---- reparse ---- */
+
+static int reparse_begin(struct store *s, struct work *w, struct lease *l)
+{
+    const struct task *t = &w->row.task;
+    struct intake *it;
+    int rc;
+
+    if (!job_state_terminal(w->job.state)) {
+        return store_fail(s, ERR_CONFLICT, "job is %s: it has not ended yet",
+                          job_state_name(w->job.state));
+    }
+    rc = store_begin(s);
+    if (rc == 0) {
+        rc = result_discard(s, w, NULL);
+    }
+    if (rc == 0) {
+        w->row.result = s->now.next_result++;
+        rc = s->ops->task_put(s, &w->row);
+    }
+    if (rc == 0) {
+        *l = (struct lease){
+            .job_id = w->job.id, .idx = t->idx, .epoch = t->epoch, .token = t->token};
+        it = intake_new(s, w, l);
+        it->reparse = it->changed = true;
+    }
+    return rc;
+}
+
+int store_reparse_begin(struct store *s, const struct id *id, struct lease *l, struct err *e)
+{
+    struct work w;
+    int rc = store_whole(s);
+
+    if (rc == 0) {
+        rc = work_load(s, id, 0, &w);
+    }
+    if (rc == 0) {
+        rc = reparse_begin(s, &w, l);
+        work_done(&w);
+    }
+    return store_change_end(s, rc, e);
+}
+
+static int reparse_end(struct store *s, struct work *w, bool partial, const char *run_json)
+{
+    int rc = store_begin(s);
+
+    w->job.partial = partial;
+    if (rc == 0) {
+        struct intake *it = intake_of(s, w->job.num);
+
+        it->changed = true; /* one event with the counts, even if there are no hosts */
+        rc = intake_end(s, w);
+    }
+    if (rc == 0 && run_json) {
+        free(w->job.run_json);
+        w->job.run_json = xstrdup(run_json);
+        rc = s->ops->job_text_put(s, &w->job);
+    }
+    return rc == 0 ? s->ops->job_put(s, &w->job) : rc;
+}
+
+int store_reparse_end(struct store *s, const struct lease *l, bool partial, const char *run_json,
+                      struct err *e)
+{
+    struct intake *it = intake_find(s, l);
+    struct work w;
+    int rc = store_whole(s);
+
+    if (rc == 0 && (!it || !it->reparse)) {
+        rc = fenced(s);
+    }
+    if (rc == 0) {
+        rc = work_load(s, &l->job_id, 0, &w);
+    }
+    if (rc == 0) {
+        rc = reparse_end(s, &w, partial, run_json);
+        work_done(&w);
+    }
+    return store_change_end(s, rc, e);
+}

@@ -1,0 +1,213 @@
+-- States are numbered as in model/job.h: 0 scheduled, 1 queued, 2 waiting, 3 running,
+-- 4 completed, 5 failed, 6 cancelled, 7 timed_out. Times are microseconds since 1970, 0: not yet.
+
+-- One row: counts by state and the next number of each sequence, written once per commit.
+CREATE TABLE tally (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    scheduled INTEGER NOT NULL CHECK (scheduled >= 0),
+    queued INTEGER NOT NULL CHECK (queued >= 0),
+    waiting INTEGER NOT NULL CHECK (waiting >= 0),
+    running INTEGER NOT NULL CHECK (running >= 0),
+    completed INTEGER NOT NULL CHECK (completed >= 0),
+    failed INTEGER NOT NULL CHECK (failed >= 0),
+    cancelled INTEGER NOT NULL CHECK (cancelled >= 0),
+    timed_out INTEGER NOT NULL CHECK (timed_out >= 0),
+    next_job INTEGER NOT NULL,
+    next_event INTEGER NOT NULL,
+    next_result INTEGER NOT NULL,
+    next_purge INTEGER NOT NULL,
+    created_max_us INTEGER NOT NULL
+) STRICT;
+INSERT INTO tally VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0);
+
+CREATE TABLE tool (
+    num INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE job (
+    num INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    rev INTEGER NOT NULL,
+    state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 7),
+    tool INTEGER NOT NULL,
+    targets TEXT NOT NULL,
+    ports TEXT,
+    arguments TEXT,
+    timeout_s INTEGER,
+    run_timeout_s INTEGER NOT NULL,
+    queue_timeout_s INTEGER NOT NULL,
+    priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
+    max_attempts INTEGER NOT NULL,
+    key_id TEXT,
+    created_us INTEGER NOT NULL,
+    started_us INTEGER NOT NULL,
+    completed_us INTEGER NOT NULL,
+    run_at_us INTEGER NOT NULL,
+    queue_expires_us INTEGER NOT NULL,
+    reason INTEGER NOT NULL,
+    error TEXT,
+    exit_status INTEGER NOT NULL,
+    exit_signal INTEGER NOT NULL,
+    command_line TEXT,
+    tool_version TEXT,
+    confinement TEXT,
+    partial INTEGER NOT NULL CHECK (partial IN (0, 1)),
+    cancel_requested INTEGER NOT NULL CHECK (cancel_requested IN (0, 1)),
+    attempts INTEGER NOT NULL,
+    lost INTEGER NOT NULL,
+    percent_x100 INTEGER NOT NULL,
+    remaining_s INTEGER NOT NULL,
+    hosts INTEGER NOT NULL,
+    hosts_up INTEGER NOT NULL,
+    ports_open INTEGER NOT NULL,
+    raw_sha256 TEXT,
+    raw_size INTEGER NOT NULL,
+    CHECK ((state >= 4) = (completed_us <> 0)),
+    CHECK (state <> 0 OR run_at_us <> 0),
+    CHECK (queue_expires_us = 0 OR state IN (1, 2))
+) STRICT;
+-- Lists by tool and state are merged from these; tools are few.
+CREATE INDEX job_list ON job (tool, state, num);
+CREATE INDEX job_ended ON job (completed_us, num) WHERE completed_us <> 0;
+CREATE INDEX job_overdue ON job (queue_expires_us, num) WHERE queue_expires_us <> 0;
+
+-- The moves of model/job.c once more; terminal is for ever.
+CREATE TRIGGER job_move BEFORE UPDATE OF state ON job
+WHEN NEW.state <> OLD.state AND NOT (
+    (OLD.state = 0 AND NEW.state IN (1, 5, 6))
+    OR (OLD.state = 1 AND NEW.state IN (2, 3, 5, 6))
+    OR (OLD.state = 2 AND NEW.state IN (1, 5, 6))
+    OR (OLD.state = 3 AND NEW.state IN (0, 1, 4, 5, 6, 7))
+)
+BEGIN
+    SELECT RAISE(ABORT, 'a job does not move like that');
+END;
+
+-- What is large and rarely read; written at the end of a job.
+CREATE TABLE job_text (
+    job_num INTEGER PRIMARY KEY,
+    stderr_tail TEXT,
+    run_json TEXT
+) STRICT;
+
+-- Every 256th job: no job up to num was created after created_us. Where a list by time starts.
+CREATE TABLE mark (
+    num INTEGER PRIMARY KEY,
+    created_us INTEGER NOT NULL
+) STRICT;
+CREATE INDEX mark_created ON mark (created_us, num);
+
+CREATE TABLE task (
+    job_num INTEGER NOT NULL,
+    idx INTEGER NOT NULL,
+    state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 7),
+    priority INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    token INTEGER NOT NULL,
+    beat INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    lost INTEGER NOT NULL,
+    run_at_us INTEGER NOT NULL,
+    worker TEXT NOT NULL,
+    result INTEGER NOT NULL, -- whose hosts are its results; 0: none
+    PRIMARY KEY (job_num, idx),
+    CHECK (state <> 3 OR token <> 0)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX task_ready ON task (priority DESC, job_num, idx) WHERE state = 1;
+CREATE INDEX task_due ON task (run_at_us, job_num, idx) WHERE state = 0;
+CREATE INDEX task_running ON task (job_num, idx) WHERE state = 3;
+
+-- id = result * 2^32 + sequence number: results are written at their end and read in order.
+CREATE TABLE host (
+    id INTEGER PRIMARY KEY,
+    n_ports INTEGER, -- NULL: not complete yet, does not exist for readers
+    ports_open INTEGER NOT NULL,
+    port_first INTEGER NOT NULL, -- id of its first port; they follow each other
+    address TEXT,
+    state TEXT,
+    reason TEXT,
+    reason_ttl INTEGER NOT NULL,
+    start_s INTEGER NOT NULL,
+    end_s INTEGER NOT NULL,
+    timed_out INTEGER NOT NULL,
+    addrs BLOB, -- packed strings, see sqlite_result.c
+    names BLOB,
+    comment TEXT,
+    extraports TEXT,
+    os TEXT,
+    scripts TEXT,
+    more TEXT
+) STRICT;
+
+CREATE TABLE port (
+    id INTEGER PRIMARY KEY,
+    host_seq INTEGER NOT NULL,
+    number INTEGER NOT NULL CHECK (number BETWEEN 0 AND 65535),
+    protocol TEXT,
+    state TEXT,
+    reason TEXT,
+    reason_ttl INTEGER,
+    conf INTEGER,
+    service TEXT,
+    method TEXT,
+    product TEXT,
+    version TEXT,
+    extrainfo TEXT,
+    tunnel TEXT,
+    hostname TEXT,
+    ostype TEXT,
+    devicetype TEXT,
+    cpe TEXT,
+    scripts TEXT,
+    reason_ip TEXT,
+    owner TEXT,
+    more TEXT,
+    has_service INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE blob (
+    job_num INTEGER PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    sha256 TEXT,
+    size INTEGER NOT NULL,
+    stored INTEGER NOT NULL
+) STRICT;
+
+-- Results and raw files of jobs that are gone, removed in steps.
+CREATE TABLE purge (
+    id INTEGER PRIMARY KEY,
+    result INTEGER NOT NULL,
+    path TEXT
+) STRICT;
+
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY,
+    at_us INTEGER NOT NULL,
+    type INTEGER NOT NULL,
+    job_id BLOB NOT NULL,
+    data TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE idem (
+    key_id TEXT NOT NULL,
+    idem TEXT NOT NULL,
+    fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
+    job_id BLOB NOT NULL,
+    at_us INTEGER NOT NULL,
+    PRIMARY KEY (key_id, idem)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idem_at ON idem (at_us);
+
+CREATE TABLE api_key (
+    num INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    created_us INTEGER NOT NULL,
+    revoked_us INTEGER NOT NULL,
+    last_used_us INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX api_key_name ON api_key (name) WHERE revoked_us = 0;

@@ -1,0 +1,498 @@
+/*
+ * The SQLite connection: opening, schema, turns, the write-ahead log.
+ *
+ * Exactly one connection, in one process, writes and checkpoints: before 3.51.3 two of them can
+ * corrupt a log that starts over. A commit appends to the log and syncs it; the log is moved into
+ * the database in store_idle() only, so that no commit waits for that.
+ */
+#include "store/sqlite.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+enum {
+    PAGE_SIZE = 4096,
+    LOG_PASSIVE = 8 << 20, /* bytes of log not yet in the database */
+    LOG_TRUNCATE = 64 << 20,
+};
+
+/* ---- statements ---- */
+
+/* The cases where a later attempt may succeed are told apart: no space is not a broken disk. */
+static int code_of(struct sqlite *q)
+{
+    int saved = sqlite3_system_errno(q->db);
+
+    switch (sqlite3_errcode(q->db)) {
+    case SQLITE_FULL:
+        return ERR_FULL;
+    case SQLITE_IOERR:
+        return saved == ENOSPC || saved == EDQUOT || saved == EFBIG ? ERR_FULL : ERR_IO;
+    case SQLITE_CONSTRAINT:
+        return ERR_INTERNAL;
+    default:
+        return ERR_IO;
+    }
+}
+
+int sq_fail(struct sqlite *q, const char *what)
+{
+    struct store *s = &q->base;
+    int code = code_of(q);
+    int extended = sqlite3_extended_errcode(q->db);
+
+    store_fail(s, code, "cannot %s: %s", what, sqlite3_errmsg(q->db));
+    if (extended == SQLITE_IOERR_FSYNC || extended == SQLITE_IOERR_DIR_FSYNC) {
+        q->dead = true;
+    }
+    if (s->in_turn && !s->broken && sqlite3_get_autocommit(q->db)) {
+        s->broken = code; /* SQLite has undone the turn by itself */
+        s->why = s->err;
+    }
+    return code;
+}
+
+static size_t slot_of(const char *sql)
+{
+    return ((uintptr_t)sql >> 3) * 2654435761u % STMTS_MAX;
+}
+
+sqlite3_stmt *sq_stmt(struct sqlite *q, const char *sql)
+{
+    size_t i = slot_of(sql);
+
+    while (q->stmts[i].sql && q->stmts[i].sql != sql) {
+        i = (i + 1) % STMTS_MAX;
+    }
+    if (!q->stmts[i].st) {
+        if (sqlite3_prepare_v3(q->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &q->stmts[i].st, NULL) !=
+            SQLITE_OK) {
+            return NULL;
+        }
+        q->stmts[i].sql = sql;
+    }
+    return q->stmts[i].st;
+}
+
+int sq_step(struct sqlite *q, sqlite3_stmt *st, const char *what)
+{
+    int rc;
+
+    if (!st) {
+        return sq_fail(q, what);
+    }
+    rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        return 1;
+    }
+    if (rc != SQLITE_DONE) {
+        rc = sq_fail(q, what);
+        sqlite3_reset(st);
+        return rc;
+    }
+    sqlite3_reset(st);
+    return 0;
+}
+
+int sq_run(struct sqlite *q, sqlite3_stmt *st, const char *what)
+{
+    int rc = sq_step(q, st, what);
+
+    if (rc > 0) {
+        sqlite3_reset(st);
+        rc = 0;
+    }
+    return rc;
+}
+
+int sq_exec(struct sqlite *q, const char *sql, const char *what)
+{
+    return sqlite3_exec(q->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : sq_fail(q, what);
+}
+
+void c_bytes(struct columns *c, void *out, size_t n)
+{
+    const void *p = sqlite3_column_blob(c->st, c->i);
+
+    if (p && (size_t)sqlite3_column_bytes(c->st, c->i) == n) {
+        memcpy(out, p, n);
+    } else {
+        memset(out, 0, n);
+    }
+    c->i++;
+}
+
+int sqlite_one(struct sqlite *q, sqlite3_stmt *st, int64_t *out)
+{
+    int rc = sq_step(q, st, "read");
+
+    if (rc > 0) {
+        *out = sqlite3_column_int64(st, 0);
+        sqlite3_reset(st);
+    } else if (rc == 0) {
+        *out = 0;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+int sqlite_nums(struct sqlite *q, sqlite3_stmt *st, uint32_t limit, int64_t *nums, uint32_t *n)
+{
+    uint32_t got = 0;
+    int rc = 0;
+
+    while (got < limit && (rc = sq_step(q, st, "read jobs")) > 0) {
+        nums[got++] = sqlite3_column_int64(st, 0);
+    }
+    if (rc > 0 || limit == 0) {
+        sqlite3_reset(st);
+    }
+    *n = got;
+    return rc < 0 ? rc : 0;
+}
+
+/* ---- turns ---- */
+
+static int sqlite_begin(struct store *s)
+{
+    struct sqlite *q = sqlite_of(s);
+
+    if (q->dead) {
+        return store_fail(s, ERR_IO,
+                          "the disk failed to keep what was written: check it, and restart");
+    }
+    return sq_run(q, sq_stmt(q, "BEGIN IMMEDIATE"), "begin a turn");
+}
+
+static const char put_tally[] =
+    "UPDATE tally SET scheduled = ?, queued = ?, waiting = ?, running = ?, completed = ?,"
+    " failed = ?, cancelled = ?, timed_out = ?, next_job = ?, next_event = ?, next_result = ?,"
+    " next_purge = ?, created_max_us = ? WHERE one = 1";
+
+static int sqlite_commit(struct store *s, const struct tally *t)
+{
+    struct sqlite *q = sqlite_of(s);
+    struct binder b = {sq_stmt(q, put_tally), 0};
+    int rc;
+
+    if (memcmp(t, &s->committed, sizeof *t) != 0) {
+        for (int i = 0; i < JOB_STATES; i++) {
+            b_int(&b, t->counts[i]);
+        }
+        b_int(&b, t->next_job);
+        b_int(&b, t->next_event);
+        b_int(&b, t->next_result);
+        b_int(&b, t->next_purge);
+        b_int(&b, t->created_max_us);
+        rc = sq_run(q, b.st, "write the counts");
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    rc = sq_run(q, sq_stmt(q, "COMMIT"), "commit");
+    if (rc == 0) {
+        q->n_tools_committed = q->n_tools;
+    }
+    return rc;
+}
+
+static void sqlite_rollback(struct store *s)
+{
+    struct sqlite *q = sqlite_of(s);
+
+    if (!sqlite3_get_autocommit(q->db)) {
+        sqlite3_exec(q->db, "ROLLBACK", NULL, NULL, NULL);
+    }
+    while (q->n_tools > q->n_tools_committed) {
+        free(q->tools[--q->n_tools]);
+    }
+}
+
+/* ---- the log ---- */
+
+static int log_grew(void *arg, sqlite3 *db, const char *name, int frames)
+{
+    struct sqlite *q = arg;
+
+    (void)db;
+    (void)name;
+    if (frames < q->log_frames) {
+        q->log_written = 0; /* it started over */
+    }
+    q->log_frames = frames;
+    return SQLITE_OK;
+}
+
+static void checkpoint(struct sqlite *q, int mode)
+{
+    int in_log = 0;
+    int written = 0;
+
+    if (sqlite3_wal_checkpoint_v2(q->db, "main", mode, &in_log, &written) == SQLITE_OK) {
+        q->log_frames = MAX(in_log, 0);
+        q->log_written = MAX(written, 0);
+    } else if (sqlite3_extended_errcode(q->db) == SQLITE_IOERR_FSYNC) {
+        q->dead = true;
+    }
+}
+
+static void sqlite_idle(struct store *s)
+{
+    struct sqlite *q = sqlite_of(s);
+    int64_t waiting = (int64_t)(q->log_frames - q->log_written) * PAGE_SIZE;
+
+    if ((int64_t)q->log_frames * PAGE_SIZE > LOG_TRUNCATE) {
+        checkpoint(q, SQLITE_CHECKPOINT_TRUNCATE);
+    } else if (waiting > LOG_PASSIVE) {
+        checkpoint(q, SQLITE_CHECKPOINT_PASSIVE);
+    }
+}
+
+static int64_t sqlite_log_bytes(struct store *s)
+{
+    return (int64_t)sqlite_of(s)->log_frames * PAGE_SIZE;
+}
+
+static int sqlite_check(struct store *s)
+{
+    struct sqlite *q = sqlite_of(s);
+    sqlite3_stmt *st = sq_stmt(q, "PRAGMA integrity_check(1)");
+    int rc = sq_step(q, st, "check the database");
+
+    if (rc > 0) {
+        const char *text = (const char *)sqlite3_column_text(st, 0);
+
+        rc = str_eq(text, "ok") ? 0 : store_fail(s, ERR_IO, "database: %s", text ? text : "?");
+        sqlite3_reset(st);
+    }
+    return rc;
+}
+
+/* ---- opening ---- */
+
+static void sqlite_close(struct store *s)
+{
+    struct sqlite *q = sqlite_of(s);
+
+    for (size_t i = 0; i < STMTS_MAX; i++) {
+        sqlite3_finalize(q->stmts[i].st);
+    }
+    for (int i = 0; i < q->n_tools; i++) {
+        free(q->tools[i]);
+    }
+    buf_done(&q->addrs);
+    buf_done(&q->names);
+    sqlite3_close(q->db); /* the last checkpoint */
+    lock_release(q->lock_fd);
+    free(q);
+}
+
+/* SQLite would make it readable for everybody that the umask lets in. */
+static int make_file(const char *path, struct err *e)
+{
+    auto_fd int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    return fd < 0 ? err_errno(e, "open database '%s'", path) : 0;
+}
+
+static const char settings[] = "PRAGMA journal_mode = WAL;"
+                               "PRAGMA synchronous = FULL;"
+                               "PRAGMA wal_autocheckpoint = 0;"
+                               "PRAGMA cache_size = -3072;"
+                               "PRAGMA mmap_size = 0;"
+                               "PRAGMA temp_store = MEMORY;"
+                               "PRAGMA secure_delete = FAST;"
+                               "PRAGMA trusted_schema = OFF;"
+                               "PRAGMA cell_size_check = ON;"
+                               "PRAGMA foreign_keys = OFF;"; /* the rules see to it */
+
+static int migrate_to(struct sqlite *q, const struct migration *m)
+{
+    static const char put[] = "INSERT INTO schema_version VALUES (?, ?)";
+    struct binder b;
+    int rc = sq_exec(q, m->sql, "migrate the database");
+
+    if (rc == 0) {
+        b = (struct binder){sq_stmt(q, put), 0};
+        b_int(&b, m->version);
+        b_int(&b, wall_us());
+        rc = sq_run(q, b.st, "migrate the database");
+    }
+    return rc;
+}
+
+static int migrate(struct sqlite *q, const char *path)
+{
+    static const char current[] = "SELECT max(version) FROM schema_version";
+    const struct migration *m = sqlite_migrations;
+    int64_t version = 0;
+    int latest = 0;
+    int rc = sq_exec(q,
+                     "CREATE TABLE IF NOT EXISTS schema_version"
+                     " (version INTEGER PRIMARY KEY, applied_us INTEGER NOT NULL) STRICT",
+                     "open the database");
+
+    if (rc == 0) {
+        rc = sqlite_one(q, sq_stmt(q, current), &version);
+    }
+    for (; rc == 0 && m->version; m++) {
+        latest = m->version;
+        if (m->version > version) {
+            rc = migrate_to(q, m);
+        }
+    }
+    if (rc == 0 && version > latest) {
+        rc = store_fail(&q->base, ERR_CONFLICT,
+                        "database '%s' was written by a newer scanpod (schema %d, this one knows "
+                        "%d): install that version, or use another data directory",
+                        path, (int)version, latest);
+    }
+    return rc;
+}
+
+static int load_tally(struct sqlite *q)
+{
+    static const char get[] =
+        "SELECT scheduled, queued, waiting, running, completed, failed, cancelled, timed_out,"
+        " next_job, next_event, next_result, next_purge, created_max_us FROM tally";
+    struct columns c = {sq_stmt(q, get), 0};
+    struct tally *t = &q->base.committed;
+    int rc = sq_step(q, c.st, "read the counts");
+
+    if (rc == 0) {
+        return store_fail(&q->base, ERR_IO, "the database has no counts: it is damaged");
+    }
+    if (rc > 0) {
+        for (int i = 0; i < JOB_STATES; i++) {
+            t->counts[i] = c_int(&c);
+        }
+        t->next_job = c_int(&c);
+        t->next_event = c_int(&c);
+        t->next_result = c_int(&c);
+        t->next_purge = c_int(&c);
+        t->created_max_us = c_int(&c);
+        sqlite3_reset(c.st);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int open_schema(struct sqlite *q, const char *path)
+{
+    int rc = sq_exec(q, settings, "open the database");
+
+    if (rc == 0) {
+        rc = sq_exec(q, "BEGIN IMMEDIATE", "open the database");
+    }
+    if (rc == 0) {
+        rc = migrate(q, path);
+        if (rc != 0) {
+            sqlite3_exec(q->db, "ROLLBACK", NULL, NULL, NULL);
+        }
+    }
+    if (rc == 0) {
+        rc = sq_exec(q, "COMMIT", "open the database");
+    }
+    if (rc == 0) {
+        rc = load_tally(q);
+    }
+    return rc == 0 ? sqlite_tools_load(q) : rc;
+}
+
+static const struct store_ops ops = {
+    .close = sqlite_close,
+    .begin = sqlite_begin,
+    .commit = sqlite_commit,
+    .rollback = sqlite_rollback,
+    .idle = sqlite_idle,
+    .check = sqlite_check,
+    .log_bytes = sqlite_log_bytes,
+    .job_add = sqlite_job_add,
+    .job_put = sqlite_job_put,
+    .job_text_put = sqlite_job_text_put,
+    .job_find = sqlite_job_find,
+    .job_drop = sqlite_job_drop,
+    .job_list = sqlite_job_list,
+    .job_heads = sqlite_job_heads,
+    .job_ended = sqlite_job_ended,
+    .job_overdue = sqlite_job_overdue,
+    .job_overdue_next = sqlite_job_overdue_next,
+    .task_add = sqlite_task_add,
+    .task_put = sqlite_task_put,
+    .task_find = sqlite_task_find,
+    .task_next = sqlite_task_next,
+    .task_running = sqlite_task_running,
+    .task_due = sqlite_task_due,
+    .task_due_next = sqlite_task_due_next,
+    .host_put = sqlite_host_put,
+    .port_put = sqlite_port_put,
+    .host_seal = sqlite_host_seal,
+    .result_cut = sqlite_result_cut,
+    .hosts = sqlite_hosts,
+    .blob_put = sqlite_blob_put,
+    .blob_path = sqlite_blob_path,
+    .purge_add = sqlite_purge_add,
+    .purge_step = sqlite_purge_step,
+    .purge_drop = sqlite_purge_drop,
+    .purge_any = sqlite_purge_any,
+    .event_put = sqlite_event_put,
+    .events = sqlite_events,
+    .event_first = sqlite_event_first,
+    .event_older = sqlite_event_older,
+    .event_drop = sqlite_event_drop,
+    .idem_find = sqlite_idem_find,
+    .idem_put = sqlite_idem_put,
+    .idem_older = sqlite_idem_older,
+    .idem_drop = sqlite_idem_drop,
+    .key_put = sqlite_key_put,
+    .keys = sqlite_keys,
+};
+
+int sqlite_open(const char *dir, int lock_fd, struct store **out, struct err *e)
+{
+    auto_free char *path = str_fmt("%s/scanpod.db", dir);
+    struct sqlite *q;
+    int rc = make_file(path, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    q = xcalloc(1, sizeof *q);
+    q->base.ops = &ops;
+    q->lock_fd = -1;
+    if (sqlite3_open_v2(path, &q->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
+        SQLITE_OK) {
+        rc = sq_fail(q, "open the database");
+    } else {
+        sqlite3_wal_hook(q->db, log_grew, q);
+        rc = open_schema(q, path);
+    }
+    if (rc != 0) {
+        err_set(e, rc, "%s", q->base.err.msg);
+        if (rc != ERR_CONFLICT) {
+            err_prefix(e, rc, "database '%s'", path);
+        }
+        sqlite_close(&q->base);
+        return rc;
+    }
+    q->lock_fd = lock_fd;
+    *out = &q->base;
+    return 0;
+}
+
+int store_lock_fd(const struct store *s)
+{
+    return s->ops == &ops ? ((const struct sqlite *)(const void *)s)->lock_fd : -1;
+}
+
+struct sqlite3 *store_sqlite(struct store *s)
+{
+    return s->ops == &ops ? sqlite_of(s)->db : NULL;
+}

@@ -1,0 +1,162 @@
+/*
+ * sqlite - the backend in one file, DIR/scanpod.db. sqlite.c owns the connection; one file for each
+ * noun has its statements. All of them are prepared, once, and found by the address of their text.
+ */
+#pragma once
+
+#include <sqlite3.h>
+
+#include "base/buf.h"
+#include "store/internal.h"
+
+enum { STMTS_MAX = 128, TOOLS_MAX = 64 };
+
+struct migration {
+    int version;
+    const char *sql;
+};
+extern const struct migration sqlite_migrations[]; /* from schema/; ends with a zero version */
+
+struct sqlite {
+    struct store base;
+    sqlite3 *db;
+    int lock_fd;
+    struct {
+        const char *sql;
+        sqlite3_stmt *st;
+    } stmts[STMTS_MAX];     /* hash table by address */
+    char *tools[TOOLS_MAX]; /* names; [i] has number i + 1 */
+    int n_tools;
+    int n_tools_committed;
+    struct buf addrs, names; /* scratch: packed lists of a host */
+    int log_frames;          /* in the WAL */
+    int log_written;         /* of them, already in the database */
+    bool dead;               /* fsync failed: nothing may be acknowledged any more */
+};
+
+static inline struct sqlite *sqlite_of(struct store *s)
+{
+    return (struct sqlite *)(void *)s;
+}
+
+/* NULL when it cannot be prepared: then sq_step() fails. `sql` is a static string. */
+sqlite3_stmt *sq_stmt(struct sqlite *q, const char *sql);
+/* Keeps the connection's message: "cannot WHAT: ..."; returns the ERR_* that fits. */
+int sq_fail(struct sqlite *q, const char *what);
+int sq_exec(struct sqlite *q, const char *sql, const char *what);
+/* 1: a row, 0: the end (reset), or negative. */
+int sq_step(struct sqlite *q, sqlite3_stmt *st, const char *what);
+/* One statement without rows, or whose rows do not matter. */
+int sq_run(struct sqlite *q, sqlite3_stmt *st, const char *what);
+
+/* Parameters and columns in the order of the text. */
+struct binder {
+    sqlite3_stmt *st;
+    int i;
+};
+
+static inline void b_int(struct binder *b, int64_t v)
+{
+    sqlite3_bind_int64(b->st, ++b->i, v);
+}
+
+static inline void b_text(struct binder *b, const char *s) /* borrowed until the reset */
+{
+    if (s) {
+        sqlite3_bind_text(b->st, ++b->i, s, -1, SQLITE_STATIC);
+    } else {
+        sqlite3_bind_null(b->st, ++b->i);
+    }
+}
+
+static inline void b_blob(struct binder *b, const void *p, size_t n)
+{
+    sqlite3_bind_blob(b->st, ++b->i, p, (int)n, SQLITE_STATIC);
+}
+
+static inline void b_id(struct binder *b, const struct id *id)
+{
+    b_blob(b, id->b, ID_LEN);
+}
+
+struct columns {
+    sqlite3_stmt *st;
+    int i;
+};
+
+static inline int64_t c_int(struct columns *c)
+{
+    return sqlite3_column_int64(c->st, c->i++);
+}
+
+static inline const char *c_text(struct columns *c) /* borrowed until the next step */
+{
+    return (const char *)sqlite3_column_text(c->st, c->i++);
+}
+
+void c_bytes(struct columns *c, void *out, size_t n); /* zeroes if the size differs */
+
+int sqlite_tools_load(struct sqlite *q);
+
+int sqlite_job_add(struct store *s, const struct job *j);
+int sqlite_job_put(struct store *s, const struct job *j);
+int sqlite_job_text_put(struct store *s, const struct job *j);
+int sqlite_job_find(struct store *s, const struct id *id, int64_t num, bool text, struct job *out);
+int sqlite_job_drop(struct store *s, int64_t num);
+int sqlite_job_ended(struct store *s, int64_t before_us, uint32_t limit, int64_t *nums,
+                     uint32_t *n);
+int sqlite_job_overdue(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
+int sqlite_job_overdue_next(struct store *s, int64_t *next_us);
+int sqlite_job_list(struct store *s, const struct job_filter *f, job_fn fn, void *arg);
+int sqlite_job_heads(struct store *s, const struct job_filter *f, job_head_fn fn, void *arg);
+/* Reads up to `limit` numbers from a statement's first column and resets it. */
+int sqlite_nums(struct sqlite *q, sqlite3_stmt *st, uint32_t limit, int64_t *nums, uint32_t *n);
+/* The one integer that a statement gives, 0 if none. */
+int sqlite_one(struct sqlite *q, sqlite3_stmt *st, int64_t *out);
+void sqlite_job_read(struct sqlite *q, struct columns *c, struct job *out); /* JOB_COLUMNS */
+
+#define JOB_COLUMNS                                                                           \
+    "num, id, rev, state, tool, targets, ports, arguments, timeout_s, run_timeout_s, "        \
+    "queue_timeout_s, priority, max_attempts, key_id, created_us, started_us, completed_us, " \
+    "run_at_us, queue_expires_us, reason, error, exit_status, exit_signal, command_line, "    \
+    "tool_version, confinement, partial, cancel_requested, attempts, lost, percent_x100, "    \
+    "remaining_s, hosts, hosts_up, ports_open, raw_sha256, raw_size"
+
+int sqlite_task_add(struct store *s, const struct task_row *r);
+int sqlite_task_put(struct store *s, const struct task_row *r);
+int sqlite_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row *out);
+int sqlite_task_next(struct store *s, struct task_row *out, bool *found);
+int sqlite_task_running(struct store *s, task_fn fn, void *arg);
+int sqlite_task_due(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
+int sqlite_task_due_next(struct store *s, int64_t *next_us);
+
+int sqlite_host_put(struct store *s, int64_t result, int64_t seq, int64_t port_first,
+                    const struct host *head);
+int sqlite_port_put(struct store *s, int64_t result, int64_t n, int64_t seq, const struct port *p);
+int sqlite_host_seal(struct store *s, int64_t result, int64_t seq, int64_t n_ports, int64_t n_open);
+int sqlite_result_cut(struct store *s, int64_t result, int64_t n_hosts, int64_t *n_ports);
+int sqlite_hosts(struct store *s, int64_t result, const struct host_filter *f,
+                 const struct host_sink *sink);
+
+int sqlite_blob_put(struct store *s, int64_t job_num, uint32_t epoch, const struct outcome *o);
+int sqlite_blob_path(struct store *s, int64_t job_num, char **path);
+int sqlite_purge_add(struct store *s, int64_t id, int64_t result, const char *path);
+int sqlite_purge_step(struct store *s, uint32_t max_rows, bool *more, char **path, int64_t *id);
+int sqlite_purge_drop(struct store *s, int64_t id);
+bool sqlite_purge_any(struct store *s);
+
+int sqlite_event_put(struct store *s, const struct event *ev);
+int sqlite_events(struct store *s, int64_t after, int64_t last, uint32_t limit, event_fn fn,
+                  void *arg);
+int64_t sqlite_event_first(struct store *s);
+int sqlite_event_older(struct store *s, int64_t before_us, uint32_t limit, int64_t *last,
+                       int64_t *n);
+int sqlite_event_drop(struct store *s, int64_t last);
+int sqlite_idem_find(struct store *s, const char *key_id, const char *idem, uint8_t fingerprint[32],
+                     struct id *job, bool *found);
+int sqlite_idem_put(struct store *s, const char *key_id, const char *idem,
+                    const uint8_t fingerprint[32], const struct id *job, int64_t now_us);
+bool sqlite_idem_older(struct store *s, int64_t before_us);
+int sqlite_idem_drop(struct store *s, int64_t before_us);
+int sqlite_key_put(struct store *s, const struct key *k);
+int sqlite_keys(struct store *s, key_fn fn, void *arg);

@@ -1,0 +1,157 @@
+/* Tasks in SQLite. */
+#include <stdio.h>
+#include <string.h>
+
+#include "store/sqlite.h"
+
+#define TASK_COLUMNS                                                                         \
+    "job_num, idx, state, priority, epoch, token, beat, attempts, failed, lost, run_at_us, " \
+    "worker,"                                                                                \
+    " result"
+
+static void bind_task(struct binder *b, const struct task_row *r)
+{
+    const struct task *t = &r->task;
+
+    b_int(b, t->state);
+    b_int(b, t->priority);
+    b_int(b, t->epoch);
+    b_int(b, (int64_t)t->token);
+    b_int(b, t->beat);
+    b_int(b, t->attempts);
+    b_int(b, t->failed);
+    b_int(b, t->lost);
+    b_int(b, t->run_at_us);
+    b_text(b, t->worker);
+    b_int(b, r->result);
+    b_int(b, t->job_num);
+    b_int(b, t->idx);
+}
+
+int sqlite_task_add(struct store *s, const struct task_row *r)
+{
+    static const char put[] =
+        "INSERT INTO task (state, priority, epoch, token, beat, attempts, failed, lost, run_at_us,"
+        " worker, result, job_num, idx) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    struct sqlite *q = sqlite_of(s);
+    struct binder b = {sq_stmt(q, put), 0};
+
+    bind_task(&b, r);
+    return sq_run(q, b.st, "store a task");
+}
+
+int sqlite_task_put(struct store *s, const struct task_row *r)
+{
+    static const char update[] =
+        "UPDATE task SET state = ?, priority = ?, epoch = ?, token = ?, beat = ?, attempts = ?,"
+        " failed = ?, lost = ?, run_at_us = ?, worker = ?, result = ? WHERE job_num = ?"
+        " AND idx = ?";
+    struct sqlite *q = sqlite_of(s);
+    struct binder b = {sq_stmt(q, update), 0};
+
+    bind_task(&b, r);
+    return sq_run(q, b.st, "store a task");
+}
+
+static void read_task(struct columns *c, struct task_row *out)
+{
+    struct task *t = &out->task;
+
+    *out = (struct task_row){0};
+    t->job_num = c_int(c);
+    t->idx = (int32_t)c_int(c);
+    t->state = (enum job_state)c_int(c);
+    t->priority = (int32_t)c_int(c);
+    t->epoch = (uint32_t)c_int(c);
+    t->token = (uint64_t)c_int(c);
+    t->beat = (uint32_t)c_int(c);
+    t->attempts = (int32_t)c_int(c);
+    t->failed = (int32_t)c_int(c);
+    t->lost = (int32_t)c_int(c);
+    t->run_at_us = c_int(c);
+    snprintf(t->worker, sizeof t->worker, "%s", c_text(c));
+    out->result = c_int(c);
+}
+
+int sqlite_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row *out)
+{
+    static const char get[] = "SELECT " TASK_COLUMNS " FROM task WHERE job_num = ? AND idx = ?";
+    struct sqlite *q = sqlite_of(s);
+    struct binder b = {sq_stmt(q, get), 0};
+    struct columns c = {b.st, 0};
+    int rc;
+
+    b_int(&b, job_num);
+    b_int(&b, idx);
+    rc = sq_step(q, b.st, "read a task");
+    if (rc == 0) {
+        return store_fail(s, ERR_NOT_FOUND, "no such job");
+    }
+    if (rc > 0) {
+        read_task(&c, out);
+        sqlite3_reset(b.st);
+        rc = 0;
+    }
+    return rc;
+}
+
+int sqlite_task_next(struct store *s, struct task_row *out, bool *found)
+{
+    static const char get[] = "SELECT " TASK_COLUMNS " FROM task WHERE state = 1"
+                              " ORDER BY priority DESC, job_num, idx LIMIT 1";
+    struct sqlite *q = sqlite_of(s);
+    struct columns c = {sq_stmt(q, get), 0};
+    int rc = sq_step(q, c.st, "find a task");
+
+    *found = rc > 0;
+    if (rc > 0) {
+        read_task(&c, out);
+        sqlite3_reset(c.st);
+        rc = 0;
+    }
+    return rc;
+}
+
+int sqlite_task_running(struct store *s, task_fn fn, void *arg)
+{
+    static const char get[] = "SELECT " TASK_COLUMNS ", (SELECT id FROM job WHERE num = job_num)"
+                              " FROM task WHERE state = 3 ORDER BY job_num, idx";
+    struct sqlite *q = sqlite_of(s);
+    sqlite3_stmt *st = sq_stmt(q, get);
+    int rc;
+
+    while ((rc = sq_step(q, st, "list running tasks")) > 0) {
+        struct columns c = {st, 0};
+        struct task_row row;
+        int stop;
+
+        read_task(&c, &row);
+        c_bytes(&c, row.task.job_id.b, ID_LEN);
+        stop = fn(arg, &row.task, &s->err);
+        if (stop != 0) {
+            sqlite3_reset(st);
+            return stop;
+        }
+    }
+    return rc;
+}
+
+int sqlite_task_due(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n)
+{
+    static const char get[] = "SELECT job_num FROM task WHERE state = 0 AND run_at_us <= ?"
+                              " ORDER BY run_at_us, job_num, idx";
+    struct sqlite *q = sqlite_of(s);
+    struct binder b = {sq_stmt(q, get), 0};
+
+    b_int(&b, now_us);
+    return sqlite_nums(q, b.st, limit, nums, n);
+}
+
+int sqlite_task_due_next(struct store *s, int64_t *next_us)
+{
+    static const char get[] =
+        "SELECT run_at_us FROM task WHERE state = 0 ORDER BY run_at_us LIMIT 1";
+    struct sqlite *q = sqlite_of(s);
+
+    return sqlite_one(q, sq_stmt(q, get), next_us);
+}

@@ -1,0 +1,414 @@
+/* Tasks: claims, leases, and how runs end. A job has one task; they move together. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/internal.h"
+
+enum { BATCH = 1000 };
+
+static bool same_claim(const struct task *t, const struct lease *l)
+{
+    return l->idx == t->idx && l->epoch == t->epoch && l->token == t->token && l->token != 0;
+}
+
+static int fenced(struct store *s)
+{
+    return store_fail(s, ERR_FENCED, "the task has been given to somebody else or has ended");
+}
+
+/* Loads the job of a lease; ERR_FENCED if it is gone. */
+static int load_claimed(struct store *s, const struct lease *l, struct work *w)
+{
+    int rc = store_whole(s);
+
+    if (rc == 0) {
+        rc = work_load(s, &l->job_id, 0, w);
+    }
+    return rc == ERR_NOT_FOUND ? fenced(s) : rc;
+}
+
+/* The same, and the lease is the current one. */
+static int load_held(struct store *s, const struct lease *l, struct work *w)
+{
+    int rc = load_claimed(s, l, w);
+
+    if (rc == 0 && (w->row.task.state != JOB_RUNNING || !same_claim(&w->row.task, l))) {
+        work_done(w);
+        rc = fenced(s);
+    }
+    return rc;
+}
+
+/* ---- claims ---- */
+
+static int claim(struct store *s, struct work *w, const char *worker)
+{
+    struct task *t = &w->row.task;
+    struct job *j = &w->job;
+
+    work_move(s, w, JOB_RUNNING);
+    t->epoch++;
+    t->token = s->token(s->hook_arg);
+    t->beat = 0;
+    t->attempts++;
+    memset(t->worker, 0, sizeof t->worker);
+    snprintf(t->worker, sizeof t->worker, "%s", worker);
+    j->attempts = t->attempts;
+    j->percent_x100 = -1;
+    j->remaining_s = -1;
+    if (j->started_us == 0) {
+        j->started_us = store_now(s);
+    }
+    return work_save(s, w, "job.state", NULL);
+}
+
+int store_task_claim(struct store *s, const char *worker, struct task *task, struct job *job,
+                     bool *out, struct err *e)
+{
+    struct task_row row;
+    struct work w = {0};
+    bool found = false;
+    int rc = store_whole(s);
+
+    if (rc == 0 && s->now.counts[JOB_QUEUED] > 0) {
+        rc = s->ops->task_next(s, &row, &found);
+    }
+    if (rc == 0 && !found) {
+        *out = false;
+        return 0;
+    }
+    if (rc == 0) {
+        rc = store_begin(s);
+    }
+    if (rc == 0) {
+        rc = work_load(s, NULL, row.task.job_num, &w);
+    }
+    if (rc == 0) {
+        rc = claim(s, &w, worker);
+    }
+    if (rc == 0) {
+        *task = w.row.task;
+        *job = w.job;
+        *out = true;
+    } else {
+        work_done(&w);
+    }
+    return store_change_end(s, rc, e);
+}
+
+bool store_task_ready(struct store *s)
+{
+    return s->now.counts[JOB_QUEUED] > 0;
+}
+
+/* ---- while it runs ---- */
+
+int store_task_renew(struct store *s, const struct lease *l, bool *cancel, struct err *e)
+{
+    struct work w;
+    int rc = load_held(s, l, &w);
+
+    if (rc == 0) {
+        rc = store_begin(s);
+        w.row.task.beat++;
+        if (rc == 0) {
+            rc = s->ops->task_put(s, &w.row);
+        }
+        if (rc == 0 && cancel) {
+            *cancel = w.job.cancel_requested;
+        }
+        work_done(&w);
+    }
+    return store_change_end(s, rc, e);
+}
+
+int store_task_progress(struct store *s, const struct lease *l, const struct progress *p,
+                        struct err *e)
+{
+    struct work w;
+    int rc = load_held(s, l, &w);
+
+    if (rc == 0) {
+        rc = store_begin(s);
+        w.row.task.beat++;
+        w.job.percent_x100 = p->percent_x100;
+        w.job.remaining_s = p->remaining_s;
+        if (rc == 0) {
+            rc = work_save(s, &w, "job.progress", p->task);
+        }
+        work_done(&w);
+    }
+    return store_change_end(s, rc, e);
+}
+
+int store_task_running(struct store *s, task_fn fn, void *arg, struct err *e)
+{
+    return store_read_end(s, s->ops->task_running(s, fn, arg), e);
+}
+
+/* ---- how a run ends ---- */
+
+static void set(char **at, const char *text)
+{
+    char *copy = xstrdup(text);
+
+    free(*at);
+    *at = copy;
+}
+
+static int retry(struct store *s, struct work *w, const struct outcome *o, int64_t retry_at_us)
+{
+    int rc = result_discard(s, w, o->raw_path);
+
+    if (rc != 0) {
+        return rc;
+    }
+    work_move(s, w, JOB_SCHEDULED);
+    w->job.run_at_us = w->row.task.run_at_us = retry_at_us > 0 ? retry_at_us : store_now(s);
+    w->job.percent_x100 = -1;
+    w->job.remaining_s = -1;
+    return work_save(s, w, "job.state", NULL);
+}
+
+static int end_with(struct store *s, struct work *w, const struct outcome *o)
+{
+    struct job *j = &w->job;
+    int rc = intake_end(s, w);
+
+    if (rc != 0) {
+        return rc;
+    }
+    j->exit_status = o->exit_status;
+    j->exit_signal = o->exit_signal;
+    j->partial = o->partial;
+    j->raw_size = o->raw_size;
+    set(&j->stderr_tail, o->stderr_tail);
+    set(&j->command_line, o->command_line);
+    set(&j->tool_version, o->tool_version);
+    set(&j->confinement, o->confinement);
+    set(&j->run_json, o->run_json);
+    set(&j->raw_sha256, o->raw_sha256);
+    if (o->state == JOB_COMPLETED) {
+        j->percent_x100 = 10000;
+    }
+    if (j->stderr_tail || j->run_json) {
+        rc = s->ops->job_text_put(s, j);
+    }
+    if (rc == 0 && o->raw_path) {
+        rc = s->ops->blob_put(s, j->num, w->row.task.epoch, o);
+    }
+    return rc == 0 ? work_end(s, w, o->state, o->reason, o->error) : rc;
+}
+
+static int finish(struct store *s, struct work *w, const struct outcome *o, int64_t retry_at_us)
+{
+    struct task *t = &w->row.task;
+    bool failed = o->state == JOB_FAILED;
+    bool again =
+        failed && o->retryable && t->failed + 1 < w->job.max_attempts && !w->job.cancel_requested;
+    int rc = store_begin(s);
+
+    if (rc != 0) {
+        return rc;
+    }
+    t->failed += failed;
+    return again ? retry(s, w, o, retry_at_us) : end_with(s, w, o);
+}
+
+int store_task_finish(struct store *s, const struct lease *l, const struct outcome *o,
+                      int64_t retry_at_us, enum job_state *job_state, struct err *e)
+{
+    struct work w;
+    int rc;
+
+    if (o->state >= JOB_STATES || !job_state_terminal(o->state)) {
+        return err_set(e, ERR_INVALID, "a run cannot end in state %d", (int)o->state);
+    }
+    rc = load_claimed(s, l, &w);
+    if (rc == 0) {
+        if (!same_claim(&w.row.task, l)) {
+            rc = fenced(s);
+        } else if (w.row.task.state == JOB_RUNNING) {
+            rc = finish(s, &w, o, retry_at_us);
+        } /* else this end was applied before: the token stays until the next claim */
+        if (rc == 0 && job_state) {
+            *job_state = w.job.state;
+        }
+        work_done(&w);
+    }
+    return store_change_end(s, rc, e);
+}
+
+/* Back to queued as if this run had not been; what it found is dropped. */
+static int requeue(struct store *s, struct work *w)
+{
+    int rc = result_discard(s, w, NULL);
+
+    if (rc != 0) {
+        return rc;
+    }
+    work_move(s, w, JOB_QUEUED);
+    work_enqueue(w, store_now(s));
+    w->job.percent_x100 = -1;
+    w->job.remaining_s = -1;
+    return work_save(s, w, "job.state", NULL);
+}
+
+static int end_unreported(struct store *s, struct work *w, enum job_state state,
+                          enum job_reason reason, const char *error)
+{
+    int rc = intake_end(s, w);
+
+    w->job.partial = w->job.hosts > 0;
+    return rc == 0 ? work_end(s, w, state, reason, error) : rc;
+}
+
+static int lose(struct store *s, struct work *w)
+{
+    struct task *t = &w->row.task;
+    int rc = store_begin(s);
+
+    if (rc != 0) {
+        return rc;
+    }
+    t->lost++;
+    t->token = 0; /* a late report of that worker is fenced */
+    w->job.lost = t->lost;
+    if (w->job.cancel_requested) {
+        return end_unreported(s, w, JOB_CANCELLED, REASON_CANCELLED, NULL);
+    }
+    if (t->lost >= TASK_MAX_LOST) {
+        return end_unreported(s, w, JOB_FAILED, REASON_WORKER_LOST,
+                              "its worker died or could not be reached, several times");
+    }
+    return requeue(s, w);
+}
+
+int store_task_lost(struct store *s, const struct lease *l, uint32_t beat,
+                    enum job_state *job_state, struct err *e)
+{
+    struct work w;
+    int rc = load_held(s, l, &w);
+
+    if (rc == 0) {
+        rc = w.row.task.beat == beat ? lose(s, &w) : fenced(s);
+        if (rc == 0 && job_state) {
+            *job_state = w.job.state;
+        }
+        work_done(&w);
+    }
+    return store_change_end(s, rc, e);
+}
+
+static int release(struct store *s, struct work *w)
+{
+    struct task *t = &w->row.task;
+    int rc = store_begin(s);
+
+    if (rc != 0) {
+        return rc;
+    }
+    t->token = 0;
+    t->attempts--;
+    w->job.attempts = t->attempts;
+    if (w->job.cancel_requested) {
+        return end_unreported(s, w, JOB_CANCELLED, REASON_CANCELLED, NULL);
+    }
+    if (t->attempts == 0) {
+        w->job.started_us = 0;
+    }
+    return requeue(s, w);
+}
+
+int store_task_release(struct store *s, const struct lease *l, struct err *e)
+{
+    struct work w;
+    int rc = load_held(s, l, &w);
+
+    if (rc == 0) {
+        rc = release(s, &w);
+        work_done(&w);
+    }
+    return store_change_end(s, rc, e);
+}
+
+/* ---- what time brings ---- */
+
+typedef int (*step_fn)(struct store *s, struct work *w, int64_t now_us);
+
+static int each(struct store *s, const int64_t *nums, uint32_t n, int64_t now_us, step_fn step)
+{
+    int rc = n > 0 ? store_begin(s) : 0;
+
+    for (uint32_t i = 0; rc == 0 && i < n; i++) {
+        struct work w;
+
+        rc = work_load(s, NULL, nums[i], &w);
+        if (rc == 0) {
+            rc = step(s, &w, now_us);
+            work_done(&w);
+        }
+    }
+    return rc;
+}
+
+static int make_queued(struct store *s, struct work *w, int64_t now_us)
+{
+    work_move(s, w, JOB_QUEUED);
+    work_enqueue(w, now_us);
+    return work_save(s, w, "job.state", NULL);
+}
+
+int store_task_due(struct store *s, int64_t now_us, int64_t *next_us, struct err *e)
+{
+    int64_t nums[BATCH];
+    uint32_t n = 0;
+    int64_t next = 0;
+    int rc = store_whole(s);
+
+    if (rc == 0 && s->now.counts[JOB_SCHEDULED] > 0) {
+        rc = s->ops->task_due(s, now_us, BATCH, nums, &n);
+    }
+    if (rc == 0) {
+        rc = each(s, nums, n, now_us, make_queued);
+    }
+    if (rc == 0 && s->now.counts[JOB_SCHEDULED] > 0) {
+        rc = s->ops->task_due_next(s, &next);
+    }
+    if (rc == 0 && next_us) {
+        *next_us = next;
+    }
+    return store_change_end(s, rc, e);
+}
+
+static int give_up(struct store *s, struct work *w, int64_t now_us)
+{
+    (void)now_us;
+    return work_end(s, w, JOB_FAILED, REASON_QUEUE_TIMEOUT,
+                    "it waited longer than its queue time limit");
+}
+
+int store_queue_expire(struct store *s, int64_t now_us, int64_t *next_us, struct err *e)
+{
+    int64_t nums[BATCH];
+    uint32_t n = 0;
+    int64_t next = 0;
+    int rc = store_whole(s);
+
+    if (rc == 0) {
+        rc = s->ops->job_overdue(s, now_us, BATCH, nums, &n);
+    }
+    if (rc == 0) {
+        rc = each(s, nums, n, now_us, give_up);
+    }
+    if (rc == 0) {
+        rc = s->ops->job_overdue_next(s, &next);
+    }
+    if (rc == 0 && next_us) {
+        *next_us = next;
+    }
+    return store_change_end(s, rc, e);
+}
