@@ -19,6 +19,7 @@ Every server is stopped at the end of its test; the test fails if its log has a 
 sanitizer, if it did not exit in order, or if a process of it is left.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -28,6 +29,7 @@ import shlex
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import threading
@@ -66,8 +68,11 @@ ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPE
 # ---------------------------------------------------------------- small helpers
 
 
-def wait_until(check, seconds=20, what="it"):
-    """Polls check() until it gives something true, and gives that; fails after `seconds`."""
+def wait_until(check, seconds=20, what="it", said=None):
+    """
+    Polls check() until it gives something true, and gives that; fails after `seconds`, with the
+    last item of `said`.
+    """
     deadline = time.monotonic() + seconds
     pause = 0.005
     while True:
@@ -75,7 +80,8 @@ def wait_until(check, seconds=20, what="it"):
         if got:
             return got
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds} s in vain for {what}")
+            last = f"; last seen: {said[-1]}" if said else ""
+            pytest.fail(f"waited {seconds} s in vain for {what}{last}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
 
@@ -365,16 +371,20 @@ class Server:
         return self
 
     def wait_ready(self, seconds=30):
+        said = ["nothing"]
+
         def ready():
             if self.proc.poll() is not None:
                 raise StartFailed(self.proc.returncode, self.log())
             try:
                 r = requests.get(f"{self.url}/readyz", timeout=2, verify=False)
+                said[0] = f"{r.status_code} {r.text}"
                 return r.status_code == 200
-            except requests.RequestException:
+            except requests.RequestException as exc:
+                said[0] = str(exc)
                 return False
 
-        wait_until(ready, seconds, f"/readyz of {self.url}")
+        wait_until(ready, seconds, f"/readyz of {self.url}", said)
         if self.key is None:
             self.key = self.key_file().read_text().strip()
         return self
@@ -458,9 +468,7 @@ class Server:
 
     def integrity(self):
         """What SQLite says of the database; the server must not run."""
-        import sqlite3
-
-        with sqlite3.connect(self.data_dir / "scanpod.db") as db:
+        with contextlib.closing(sqlite3.connect(self.data_dir / "scanpod.db")) as db:
             return db.execute("PRAGMA integrity_check").fetchone()[0]
 
     # -- talking to it

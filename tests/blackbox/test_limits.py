@@ -160,7 +160,7 @@ def test_a_second_server_on_the_same_data_is_refused_and_told_the_pid(make_serve
 def test_a_taken_port_is_named(make_server, listener, scanpod, workdir):
     done = scanpod("serve", "--listen", f"127.0.0.1:{listener.port}", "--data-dir", workdir / "d")
     assert done.returncode != 0
-    assert str(listener.port) in done.stderr and "use" in done.stderr
+    assert str(listener.port) in done.stderr and "taken" in done.stderr
 
 
 @pytest.mark.parametrize(
