@@ -2,7 +2,13 @@
 
 #include <gnutls/gnutls.h>
 
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+
 #include "base/mem.h"
+
+enum { READ_AHEAD = 4096 };
 
 struct tls_ctx {
     gnutls_certificate_credentials_t cred;
@@ -12,10 +18,16 @@ struct tls_ctx {
 
 struct tls {
     gnutls_session_t s;
-    bool resume; /* the last write did not leave completely; GnuTLS keeps the record */
+    int fd;
+    bool resume;    /* the last write did not leave completely; GnuTLS keeps the record */
+    uint16_t at, n; /* of what was read ahead */
+    char ahead[READ_AHEAD];
 };
 
-static const char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+/* Forward secrecy and authenticated ciphers only; the cheapest of them first. */
+static const char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:"
+                                 "+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:-KX-ALL:"
+                                 "+ECDHE-RSA:+ECDHE-ECDSA:%SERVER_PRECEDENCE";
 
 int tls_ctx_new(const char *cert, const char *key, struct tls_ctx **out, struct err *e)
 {
@@ -61,6 +73,29 @@ void tls_ctx_free(struct tls_ctx *c)
     free(c);
 }
 
+/* GnuTLS reads a record's header and its rest in two calls: that would be two system calls. */
+static ssize_t pull(gnutls_transport_ptr_t ptr, void *data, size_t n)
+{
+    struct tls *t = ptr;
+    ssize_t got;
+
+    if (t->at == t->n) {
+        if (n >= sizeof t->ahead) {
+            return recv(t->fd, data, n, 0);
+        }
+        got = recv(t->fd, t->ahead, sizeof t->ahead, 0);
+        if (got <= 0) {
+            return got;
+        }
+        t->at = 0;
+        t->n = (uint16_t)got;
+    }
+    n = MIN(n, (size_t)(t->n - t->at));
+    memcpy(data, t->ahead + t->at, n);
+    t->at = (uint16_t)(t->at + n);
+    return (ssize_t)n;
+}
+
 struct tls *tls_new(struct tls_ctx *c, int fd)
 {
     unsigned char http11[] = "http/1.1";
@@ -79,7 +114,9 @@ struct tls *tls_new(struct tls_ctx *c, int fd)
         return NULL;
     }
     gnutls_handshake_set_timeout(t->s, GNUTLS_INDEFINITE_TIMEOUT); /* the connection has its own */
-    gnutls_transport_set_int(t->s, fd);
+    t->fd = fd;
+    gnutls_transport_set_ptr2(t->s, t, (gnutls_transport_ptr_t)(intptr_t)fd);
+    gnutls_transport_set_pull_function(t->s, pull);
     return t;
 }
 
@@ -119,7 +156,7 @@ ssize_t tls_read(struct tls *t, void *p, size_t n)
 {
     ssize_t rc = gnutls_record_recv(t->s, p, n);
 
-    /* TLS 1.2 renegotiation is refused; a peer that cuts the stream is treated as one that left. */
+    /* Renegotiation is a failure here, and a peer that cuts the stream is one that left. */
     return rc >= 0 ? rc : failure(rc);
 }
 
@@ -133,7 +170,7 @@ ssize_t tls_write(struct tls *t, const void *p, size_t n)
 
 bool tls_pending(const struct tls *t)
 {
-    return gnutls_record_check_pending(t->s) > 0;
+    return t->at < t->n || gnutls_record_check_pending(t->s) > 0;
 }
 
 void tls_bye(struct tls *t)
