@@ -25,8 +25,9 @@ struct parser {
     void *(*new)(const struct parse_sink *sink); /* the sink outlives the parser */
     /* 0; ERR_TOOL: malformed here (line, column in the message); ERR_LIMIT: a cap was reached. */
     int (*feed)(void *p, const char *data, size_t n, struct err *e);
-    /* Call once, also after feed failed. 0: a complete document. ERR_TOOL: truncated or broken;
-     * complete hosts were handed out and run_info.complete is false. */
+    /* Call once, also after feed failed: then it returns the same code. 0: a complete document.
+     * ERR_TOOL: truncated or broken; complete hosts were handed out and run_info.complete is
+     * false. The sink's run() is called in any case, unless the sink itself had stopped. */
     int (*finish)(void *p, struct err *e);
     void (*free)(void *p);
 };
