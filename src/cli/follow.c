@@ -161,6 +161,12 @@ static int stopped(struct follower *f, int rc, const struct err *e)
                 f->id);
         return STATUS_WAITED;
     }
+    if (e->code == ERR_IO && f->job) {
+        auto_free char *hint =
+            str_fmt("scanpod job watch %s    (when it is back: the job is kept)", f->id);
+
+        return cli_fail(f->c, e, hint);
+    }
     return cli_fail(f->c, e, e->code == ERR_IO ? cli_hint_unreachable() : NULL);
 }
 
@@ -204,8 +210,8 @@ static int follow(struct follower *f, struct answer *a)
                 memcpy(etag, a->etag, sizeof etag);
             }
         }
-        if (!over && status == STATUS_OK && boot_ms() - began < MIN_GAP_MS) {
-            rc = pause_for(f, MIN_GAP_MS);
+        if (!over && status == STATUS_OK) {
+            rc = pause_for(f, boot_ms() - began < MIN_GAP_MS ? MIN_GAP_MS : 0);
             if (rc != 0) {
                 return stopped(f, rc, &e);
             }

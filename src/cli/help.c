@@ -15,6 +15,7 @@ static const struct {
      "  4    not signed in, or not allowed\n"
      "  5    the server is not reachable, or cannot serve now\n"
      "  6    refused by the scope policy\n"
+     "  70   a fault of ScanPod's own\n"
      "  124  the time limit for waiting passed; the job goes on\n"
      "  130  interrupted; the job goes on, its id was printed\n"},
     {"environment", "variables that are read",
