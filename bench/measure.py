@@ -78,8 +78,12 @@ def children(pid):
 
 
 def private_kib(pid, leave_out=()):
-    """Private pages of the process and its descendants, by smaps_rollup."""
-    total = 0
+    """Pages that the process and its descendants have for themselves, by smaps_rollup.
+
+    Dirty pages that they share come from the fork of one from the other: counted once. Start no
+    second server of the same program meanwhile: the program's own pages would not count.
+    """
+    private = shared = 0
     for p in children(pid):
         try:
             if Path(f"/proc/{p}/comm").read_text().strip() in leave_out:
@@ -87,9 +91,10 @@ def private_kib(pid, leave_out=()):
             text = Path(f"/proc/{p}/smaps_rollup").read_text()
         except OSError:
             continue
-        total += sum(int(line.split()[1]) for line in text.splitlines()
-                     if line.startswith("Private_"))
-    return total
+        kib = {line.split(":")[0]: int(line.split()[1]) for line in text.splitlines()[1:]}
+        private += kib["Private_Clean"] + kib["Private_Dirty"]
+        shared = max(shared, kib["Shared_Dirty"])
+    return private + shared
 
 
 class Peak:
