@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "box/close_fds.h"
 
 static void tell(const struct box_plan *plan, int told, const struct box_end *end)
 {
@@ -93,29 +94,6 @@ static bool set_capabilities(bool raw)
            (!raw || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_RAW, 0, 0) == 0);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    return *(const int *)a - *(const int *)b;
-}
-
-/* Only these stay; they are above 2 and inherited by nobody. */
-static bool close_others(int *keep, unsigned n)
-{
-    unsigned next = 0;
-
-    qsort(keep, n, sizeof *keep, by_value);
-    for (unsigned i = 0; i < n; i++) {
-        if (keep[i] < 0) {
-            continue;
-        }
-        if ((unsigned)keep[i] > next && close_range(next, (unsigned)keep[i] - 1, 0) < 0) {
-            return false;
-        }
-        next = (unsigned)keep[i] + 1;
-    }
-    return close_range(next, ~0U, 0) == 0;
-}
-
 /* Out of the way of 0, 1, 2, which the tool's first steps overwrite. */
 static int above_stdio(int fd)
 {
@@ -161,7 +139,7 @@ static void prepare(struct box_plan *plan, int stdio[3], int *hold_fd)
 
     int keep[] = {plan->report_fd, *hold_fd, stdio[0], stdio[1], stdio[2]};
 
-    if (!close_others(keep, ARRAY_LEN(keep))) {
+    if (!close_all_but(keep, ARRAY_LEN(keep))) {
         not_started(plan, "close_range", errno);
     }
 }

@@ -24,45 +24,56 @@
 struct runner_launch {
     uint64_t run; /* caller's number for this run */
     const struct strvec *argv;
-    const char *dir;    /* working directory of the run, made by the runner, removed after */
     const char *parser; /* "nmap-xml" */
     uint32_t grace_ms;
     uint64_t output_max; /* bytes of stdout; more ends the run with limit "output" */
     uint32_t wall_ms;    /* run time limit, enforced here; 0: none */
     bool raw_sockets;
-    uint32_t cpu_s, mem_mb, files, procs;
-    int blob_fd; /* where the parser writes the compressed raw output; -1: not kept */
+    uint32_t cpu_s, mem_mb, files, procs; /* 0: no limit of ours */
+    int blob_fd; /* where the parser writes the compressed raw output; -1: not kept. Borrowed. */
 };
 
 enum runner_cause { RUN_BY_ITSELF, RUN_STOPPED, RUN_WALL, RUN_OUTPUT, RUN_PARSER };
+
+enum { STDERR_TAIL_MAX = 4096 };
 
 /* Borrowed for the call. */
 struct runner_end {
     uint64_t run;
     bool started; /* false: step and errnum say why */
     int errnum;
-    const char *step;
-    int exit_status, exit_signal;
-    enum runner_cause cause; /* what ended it */
-    const char *stderr_tail; /* at most 4 KiB */
-    const char *level;       /* box level */
+    const char *step;             /* "exec", "chdir", ...: where starting failed */
+    int exit_status, exit_signal; /* status -1: ended by the signal */
+    enum runner_cause cause;      /* what ended it: us, by which limit, or itself */
+    const char *stderr_tail;      /* the last lines, at most STDERR_TAIL_MAX; "" if none */
+    const char *level;            /* box level */
     bool raw_sockets;
     int64_t cpu_us, max_rss_kb;
-    bool parser_failed; /* the parser process died */
+    bool parser_failed; /* the parser process died, or had to be ended */
 };
 
-/* In the parent, before anything else is opened. *out_fd: the daemon's end of the channel.
- * hold_fd: the lock. user: NULL to stay. The child never returns. */
+/*
+ * In the parent, early: the child closes everything but its channel, hold_fd and stderr.
+ * *out_fd: the daemon's end of the channel. The child never returns. It removes what runs of a
+ * former runner left in work_dir (the lock says that there is no other), and makes a private
+ * directory there for each run, which is the tool's working directory and is gone before `ended`.
+ */
 struct runner_config {
-    const char *user; /* name to become when root; NULL: stay */
-    int hold_fd;
+    const char *user; /* name to become when root (else nobody); NULL: stay */
+    int hold_fd;      /* the lock: held by the runner and by each box; -1: none */
     const char *work_dir;
 };
 int runner_spawn(const struct runner_config *c, int *out_fd, int *out_pidfd, struct err *e);
 
-/* The daemon's side. */
+/*
+ * The daemon's side. For each run: started (if it was), records, records_end, ended: always in
+ * this order, always all of them but started, unless the runner goes away. Members may be NULL.
+ * runner_free() must not be called from a call-back, everything else may.
+ */
 struct runner;
 struct runner_events {
+    /* Once, first: the level of its boxes, and whether tools can have raw sockets. */
+    void (*ready)(void *arg, const char *level, bool raw_sockets);
     void (*started)(void *arg, uint64_t run);
     /* Bytes of the record stream; more than RECORD_MAX is never handed out at once. */
     void (*records)(void *arg, uint64_t run, const void *p, size_t n);
@@ -72,11 +83,18 @@ struct runner_events {
     void (*gone)(void *arg); /* the runner itself died: every run ended */
     void *arg;
 };
+/* Takes fd, also on failure. */
 int runner_connect(struct loop *l, int fd, const struct runner_events *ev, struct runner **out,
                    struct err *e);
+/* Calls back later, never from inside. ERR_INVALID: no such parser; ERR_LIMIT: the command line is
+ * too long; ERR_IO: the runner is gone. */
 int runner_launch(struct runner *r, const struct runner_launch *l, struct err *e);
 /* TERM, then KILL after the launch's grace. Idempotent. */
 void runner_stop(struct runner *r, uint64_t run);
 /* Backpressure: no records are read for this run until resumed. */
 void runner_pause(struct runner *r, uint64_t run, bool pause);
+/* Closes the channel, which ends the runner and every run. No call-backs any more. */
 void runner_free(struct runner *r);
+
+/* For tests: one more parser that launches can name. Before runner_spawn(). */
+void runner_add_parser(const struct parser *p);

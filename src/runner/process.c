@@ -1,0 +1,140 @@
+/*
+ * The runner process: a loop, a channel to the daemon, and runs. When the channel closes, the
+ * daemon is gone: every box and parser is killed, and when they are, so is the runner.
+ */
+#include "runner/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "box/box.h"
+#include "runner/proto.h"
+#include "runner/sweep.h"
+
+enum { CLOSING_MAX_MS = 10000 };
+
+static _Noreturn void broken(const char *what, const struct err *e)
+{
+    fprintf(stderr, "runner: %s: %s\n", what, e ? e->msg : strerror(errno));
+    _exit(1);
+}
+
+static void on_last_resort(struct timer *t)
+{
+    loop_stop(container_of(t, struct runner_process, last_resort)->loop);
+}
+
+static void close_down(struct runner_process *rp)
+{
+    if (rp->closing) {
+        return;
+    }
+    rp->closing = true;
+    chan_done(&rp->chan);
+    run_abandon_all(rp);
+    timer_arm(rp->loop, &rp->last_resort, CLOSING_MAX_MS);
+    runner_run_over(rp);
+}
+
+void runner_run_over(struct runner_process *rp)
+{
+    if (rp->closing && !rp->runs) {
+        loop_stop(rp->loop);
+    }
+}
+
+static bool on_launch(struct runner_process *rp, struct wire *w, int *fds, unsigned n_fds)
+{
+    auto_strvec argv = {0};
+    struct runner_launch l;
+    int blob_fd = -1;
+
+    if (!launch_get(w, &l, &argv) || n_fds != (l.blob_fd < 0 ? 1 : 2) || run_find(rp, l.run)) {
+        return false;
+    }
+    if (n_fds == 2) {
+        blob_fd = take_fd(&fds[1]);
+    }
+    run_begin(rp, &l, take_fd(&fds[0]), blob_fd);
+    return true;
+}
+
+static bool on_stop(struct runner_process *rp, struct wire *w)
+{
+    uint64_t id = wire_get_u64(w);
+    struct run *r = run_find(rp, id);
+
+    if (r) { /* it may be over already */
+        run_stop(r);
+    }
+    return wire_end(w);
+}
+
+static void on_message(struct chan *c, uint16_t type, const void *body, size_t n, int *fds,
+                       unsigned n_fds)
+{
+    struct runner_process *rp = container_of(c, struct runner_process, chan);
+    struct wire w = {.p = body, .end = (const uint8_t *)body + n};
+    bool ok = type == MSG_LAUNCH ? on_launch(rp, &w, fds, n_fds)
+                                 : type == MSG_STOP && n_fds == 0 && on_stop(rp, &w);
+
+    if (!ok) {
+        fprintf(stderr, "runner: message %u is not one of ours\n", type);
+        close_down(rp);
+    }
+}
+
+static void on_close(struct chan *c)
+{
+    close_down(container_of(c, struct runner_process, chan));
+}
+
+/* The daemon made it; a one-shot run may not have. */
+static void open_work_dir(struct runner_process *rp, const char *dir)
+{
+    char *full;
+
+    rp->work_fd = -1;
+    if (mkdir(dir, 0700) == 0 || errno == EEXIST) {
+        rp->work_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    rp->work_errno = errno;
+    full = rp->work_fd >= 0 ? realpath(dir, NULL) : NULL;
+    rp->work_dir = full ? full : xstrdup(dir);
+    if (rp->work_fd >= 0) {
+        sweep_numbers(rp->work_fd);
+    }
+}
+
+_Noreturn void runner_process(const struct runner_config *c, int chan_fd)
+{
+    struct runner_process rp = {
+        .hold_fd = c->hold_fd,
+        .chan = {.on_message = on_message, .on_close = on_close},
+        .last_resort = {.fn = on_last_resort},
+    };
+    auto_buf ready = {0};
+    struct err e = {0};
+
+    open_work_dir(&rp, c->work_dir);
+    if (chdir("/") < 0) {
+        broken("change directory", NULL);
+    }
+    wire_u8(&ready, (uint8_t)box_probe(&rp.raw_sockets));
+    wire_u8(&ready, rp.raw_sockets);
+    if (loop_new(&rp.loop, &e) != 0 || chan_start(&rp.chan, rp.loop, chan_fd, &e) != 0) {
+        broken("start", &e);
+    }
+    /* Fails when the daemon is gone already: the loop hears of it. */
+    (void)chan_send(&rp.chan, MSG_READY, ready.data, ready.len, NULL, 0, NULL);
+    if (loop_run(rp.loop, &e) != 0) {
+        broken("run", &e);
+    }
+    _exit(0);
+}

@@ -1,0 +1,542 @@
+/*
+ * One run: a box with the tool, a parser process, and a working directory.
+ *
+ *     begin --> box and parser run --> box is gone and parser has ended --> directory is swept
+ *           --> ENDED is sent, the run is freed
+ *
+ * Whatever ends it early (stop, time, output, a dead parser) asks the tool politely, and kills the
+ * box when the grace is over. The first cause is the one that is told.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "box/box.h"
+#include "runner/parse_process.h"
+#include "runner/process.h"
+#include "runner/proto.h"
+#include "runner/sweep.h"
+
+enum {
+    STDERR_CHUNK = 4096,
+    STDERR_BURST = 16,          /* chunks; then the tool waits for */
+    STDERR_PAUSE_MS = 10,       /* so long */
+    KILL_AGAIN_MS = 2000,       /* for level subreaper, whose init may be hindered */
+    PARSER_IDLE_MS = 60000,     /* without using the processor, after the tool's end */
+    PARSER_LAST_MS = 15 * 60000 /* in any case */
+};
+
+/* A child process: a pidfd that is watched. */
+struct child {
+    struct watch watch; /* fd -1: none, or reaped */
+    pid_t pid;
+};
+
+struct run {
+    struct run *next;
+    struct runner_process *rp;
+    uint64_t id;
+    char name[24]; /* of the directory */
+    uint32_t grace_ms;
+    enum runner_cause cause;
+
+    struct box box;
+    bool box_made, box_over, started_told;
+    struct watch box_watch, report_watch;
+    struct box_end end;
+
+    struct child parser;
+    bool parser_failed;
+    struct timespec parser_cpu;
+    int64_t parser_until_ms;
+
+    struct watch err_watch; /* fd -1: closed */
+    struct stderr_tail tail;
+
+    bool dir_made;
+    struct child sweeper;
+    struct timer wall, kill, parser_check, err_pause;
+};
+
+struct run *run_find(struct runner_process *rp, uint64_t id)
+{
+    struct run *r = rp->runs;
+
+    while (r && r->id != id) {
+        r = r->next;
+    }
+    return r;
+}
+
+/* Children. */
+
+/* 0 and the exit status, or -1: ended by a signal. The pidfd is closed. */
+static int child_reap(struct child *c)
+{
+    siginfo_t info = {0};
+    int rc;
+
+    watch_del(&c->watch);
+    do {
+        rc = waitid((idtype_t)P_PIDFD, (id_t)c->watch.fd, &info, WEXITED);
+    } while (rc < 0 && errno == EINTR);
+    fd_close(&c->watch.fd);
+    return rc == 0 && info.si_code == CLD_EXITED ? info.si_status : -1;
+}
+
+/* 0 in the child, 1 in the parent, -1: no process. */
+static int child_fork(struct run *r, struct child *c, void (*fn)(struct watch *w, uint32_t events))
+{
+    pid_t pid = fork();
+    int pidfd;
+
+    if (pid <= 0) {
+        return pid;
+    }
+    pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    c->pid = pid;
+    c->watch = (struct watch){.fd = pidfd, .events = EPOLLIN, .fn = fn};
+    if (pidfd < 0 || watch_add(r->rp->loop, &c->watch, NULL) != 0) {
+        kill(pid, SIGKILL); /* not reaped yet: the number is still its own */
+        waitpid(pid, NULL, 0);
+        fd_close(&c->watch.fd);
+        return -1;
+    }
+    return 1;
+}
+
+static void child_kill(const struct child *c)
+{
+    if (c->watch.fd >= 0) {
+        (void)syscall(SYS_pidfd_send_signal, c->watch.fd, SIGKILL, NULL, 0);
+    }
+}
+
+/* The end. */
+
+static void unlink_run(struct run *r)
+{
+    struct run **at = &r->rp->runs;
+
+    while (*at != r) {
+        at = &(*at)->next;
+    }
+    *at = r->next;
+}
+
+static void run_free(struct run *r)
+{
+    timer_stop(&r->wall);
+    timer_stop(&r->kill);
+    timer_stop(&r->parser_check);
+    timer_stop(&r->err_pause);
+    free(r->tail.ring);
+    free(r);
+}
+
+static void tell_end(struct run *r)
+{
+    struct runner_process *rp = r->rp;
+    auto_free char *tail = tail_text(&r->tail);
+    auto_buf body = {0};
+    struct runner_end end = {
+        .run = r->id,
+        .started = r->end.started,
+        .errnum = r->end.errnum,
+        .step = r->end.step,
+        .exit_status = r->end.exit_status,
+        .exit_signal = r->end.exit_signal,
+        .cause = r->cause,
+        .stderr_tail = tail,
+        .level = r->box_made ? r->box.level : box_level_name(box_probe(NULL)),
+        .raw_sockets = r->box_made && r->box.raw_sockets,
+        .cpu_us = r->end.cpu_us,
+        .max_rss_kb = r->end.max_rss_kb,
+        .parser_failed = r->parser_failed,
+    };
+
+    end_put(&body, &end);
+    if (!rp->closing) {
+        /* Fails only when the daemon is gone; the channel's own end is told soon. */
+        (void)chan_send(&rp->chan, MSG_ENDED, body.data, body.len, NULL, 0, NULL);
+    }
+    unlink_run(r);
+    run_free(r);
+    runner_run_over(rp);
+}
+
+static void on_swept(struct watch *w, uint32_t events)
+{
+    struct run *r = container_of(w, struct run, sweeper.watch);
+
+    (void)events;
+    (void)child_reap(&r->sweeper);
+    tell_end(r);
+}
+
+/* An empty directory is gone at once; a full one is emptied by a process of its own. */
+static void sweep(struct run *r)
+{
+    int rc;
+
+    if (!r->dir_made || unlinkat(r->rp->work_fd, r->name, AT_REMOVEDIR) == 0) {
+        tell_end(r);
+        return;
+    }
+    rc = child_fork(r, &r->sweeper, on_swept);
+    if (rc == 0) {
+        _exit(sweep_tree(r->rp->work_fd, r->name) == 0 ? 0 : 1);
+    }
+    if (rc < 0) {
+        (void)sweep_tree(r->rp->work_fd, r->name);
+        tell_end(r);
+    }
+}
+
+static void maybe_over(struct run *r)
+{
+    if (r->box_over && r->parser.watch.fd < 0) {
+        sweep(r);
+    }
+}
+
+/* The tool's complaints. */
+
+/* False at their end. */
+static bool read_stderr(struct run *r, unsigned chunks)
+{
+    char chunk[STDERR_CHUNK];
+
+    for (unsigned i = 0; i < chunks; i++) {
+        ssize_t n = read(r->err_watch.fd, chunk, sizeof chunk);
+
+        if (n < 0) {
+            return errno == EAGAIN || errno == EINTR;
+        }
+        if (n == 0) {
+            return false;
+        }
+        tail_add(&r->tail, chunk, (size_t)n);
+    }
+    return true;
+}
+
+static void close_stderr(struct run *r)
+{
+    timer_stop(&r->err_pause);
+    watch_del(&r->err_watch);
+    fd_close(&r->err_watch.fd);
+}
+
+static void on_stderr(struct watch *w, uint32_t events)
+{
+    struct run *r = container_of(w, struct run, err_watch);
+
+    (void)events;
+    if (!read_stderr(r, STDERR_BURST)) {
+        close_stderr(r);
+    } else {
+        watch_events(w, 0);
+        timer_arm(r->rp->loop, &r->err_pause, STDERR_PAUSE_MS);
+    }
+}
+
+static void on_err_pause(struct timer *t)
+{
+    watch_events(&container_of(t, struct run, err_pause)->err_watch, EPOLLIN);
+}
+
+/* The box. */
+
+static void on_kill(struct timer *t)
+{
+    struct run *r = container_of(t, struct run, kill);
+
+    box_kill(&r->box);
+    timer_arm(r->rp->loop, t, KILL_AGAIN_MS);
+}
+
+static void end_box(struct run *r, enum runner_cause cause)
+{
+    if (r->cause == RUN_BY_ITSELF) {
+        r->cause = cause;
+    }
+    if (!r->box_over && !r->kill.loop) {
+        box_terminate(&r->box);
+        timer_arm(r->rp->loop, &r->kill, r->grace_ms);
+    }
+}
+
+void run_stop(struct run *r)
+{
+    if (!r->box_over) {
+        end_box(r, RUN_STOPPED);
+    }
+}
+
+static void on_wall(struct timer *t)
+{
+    end_box(container_of(t, struct run, wall), RUN_WALL);
+}
+
+static void tell_started(struct run *r)
+{
+    auto_buf body = {0};
+
+    if (r->started_told || r->rp->closing || !box_poll(&r->box)) {
+        return;
+    }
+    r->started_told = true;
+    wire_u64(&body, r->id);
+    (void)chan_send(&r->rp->chan, MSG_STARTED, body.data, body.len, NULL, 0, NULL);
+}
+
+static void on_report(struct watch *w, uint32_t events)
+{
+    struct run *r = container_of(w, struct run, report_watch);
+
+    (void)events;
+    tell_started(r);
+    watch_del(w); /* what comes later is for box_wait() */
+}
+
+static void on_parser_check(struct timer *t);
+
+static void on_box_gone(struct watch *w, uint32_t events)
+{
+    struct run *r = container_of(w, struct run, box_watch);
+
+    (void)events;
+    tell_started(r);
+    watch_del(&r->report_watch);
+    watch_del(w);
+    if (box_wait(&r->box, &r->end, NULL) != 0) {
+        snprintf(r->end.step, sizeof r->end.step, "wait");
+    }
+    box_done(&r->box);
+    r->box_over = true;
+    timer_stop(&r->wall);
+    timer_stop(&r->kill);
+    if (r->err_watch.fd >= 0) {
+        (void)read_stderr(r, STDERR_BURST * 16); /* nobody writes any more: what the pipe holds */
+        close_stderr(r);
+    }
+    if (r->parser.watch.fd >= 0) {
+        r->parser_until_ms = boot_ms() + PARSER_LAST_MS;
+        timer_arm(r->rp->loop, &r->parser_check, PARSER_IDLE_MS);
+    }
+    maybe_over(r);
+}
+
+/* The parser. */
+
+static void on_parser_check(struct timer *t)
+{
+    struct run *r = container_of(t, struct run, parser_check);
+    struct timespec used = {0};
+    clockid_t clock;
+    bool idle;
+
+    if (clock_getcpuclockid(r->parser.pid, &clock) == 0) {
+        (void)clock_gettime(clock, &used);
+    }
+    idle = used.tv_sec == r->parser_cpu.tv_sec && used.tv_nsec == r->parser_cpu.tv_nsec;
+    r->parser_cpu = used;
+    if (idle || boot_ms() > r->parser_until_ms) {
+        child_kill(&r->parser);
+    } else {
+        timer_arm(r->rp->loop, t, PARSER_IDLE_MS);
+    }
+}
+
+static void on_parser_gone(struct watch *w, uint32_t events)
+{
+    struct run *r = container_of(w, struct run, parser.watch);
+    int status = child_reap(&r->parser);
+
+    (void)events;
+    timer_stop(&r->parser_check);
+    if (status == PARSE_OUTPUT_CAP) {
+        end_box(r, RUN_OUTPUT);
+    } else if (status != PARSE_OK) {
+        r->parser_failed = true;
+        if (!r->box_over) {
+            end_box(r, RUN_PARSER);
+        }
+    }
+    maybe_over(r);
+}
+
+void run_abandon(struct run *r)
+{
+    child_kill(&r->parser);
+    if (!r->box_over) {
+        box_kill(&r->box);
+        timer_arm(r->rp->loop, &r->kill, KILL_AGAIN_MS);
+    }
+}
+
+void run_abandon_all(struct runner_process *rp)
+{
+    for (struct run *r = rp->runs; r; r = r->next) {
+        run_abandon(r);
+    }
+}
+
+/* The beginning. */
+
+struct pipes {
+    int out[2], err[2];
+};
+
+static void close_pipes(struct pipes *p)
+{
+    for (int i = 0; i < 2; i++) {
+        fd_close(&p->out[i]);
+        fd_close(&p->err[i]);
+    }
+}
+
+static void not_started(struct run *r, const char *step, int errnum)
+{
+    r->end = (struct box_end){.errnum = errnum, .exit_status = -1};
+    snprintf(r->end.step, sizeof r->end.step, "%s", step);
+    r->box_over = true;
+}
+
+static bool make_dir(struct run *r)
+{
+    struct runner_process *rp = r->rp;
+
+    snprintf(r->name, sizeof r->name, "%llu", (unsigned long long)r->id);
+    if (rp->work_fd < 0) {
+        errno = rp->work_errno;
+        return false;
+    }
+    r->dir_made = mkdirat(rp->work_fd, r->name, 0700) == 0;
+    return r->dir_made;
+}
+
+static int start_box(struct run *r, const struct runner_launch *l, const struct pipes *p)
+{
+    const struct runner_process *rp = r->rp;
+    auto_free char *dir = str_fmt("%s/%s", rp->work_dir, r->name);
+    auto_strvec env = {0};
+    struct box_spec spec = {
+        .argv = l->argv->v,
+        .dir = dir,
+        .in = -1,
+        .out = p->out[1],
+        .err = p->err[1],
+        .raw_sockets = l->raw_sockets,
+        .limits = {.cpu_s = l->cpu_s, .mem_mb = l->mem_mb, .files = l->files, .procs = l->procs},
+        .hold_fd = rp->hold_fd,
+    };
+
+    strvec_push(&env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    strvec_pushf(&env, "HOME=%s", dir);
+    strvec_pushf(&env, "TMPDIR=%s", dir);
+    strvec_push(&env, "LC_ALL=C.UTF-8");
+    strvec_push(&env, "TZ=UTC");
+    /* nmap judges by the uid what it may do; the capability decides it here. */
+    strvec_push(&env,
+                l->raw_sockets && rp->raw_sockets ? "NMAP_PRIVILEGED=1" : "NMAP_UNPRIVILEGED=1");
+    spec.env = env.v;
+    if (box_start(&spec, &r->box, NULL) != 0) {
+        return -1;
+    }
+    r->box_made = true;
+    r->box_watch = (struct watch){.fd = r->box.pidfd, .events = EPOLLIN, .fn = on_box_gone};
+    r->report_watch = (struct watch){.fd = r->box.report_fd, .events = EPOLLIN, .fn = on_report};
+    return 0;
+}
+
+static void start_parser(struct run *r, const struct parse_job *job)
+{
+    int rc = child_fork(r, &r->parser, on_parser_gone);
+
+    if (rc == 0) {
+        parse_process(job);
+    }
+    if (rc < 0) {
+        r->parser_failed = true;
+        end_box(r, RUN_PARSER);
+    }
+}
+
+static void watch_or_die(struct run *r, struct watch *w)
+{
+    if (watch_add(r->rp->loop, w, NULL) != 0) {
+        fprintf(stderr, "runner: cannot watch a descriptor: %s\n", strerror(errno));
+        abort(); /* every box dies with us */
+    }
+}
+
+static void run_start(struct run *r, const struct runner_launch *l, struct parse_job *job)
+{
+    struct pipes p = {{-1, -1}, {-1, -1}};
+
+    if (!make_dir(r)) {
+        not_started(r, "workdir", errno);
+        return;
+    }
+    if (pipe2(p.out, O_CLOEXEC) < 0 || pipe2(p.err, O_CLOEXEC) < 0 ||
+        fcntl(p.err[0], F_SETFL, O_NONBLOCK) < 0) {
+        not_started(r, "pipe", errno);
+    } else if (start_box(r, l, &p) != 0) {
+        not_started(r, "sandbox", errno);
+    } else {
+        fd_close(&p.out[1]);
+        fd_close(&p.err[1]);
+        job->out_fd = p.out[0];
+        watch_or_die(r, &r->box_watch);
+        watch_or_die(r, &r->report_watch);
+        r->err_watch.fd = take_fd(&p.err[0]);
+        watch_or_die(r, &r->err_watch);
+        if (l->wall_ms) {
+            timer_arm(r->rp->loop, &r->wall, l->wall_ms);
+        }
+        start_parser(r, job);
+    }
+    close_pipes(&p);
+}
+
+void run_begin(struct runner_process *rp, const struct runner_launch *l, int record_fd, int blob_fd)
+{
+    auto_fd int own_record_fd = record_fd;
+    auto_fd int own_blob_fd = blob_fd;
+    auto_fd int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    struct run *r = xcalloc(1, sizeof *r);
+    struct parse_job job = {
+        .parser = parser_find(l->parser),
+        .record_fd = own_record_fd,
+        .blob_fd = own_blob_fd,
+        .output_max = l->output_max,
+        .runner_pidfd = self,
+    };
+
+    assert(job.parser);
+    r->rp = rp;
+    r->id = l->run;
+    r->grace_ms = l->grace_ms;
+    r->parser.watch.fd = r->sweeper.watch.fd = -1;
+    r->err_watch = (struct watch){.fd = -1, .events = EPOLLIN, .fn = on_stderr};
+    r->wall.fn = on_wall;
+    r->kill.fn = on_kill;
+    r->parser_check.fn = on_parser_check;
+    r->err_pause.fn = on_err_pause;
+    r->next = rp->runs;
+    rp->runs = r;
+    run_start(r, l, &job);
+    maybe_over(r);
+}
