@@ -108,7 +108,7 @@ static void show_secret(struct cli *c, const char *id, const char *name, const c
 static int create_local(struct cli *c, const char *name)
 {
     char secret[KEY_TEXT + 1];
-    struct store *st;
+    struct store *st = NULL;
     struct key k;
     struct err e = {0};
     int status = open_local(c, &st);
@@ -252,7 +252,7 @@ static int list_key(void *arg, const struct key *k, struct err *e)
 
 static int list_local(struct cli *c, struct key_list *l)
 {
-    struct store *st;
+    struct store *st = NULL;
     struct err e = {0};
     int status = open_local(c, &st);
 
@@ -320,7 +320,7 @@ static const struct command command_key_list = {
 
 static int revoke_local(struct cli *c, const char *which)
 {
-    struct store *st;
+    struct store *st = NULL;
     struct err e = {0};
     int status = open_local(c, &st);
     int rc;

@@ -1,7 +1,6 @@
 #include "cli/remote.h"
 
 #include <ctype.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -219,9 +218,8 @@ int remote_results(struct cli *c, const char *id, const struct buf *job_json)
     results_end(s.r, &totals);
     status = rc != 0 ? cli_fail(c, &s.e, NULL) : cli_check(c, &a);
     answer_done(&a);
-    if (status == 0 && c->format == FORMAT_TABLE && totals.hidden) {
-        say(&c->term, "%" PRId64 " ports are not shown: all in states that the tool only counted.",
-            totals.hidden);
+    if (status == 0 && c->format == FORMAT_TABLE) {
+        results_remark(&c->term, &totals);
     }
     return status;
 }

@@ -324,3 +324,14 @@ void results_end(struct results *r, struct results_totals *t)
     buf_done(&r->out);
     free(r);
 }
+
+void results_remark(const struct term *t, const struct results_totals *n)
+{
+    if (n->up == 0) {
+        say(t, "No host was found up.");
+    }
+    if (n->hidden) {
+        say(t, "%" PRId64 " closed or filtered ports are not shown; -o nmap counts them by host.",
+            n->hidden);
+    }
+}

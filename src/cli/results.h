@@ -31,3 +31,5 @@ struct results_totals {
 };
 /* Writes what is left; *t may be NULL. Frees. */
 void results_end(struct results *r, struct results_totals *t);
+/* On stderr, after a table: what it does not show. */
+void results_remark(const struct term *t, const struct results_totals *n);

@@ -49,6 +49,7 @@ static int on_finished(void *arg, struct store *st, const struct job *j)
     struct local_run *l = arg;
     struct cli *c = l->c;
     struct results *r = results_new(c->format, &c->term, out_sink, NULL);
+    struct results_totals totals = {0};
     struct err e = {0};
     auto_buf text = {0};
     auto_buf problem = {0};
@@ -63,7 +64,10 @@ static int on_finished(void *arg, struct store *st, const struct job *j)
     if (rc == 0) {
         rc = api_hosts_json(st, j->num, on_hosts, r, &e);
     }
-    results_end(r, NULL);
+    results_end(r, &totals);
+    if (rc == 0 && c->format == FORMAT_TABLE) {
+        results_remark(&c->term, &totals);
+    }
     if (rc != 0) {
         l->status = cli_fail(c, &e, NULL);
     }

@@ -100,7 +100,8 @@ static int init(struct cli *c)
     }
     if (rc == 0 && !dir) {
         rc = prepare_own(c, &e);
-        dir = own = connect_data_path(c, "tls");
+        own = connect_data_path(c, "tls");
+        dir = own;
     }
     if (rc == 0) {
         rc = pair_make(args_value(&c->args, "host"), (unsigned)days, &p, &e);
