@@ -146,16 +146,12 @@ static void conn_fail(struct conn *c, int status, const char *why)
 {
     struct http_req *r = c->req;
 
-    if (r->answered) { /* refused before its body came, and the body is wrong as well */
-        r->close = true;
-        return;
-    }
     c->phase = PH_BUSY;
     conn_deadline(c, 0);
     reply_error(r, status, why);
 }
 
-/* Method, path and route are known, nothing of the body is needed. False: answered or failed. */
+/* The head is whole: whose host, which path, which route? False: failed. */
 static bool conn_head_done(struct conn *c)
 {
     struct http_req *r = c->req;
@@ -192,11 +188,32 @@ static bool conn_head_done(struct conn *c)
         conn_fail(c, 413, "body too large");
         return false;
     }
-    if (route && c->s->cfg.authorize && !c->s->cfg.authorize(r, route, c->s->cfg.app)) {
-        assert(r->answered);
-        return false;
-    }
     return true;
+}
+
+/*
+ * Small bodies are read before it is asked who sends them, so that the answer does not depend on
+ * how the bytes arrive. Before a large one, or one that the client offers, it is asked, and a
+ * refusal ends the connection. False: answered.
+ */
+static bool conn_authorize(struct conn *c, bool early)
+{
+    struct http_req *r = c->req;
+    const struct http_route *route = r->match.route;
+    bool close = r->close;
+
+    if (r->authorized || !route || !c->s->cfg.authorize) {
+        return true;
+    }
+    r->close = close || early;
+    r->faulty = early;
+    r->authorized = c->s->cfg.authorize(r, route, c->s->cfg.app);
+    assert(r->authorized || r->answered);
+    if (r->authorized) {
+        r->close = close;
+        r->faulty = false;
+    }
+    return r->authorized;
 }
 
 /* HTTP_MORE, HTTP_DONE or a status. Bytes behind the body move up to its end. */
@@ -243,6 +260,9 @@ static void conn_dispatch(struct conn *c)
     c->phase = PH_BUSY;
     conn_deadline(c, 0);
     c->s->stats.requests++;
+    if (!conn_authorize(c, false)) {
+        return;
+    }
     if (m->route) {
         m->route->fn(r, c->s->cfg.app);
     } else if (c->s->cfg.no_route) {
@@ -257,21 +277,23 @@ static void conn_dispatch(struct conn *c)
     }
 }
 
-/* The handler answered already (refused): its body is skipped if it is here, else it is the end. */
-static void conn_refused(struct conn *c)
+/* More of the body is to come: from somebody who may send it? */
+static void conn_want_body(struct conn *c)
 {
     struct http_req *r = c->req;
 
-    if (c->phase == PH_DEAD) {
+    if ((r->head.expect || r->head.content_length > BODY_UNSIGNED || r->body_len > BODY_UNSIGNED) &&
+        !conn_authorize(c, true)) {
+        c->s->stats.requests++;
+        c->phase = PH_BUSY;
+        conn_deadline(c, 0);
         return;
     }
-    if (conn_body(c) != HTTP_DONE) {
-        r->close = true;
-        r->faulty = true;
+    if (!c->since_ms) {
+        c->since_ms = loop_now_ms(c->s->loop);
+        conn_deadline(c, MIN(BODY_GRACE_MS, c->s->cfg.body_timeout_ms));
+        conn_continue(c);
     }
-    c->phase = PH_BUSY;
-    conn_deadline(c, 0);
-    c->s->stats.requests++;
 }
 
 /* Goes as far as the buffered bytes allow. */
@@ -298,9 +320,6 @@ static void conn_process(struct conn *c)
             return;
         }
         if (!conn_head_done(c)) {
-            if (c->phase == PH_HEAD) {
-                conn_refused(c);
-            }
             return;
         }
         c->phase = PH_BODY;
@@ -311,10 +330,8 @@ static void conn_process(struct conn *c)
         conn_dispatch(c);
     } else if (rc != HTTP_MORE) {
         conn_fail(c, rc, r->chunked.why);
-    } else if (!c->since_ms) {
-        c->since_ms = loop_now_ms(c->s->loop);
-        conn_deadline(c, MIN(BODY_GRACE_MS, c->s->cfg.body_timeout_ms));
-        conn_continue(c);
+    } else {
+        conn_want_body(c);
     }
 }
 

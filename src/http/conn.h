@@ -20,6 +20,7 @@
 #include "http/tls.h"
 
 enum {
+    BODY_UNSIGNED = 16384,    /* read before it is known who sends it */
     IN_SMALL = 2048,          /* a buffer of this size is kept with its request for the next one */
     OUT_KEPT = 16384,         /* so is an output buffer up to this */
     READ_AHEAD = 65536,       /* bytes read and not yet used, beside the body of a request */
@@ -55,6 +56,7 @@ struct http_req {
     struct http_stream *stream;
     bool waiting;    /* the stream had nothing */
     bool raw;        /* a stream without chunks, for HTTP/1.0 */
+    bool authorized; /* or nobody needs to be */
     bool answered;   /* a reply is queued */
     bool leaving;    /* the first flush has begun: too late to replace it */
     bool not_stored; /* the reply does not depend on the commit */

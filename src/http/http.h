@@ -44,8 +44,8 @@ struct http_config {
     const struct http_route *routes; /* ends with method NULL */
     void *app;
     /*
-     * Decides before the body was read; answers itself and returns false to refuse. What it is
-     * given by http_header() and the like may move afterwards, unlike in a handler.
+     * Decides before the handler, and before more than 16 KiB of a body was read; answers itself
+     * and returns false to refuse. What http_header() and the like give it may move afterwards.
      */
     bool (*authorize)(struct http_req *r, const struct http_route *route, void *app);
     /* No route: status 404 or 405 (allow: the other methods). Answers. */

@@ -48,7 +48,7 @@ void req_reset(struct http_req *r)
     r->body_len = 0;
     r->sent = 0;
     r->stream = NULL;
-    r->decoded = r->waiting = r->raw = r->answered = r->leaving = false;
+    r->decoded = r->waiting = r->raw = r->authorized = r->answered = r->leaving = false;
     r->not_stored = r->close = r->faulty = false;
     r->status = 0;
     r->started_us = 0;

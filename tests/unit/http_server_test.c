@@ -335,13 +335,30 @@ static void hosts_are_addresses_localhost_and_the_configured_names(void)
     stop();
 }
 
-static void who_is_refused_does_not_get_to_send_a_body(void)
+static void who_is_refused_does_not_get_to_send_a_large_body(void)
 {
     auto_buf got = {0};
 
     start();
-    CHECK(ask("POST /locked HTTP/1.1\r\n" HOST "Content-Length: 1000\r\n\r\nabc", &got));
+    CHECK(ask("POST /locked HTTP/1.1\r\n" HOST "Content-Length: 20000\r\n\r\nabc", &got));
     check_status(&got, 401);
+    CHECK_INT(count(&got, "Connection: close\r\n"), 1);
+    CHECK(ask("POST /locked HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+              &got));
+    check_status(&got, 401);
+    CHECK(!ask("POST /locked HTTP/1.1\r\n" HOST "X-API-Key: k\r\n"
+               "Expect: 100-continue\r\nContent-Length: 20000\r\n\r\n",
+               &got));
+    CHECK(str_starts(got.data, "HTTP/1.1 100 "));
+    CHECK_INT(app.handled, 0);
+    stop();
+}
+
+static void who_is_refused_with_a_small_body_keeps_the_connection(void)
+{
+    auto_buf got = {0};
+
+    start();
     CHECK(!ask("POST /locked HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc", &got));
     check_status(&got, 401);
     CHECK(!ask("POST /locked HTTP/1.1\r\n" HOST "X-API-Key: k\r\nContent-Length: 3\r\n\r\nabc",
@@ -351,6 +368,8 @@ static void who_is_refused_does_not_get_to_send_a_body(void)
                "Transfer-Encoding: chunked\r\n\r\n0\r\nX-API-Key: k\r\n\r\n",
                &got));
     check_status(&got, 401);
+    CHECK(ask("POST /locked HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3\nabc", &got));
+    check_status(&got, 400);
     CHECK_INT(app.handled, 1);
     stop();
 }
@@ -461,6 +480,7 @@ TESTS(a_connection_serves_one_request_after_another,
       a_client_that_stops_sending_still_gets_its_answers, an_expected_body_is_asked_for_once,
       large_bodies_arrive_whole, each_refused_request_gets_one_answer_and_the_end,
       errors_take_the_shape_of_the_route, hosts_are_addresses_localhost_and_the_configured_names,
-      who_is_refused_does_not_get_to_send_a_body, a_client_that_still_sends_sees_why_it_was_refused,
-      a_unix_socket_serves_any_host_name, addresses_to_listen_on_are_checked,
-      malformed_routes_are_refused_at_start)
+      who_is_refused_does_not_get_to_send_a_large_body,
+      who_is_refused_with_a_small_body_keeps_the_connection,
+      a_client_that_still_sends_sees_why_it_was_refused, a_unix_socket_serves_any_host_name,
+      addresses_to_listen_on_are_checked, malformed_routes_are_refused_at_start)
