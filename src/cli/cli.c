@@ -288,7 +288,8 @@ int cli_check(struct cli *c, const struct answer *a)
     if (client_check(a, &e, &hint) == 0) {
         return STATUS_OK;
     }
-    if (!hint && a->status == 401) {
+    if (a->status == 401) { /* the server cannot know where our key came from */
+        free(hint);
         hint = connect_key_hint(c);
     }
     say_error(&c->term, e.msg, hint);

@@ -48,14 +48,16 @@ static int call_server(struct cli *c, const struct call *call, struct answer *a,
     return cli_fail(c, &e, cli_hint_unreachable());
 }
 
-/* As the user that the server works as, so that it can read what is written. */
+/* As the server does it: the lock first, then the user that the server works as, so that it can
+ * read what is written. */
 static int open_local(struct cli *c, struct store **out)
 {
     struct option_set *s = cli_settings(c);
     const char *dir = option_str(s, "data-dir");
+    auto_free char *url = str_fmt("sqlite:%s", dir ? dir : "");
+    auto_fd int lock = -1;
     struct service_user user;
     struct err e = {0};
-    auto_free char *url = NULL;
     int rc = dir ? service_user_find(option_str(s, "user"), &user, &e)
                  : err_set(&e, ERR_INVALID, "there is no data directory");
 
@@ -63,11 +65,16 @@ static int open_local(struct cli *c, struct store **out)
         rc = data_dir_prepare(dir, &user, &e);
     }
     if (rc == 0) {
+        rc = store_lock(dir, &lock, &e);
+    }
+    if (rc == 0) {
         rc = privilege_drop(&user, &e);
     }
     if (rc == 0) {
-        url = str_fmt("sqlite:%s", dir);
-        rc = store_open(url, out, &e);
+        rc = store_open_locked(url, lock, out, &e);
+    }
+    if (rc == 0) {
+        lock = -1; /* the store's now */
     }
     return rc == 0 ? STATUS_OK : cli_fail(c, &e, NULL);
 }
