@@ -29,7 +29,7 @@ enum {
     NMAP_TOKEN_MAX = 8 << 20, /* bytes of one tag with all its attributes */
     NMAP_HOST_MAX = 64 << 20, /* bytes kept for one host */
     NMAP_RUN_MAX = 16 << 20,  /* bytes kept for the run records of all documents */
-    NMAP_SLICE = 64 * 1024,   /* expat sees the input in pieces of at most this size */
+    NMAP_SLICE = 64 * 1024,   /* bytes that expat gets at a time, unless a token is longer */
 };
 
 enum nmap_id {
@@ -170,10 +170,11 @@ bool nmap_number(const char *s, int64_t *out);
 
 /* -1 if it is no number up to max. */
 int32_t nmap_small(const char *s, int32_t max);
-/* Copies that live as long as the host; the latter two add the brackets, NULL if empty. */
+/* Copies that live as long as the host. */
 const char *nmap_keep(struct nmap *p, const char *s);
-const char *nmap_keep_list(struct nmap *p, const struct buf *items);
-const char *nmap_keep_object(struct nmap *p, const struct buf *members);
+const char *nmap_keep_list(struct nmap *p, struct buf *items); /* with brackets; NULL if empty */
+/* Puts brackets or braces around what is there. NULL if nothing is; else items->data. */
+const char *nmap_wrap(struct buf *items, char open, char close);
 /* Where classes of operating systems go whose element stands in `above`. */
 struct buf *nmap_osclass_list(struct nmap *p, enum nmap_id above);
 

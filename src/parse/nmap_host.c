@@ -7,6 +7,8 @@
 
 #include "parse/nmap.h"
 
+enum { BUF_KEPT = 256 * 1024 };
+
 /* Members of host.more. One that comes twice is kept once: a JSON object has no second. */
 enum {
     SEEN_DISTANCE = 1,
@@ -19,6 +21,16 @@ enum {
     SEEN_TRACE = 128,
 };
 
+/* A large host does not keep its memory from the next ones. */
+static void empty(struct buf *b)
+{
+    if (b->size > BUF_KEPT) {
+        buf_done(b);
+    } else {
+        buf_reset(b);
+    }
+}
+
 void nmap_host_reset(struct nmap *p)
 {
     struct arena *a = p->host.arena;
@@ -29,15 +41,16 @@ void nmap_host_reset(struct nmap *p)
     p->host.arena = a;
     p->host.reason_ttl = -1;
     p->port = NULL;
-    buf_reset(&p->cpe);
-    buf_reset(&p->port_scripts);
-    buf_reset(&p->host_scripts);
-    buf_reset(&p->extraports);
-    buf_reset(&p->more);
-    buf_reset(&p->os_portused);
-    buf_reset(&p->os_match);
-    buf_reset(&p->os_class);
-    buf_reset(&p->os_fingerprints);
+    empty(&p->cpe);
+    empty(&p->port_scripts);
+    empty(&p->host_scripts);
+    empty(&p->extraports);
+    empty(&p->more);
+    empty(&p->os_portused);
+    empty(&p->os_match);
+    empty(&p->os_class);
+    empty(&p->os_fingerprints);
+    empty(&p->scratch);
     p->seen = 0;
     p->has_os = false;
 }
@@ -128,7 +141,7 @@ static const char *os_record(struct nmap *p)
         buf_addc(b, ']');
     }
     buf_addc(b, '}');
-    return arena_strn(p->host.arena, b->data, b->len);
+    return b->data;
 }
 
 static void host_end(struct nmap *p)
@@ -136,9 +149,9 @@ static void host_end(struct nmap *p)
     struct host *h = &p->host;
     int rc;
 
-    h->extraports = nmap_keep_list(p, &p->extraports);
-    h->scripts = nmap_keep_list(p, &p->host_scripts);
-    h->more = nmap_keep_object(p, &p->more);
+    h->extraports = nmap_wrap(&p->extraports, '[', ']');
+    h->scripts = nmap_wrap(&p->host_scripts, '[', ']');
+    h->more = nmap_wrap(&p->more, '{', '}');
     h->os = p->has_os ? os_record(p) : NULL;
     if (p->sink->host) {
         rc = p->sink->host(p->sink->arg, h, &p->err);

@@ -105,32 +105,21 @@ const char *nmap_keep(struct nmap *p, const char *s)
     return arena_strn(p->host.arena, s, strlen(s));
 }
 
-const char *nmap_keep_list(struct nmap *p, const struct buf *items)
+const char *nmap_wrap(struct buf *items, char open, char close)
 {
-    struct buf *b = &p->scratch;
-
     if (!items->len) {
         return NULL;
     }
-    buf_reset(b);
-    buf_addc(b, '[');
-    buf_add(b, items->data, items->len);
-    buf_addc(b, ']');
-    return arena_strn(p->host.arena, b->data, b->len);
+    buf_add(items, &close, 1);
+    buf_add(items, &close, 1); /* room for the other one */
+    memmove(items->data + 1, items->data, items->len - 1);
+    items->data[0] = open;
+    return items->data;
 }
 
-const char *nmap_keep_object(struct nmap *p, const struct buf *members)
+const char *nmap_keep_list(struct nmap *p, struct buf *items)
 {
-    struct buf *b = &p->scratch;
-
-    if (!members->len) {
-        return NULL;
-    }
-    buf_reset(b);
-    buf_addc(b, '{');
-    buf_add(b, members->data, members->len);
-    buf_addc(b, '}');
-    return arena_strn(p->host.arena, b->data, b->len);
+    return nmap_wrap(items, '[', ']') ? arena_strn(p->host.arena, items->data, items->len) : NULL;
 }
 
 int32_t nmap_small(const char *s, int32_t max)

@@ -282,13 +282,17 @@ static size_t ended_at(const struct nmap *p, size_t n)
     return (size_t)(end - (p->fed - n));
 }
 
-/* Gives expat at most one slice. Returns how much it took: less than n where a document ended. */
+/*
+ * Gives expat a slice: as much again as there is of an unfinished token, so that scanning it anew
+ * costs no more than twice. Returns how much of s is done with.
+ */
 static size_t give(struct nmap *p, const char *s, size_t n)
 {
     enum XML_Status status;
     size_t end;
 
-    n = MIN(n, (size_t)NMAP_SLICE);
+    n = MIN(n, MAX((size_t)NMAP_SLICE, p->pending));
+    n = MIN(n, NMAP_TOKEN_MAX + 1 - p->pending); /* else the limit would depend on the pieces */
     status = XML_Parse(p->xml, s, (int)n, XML_FALSE);
     p->fed += n;
     if (p->code) {
