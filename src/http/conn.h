@@ -92,7 +92,7 @@ struct conn {
     enum phase phase;
     bool pending, ready, eof, local;
     bool orphan; /* dead, but its handler still has the request and was not told */
-    char peer_text[INET6_ADDRSTRLEN]; /* "" until asked for */
+    char peer_text[INET6_ADDRSTRLEN];
 };
 
 struct listener {
@@ -139,7 +139,13 @@ bool server_host_allowed(const struct http_server *s, const struct conn *c, cons
 struct peer *peer_take(struct http_server *s, const struct sockaddr *sa, uint32_t max);
 void peer_drop(struct http_server *s, struct peer *p); /* NULL is fine */
 
-/* conn.c: state and input */
+/* input.c */
+ssize_t conn_recv(struct conn *c, void *p, size_t n); /* count, 0: the end, or TLS_* */
+void conn_fail(struct conn *c, int status, const char *why);
+void conn_process(struct conn *c);  /* as far as the buffered bytes go */
+void conn_readable(struct conn *c); /* reads, then the same */
+
+/* conn.c */
 void conn_new(struct http_server *s, int fd, bool local, const struct sockaddr *sa,
               struct peer *peer);
 void conn_close(struct conn *c); /* at once; tells the handler or the stream */

@@ -125,6 +125,7 @@ static ssize_t conn_send(struct conn *c)
 
         v[n++] = (struct iovec){r->body.data + from, r->body.len - from};
     }
+    assert(n > 0);
     rc = c->tls ? send_tls(c, v, n) : send_plain(c, v, n);
     if (rc > 0) {
         r->sent += (size_t)rc;

@@ -120,6 +120,8 @@ static void paths_queries_and_headers_reach_the_handler(void)
     CHECK_STR(body_of(&got), "DELETE|/items/a%2Fb|a%2Fb|-|-");
     ask(GET("/items/all"), &got);
     CHECK_STR(body_of(&got), "hello");
+    ask(GET("/peer"), &got);
+    CHECK_STR(body_of(&got), "127.0.0.1");
     stop();
 }
 
@@ -419,9 +421,10 @@ static void a_unix_socket_serves_any_host_name(void)
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(fd >= 0 && connect(fd, (void *)&un, sizeof un) == 0);
     CHECK(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
-    say(fd, "GET /hello HTTP/1.1\r\nHost: anything\r\n\r\n");
+    say(fd, "GET /peer HTTP/1.1\r\nHost: anything\r\n\r\n");
     CHECK(!hear(fd, &got));
     check_status(&got, 200);
+    CHECK_STR(body_of(&got), "unix");
     close(fd);
     stop();
 }

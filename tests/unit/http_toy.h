@@ -67,6 +67,11 @@ static inline void item(struct http_req *r, void *arg)
     http_reply_buf(r, 200, "text/plain");
 }
 
+static inline void peer(struct http_req *r, void *arg)
+{
+    http_reply(r, 200, "text/plain", http_peer(r), strlen(http_peer(r)));
+}
+
 static inline void gone(struct http_req *r)
 {
     app.aborted++;
@@ -145,6 +150,7 @@ static const struct http_route routes[] = {
     {"GET", "/forget", hold_without_abort, ROUTE_OPEN, 0, "forget"},
     {"GET", "/stream", streamed, ROUTE_OPEN, 0, "stream"},
     {"GET", "/events", streamed, ROUTE_OPEN | ROUTE_STREAM, 0, "events"},
+    {"GET", "/peer", peer, ROUTE_OPEN, 0, "peer"},
     {"GET", "/local", local_answer, ROUTE_OPEN, 0, "local"},
     {0},
 };
