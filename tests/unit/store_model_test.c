@@ -1,0 +1,958 @@
+/*
+ * The same random operations on SQLite and on the store in memory; every answer is compared as
+ * text. Beside that, what must hold whatever both say: counts are what the list counts, the events
+ * of a job are numbered by its rev without a gap and move only as the table of states allows.
+ *
+ * SCANPOD_MODEL_OPS sets how many operations, SCANPOD_MODEL_SEED which.
+ */
+#include <sqlite3.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "store/internal.h"
+#include "store/store.h"
+#include "tap.h"
+
+enum { IDS_MAX = 256, LEASES_MAX = 64, KEEP_JOBS = 120 };
+
+struct rng {
+    uint64_t x;
+};
+
+static uint64_t next(struct rng *r)
+{
+    uint64_t z = (r->x += 0x9e3779b97f4a7c15u);
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static uint32_t below(struct rng *r, uint32_t n)
+{
+    return (uint32_t)(next(r) % n);
+}
+
+static bool chance(struct rng *r, uint32_t percent)
+{
+    return below(r, 100) < percent;
+}
+
+/* What the driver knows; the same for both stores while an operation runs. */
+struct world {
+    struct store *s[2]; /* SQLite, memory */
+    uint64_t tokens[2];
+    char *url;
+    struct id ids[IDS_MAX]; /* of recent jobs, some of them deleted */
+    uint32_t n_ids;
+    struct lease leases[LEASES_MAX]; /* of recent claims, most of them old */
+    uint32_t beats[LEASES_MAX];
+    uint32_t n_leases;
+    uint64_t made; /* ids made */
+    struct id fresh;
+    int64_t purge_id;
+    int64_t checked_us; /* events until then have been looked at */
+    uint64_t done[32];  /* how often each operation succeeded */
+};
+
+static int64_t now_us;
+
+static int64_t fake_clock(void *arg)
+{
+    (void)arg;
+    return now_us;
+}
+
+static uint64_t fake_token(void *arg)
+{
+    uint64_t *n = arg;
+
+    return 1000 + 7 * ++*n;
+}
+
+/* ---- answers as text ---- */
+
+static void say(struct buf *out, const char *name, const char *s)
+{
+    buf_addf(out, " %s=%s", name, s ? s : "(null)");
+}
+
+static void say_job(struct buf *out, const struct job *j)
+{
+    char id[ID_TEXT + 1];
+
+    id_text(&j->id, id);
+    buf_addf(out, "job %s %lld rev=%llu %s", id, (long long)j->num, (unsigned long long)j->rev,
+             job_state_name(j->state));
+    say(out, "tool", j->tool);
+    say(out, "targets", j->targets);
+    say(out, "ports", j->ports);
+    say(out, "arguments", j->arguments);
+    say(out, "key", j->key_id);
+    say(out, "error", j->error);
+    say(out, "stderr", j->stderr_tail);
+    say(out, "command", j->command_line);
+    say(out, "version", j->tool_version);
+    say(out, "confinement", j->confinement);
+    say(out, "sha", j->raw_sha256);
+    say(out, "run", j->run_json);
+    buf_addf(out, " %lld %d %d %d %d", (long long)j->timeout_s, j->run_timeout_s,
+             j->queue_timeout_s, j->priority, j->max_attempts);
+    buf_addf(out, " %lld %lld %lld %lld %lld", (long long)j->created_us, (long long)j->started_us,
+             (long long)j->completed_us, (long long)j->run_at_us, (long long)j->queue_expires_us);
+    buf_addf(out, " %d %d %d %d %d %d %d %d %d", j->reason, j->exit_status, j->exit_signal,
+             j->partial, j->cancel_requested, j->attempts, j->lost, j->percent_x100,
+             j->remaining_s);
+    buf_addf(out, " %lld %lld %lld %lld\n", (long long)j->hosts, (long long)j->hosts_up,
+             (long long)j->ports_open, (long long)j->raw_size);
+}
+
+static void say_task(struct buf *out, const struct task *t)
+{
+    char id[ID_TEXT + 1];
+
+    id_text(&t->job_id, id);
+    buf_addf(out, "task %s %lld/%d %s p%d e%u t%llu b%u %d %d %d %lld %s\n", id,
+             (long long)t->job_num, t->idx, job_state_name(t->state), t->priority, t->epoch,
+             (unsigned long long)t->token, t->beat, t->attempts, t->failed, t->lost,
+             (long long)t->run_at_us, t->worker);
+}
+
+static int on_job(void *arg, const struct job *j, struct err *e)
+{
+    (void)e;
+    say_job(arg, j);
+    return 0;
+}
+
+static int on_head(void *arg, int64_t num, const struct id *id, enum job_state st)
+{
+    char text[ID_TEXT + 1];
+
+    id_text(id, text);
+    buf_addf(arg, "%lld %s %s\n", (long long)num, text, job_state_name(st));
+    return 0;
+}
+
+static int on_task(void *arg, const struct task *t, struct err *e)
+{
+    (void)e;
+    say_task(arg, t);
+    return 0;
+}
+
+static int on_host(void *arg, int64_t seq, const struct host *h, struct err *e)
+{
+    (void)e;
+    buf_addf(arg, "host %lld %s %s %d %lld %d %zu %zu", (long long)seq, h->state ? h->state : "-",
+             h->reason ? h->reason : "-", h->reason_ttl, (long long)h->end_s, h->timed_out,
+             h->n_addrs, h->n_names);
+    for (size_t i = 0; i < h->n_addrs; i++) {
+        say(arg, "addr", h->addrs[i].addr);
+        say(arg, h->addrs[i].type, h->addrs[i].vendor);
+    }
+    for (size_t i = 0; i < h->n_names; i++) {
+        say(arg, h->names[i].type, h->names[i].name);
+    }
+    say(arg, "os", h->os);
+    buf_addc(arg, '\n');
+    return 0;
+}
+
+static int on_port(void *arg, const struct port *p, struct err *e)
+{
+    (void)e;
+    buf_addf(arg, "port %u/%s %s %s %d %d %d", p->number, p->protocol, p->state,
+             p->reason ? p->reason : "-", p->reason_ttl, p->conf, p->has_service);
+    say(arg, "service", p->service);
+    say(arg, "scripts", p->scripts);
+    buf_addc(arg, '\n');
+    return 0;
+}
+
+static int on_host_end(void *arg, struct err *e)
+{
+    (void)e;
+    buf_adds(arg, "end\n");
+    return 0;
+}
+
+static int on_event(void *arg, const struct event *ev, struct err *e)
+{
+    char id[ID_TEXT + 1];
+
+    (void)e;
+    id_text(&ev->job_id, id);
+    buf_addf(arg, "%lld %lld %s %s %s\n", (long long)ev->seq, (long long)ev->at_us, ev->type, id,
+             ev->data);
+    return 0;
+}
+
+static int on_key(void *arg, const struct key *k, struct err *e)
+{
+    (void)e;
+    buf_addf(arg, "key %s %s %d %lld %lld %lld\n", k->id, k->name, k->hash[0],
+             (long long)k->created_us, (long long)k->revoked_us, (long long)k->last_used_us);
+    return 0;
+}
+
+static void say_rc(struct buf *out, int rc, const struct err *e)
+{
+    buf_addf(out, "-> %s %s\n", err_name(rc), rc < 0 ? e->msg : "");
+}
+
+/* ---- operations: each draws the same for both stores and says what it got ---- */
+
+struct turn {
+    struct world *w;
+    struct store *s;
+    struct rng *r;
+    struct buf *out;
+    bool learn; /* of the second store: the driver takes notes */
+};
+
+static const struct id *some_id(struct turn *t)
+{
+    static const struct id unknown = {{1}};
+
+    if (t->w->n_ids == 0 || chance(t->r, 3)) {
+        return &unknown;
+    }
+    if (t->w->n_leases && chance(t->r, 50)) {
+        return &t->w->leases[below(t->r, MIN(t->w->n_leases, LEASES_MAX))].job_id;
+    }
+    return &t->w->ids[below(t->r, MIN(t->w->n_ids, IDS_MAX))];
+}
+
+static uint32_t some_lease(struct turn *t, struct lease *l)
+{
+    uint32_t n = MIN(t->w->n_leases, LEASES_MAX);
+    uint32_t i = n ? below(t->r, n) : 0;
+
+    /* mostly one of the latest */
+    if (n && chance(t->r, 70)) {
+        i = (t->w->n_leases - 1 - below(t->r, MIN(n, 6))) % LEASES_MAX;
+    }
+    *l = n ? t->w->leases[i] : (struct lease){0};
+    if (chance(t->r, 2)) {
+        l->token++;
+    }
+    return i;
+}
+
+/* For a job that only lends its strings. */
+static char *lent(const char *s)
+{
+    return (char *)(uintptr_t)s;
+}
+
+static void op_add(struct turn *t)
+{
+    static const char *const tools[] = {"nmap", "zmap", "masscan", "nmap"};
+    struct err e = {0};
+    struct job j;
+    int rc;
+
+    job_init(&j);
+    j.id = chance(t->r, 2) ? *some_id(t) : t->w->fresh;
+    j.tool = lent(tools[below(t->r, 4)]);
+    j.targets = lent(chance(t->r, 50) ? "192.0.2.1" : "a 'b' \"c\"\n\xff");
+    j.ports = lent(chance(t->r, 50) ? "22" : NULL);
+    j.arguments = lent(chance(t->r, 20) ? "-sV" : NULL);
+    j.key_id = lent("");
+    j.timeout_s = chance(t->r, 50) ? INT64_MIN : 60;
+    j.run_timeout_s = 60;
+    j.queue_timeout_s = (int32_t)below(t->r, 3);
+    j.priority = (int32_t)below(t->r, 11);
+    j.max_attempts = 1 + (int32_t)below(t->r, 3);
+    j.created_us = now_us - below(t->r, 3000);
+    j.run_at_us = chance(t->r, 20) ? now_us + below(t->r, 100000) : 0;
+    rc = store_job_add(t->s, &j, &e);
+    say_rc(t->out, rc, &e);
+    say_job(t->out, &j);
+    if (rc == 0 && t->learn) {
+        t->w->ids[t->w->n_ids++ % IDS_MAX] = j.id;
+    }
+}
+
+static void op_get(struct turn *t)
+{
+    struct err e = {0};
+    struct job j = {0};
+    char *path = NULL;
+    int rc = store_job_get(t->s, some_id(t), &j, &e);
+
+    say_rc(t->out, rc, &e);
+    if (rc == 0) {
+        say_job(t->out, &j);
+        rc = store_raw_path(t->s, j.num, &path, &e);
+        say_rc(t->out, rc, &e);
+        say(t->out, "raw", path);
+    }
+    free(path);
+    job_done(&j);
+}
+
+static void op_list(struct turn *t)
+{
+    static const char *const tools[] = {NULL, NULL, "nmap", "zmap", "nuclei"};
+    struct err e = {0};
+    struct job_filter f = {
+        .states = chance(t->r, 50) ? 0 : below(t->r, 1u << JOB_STATES),
+        .tool = tools[below(t->r, 5)],
+        .since_us = chance(t->r, 40) ? now_us - below(t->r, 400000) : 0,
+        .oldest_first = chance(t->r, 50),
+        .limit = below(t->r, 20),
+    };
+
+    if (chance(t->r, 50) && t->w->n_ids) {
+        f.after = t->s->now.next_job - below(t->r, 200);
+    }
+    say_rc(t->out, store_job_list(t->s, &f, on_job, t->out, &e), &e);
+    say_rc(t->out, store_job_heads(t->s, &f, on_head, t->out, &e), &e);
+}
+
+static void op_cancel(struct turn *t)
+{
+    struct err e = {0};
+    enum job_state st = JOB_SCHEDULED;
+
+    say_rc(t->out, store_job_cancel(t->s, some_id(t), &st, &e), &e);
+    buf_adds(t->out, job_state_name(st));
+}
+
+static void op_delete(struct turn *t)
+{
+    struct err e = {0};
+
+    say_rc(t->out, store_job_delete(t->s, some_id(t), &e), &e);
+}
+
+static void op_expire(struct turn *t)
+{
+    struct err e = {0};
+    int64_t before = now_us - below(t->r, 900000);
+    uint32_t limit = below(t->r, 8);
+    int64_t n = -1;
+
+    if (chance(t->r, 3)) {
+        say_rc(t->out, store_job_delete_finished(t->s, &n, &e), &e);
+    } else {
+        say_rc(t->out, store_job_expire(t->s, before, limit, &n, &e), &e);
+    }
+    buf_addf(t->out, "%lld", (long long)n);
+}
+
+static void op_claim(struct turn *t)
+{
+    struct err e = {0};
+    struct task task = {0};
+    struct job j = {0};
+    bool got = false;
+    int rc;
+
+    buf_addf(t->out, "ready=%d ", store_task_ready(t->s));
+    rc = store_task_claim(t->s, chance(t->r, 50) ? "a" : "b", &task, &j, &got, &e);
+    say_rc(t->out, rc, &e);
+    buf_addf(t->out, "%d ", got);
+    if (rc == 0 && got) {
+        say_task(t->out, &task);
+        say_job(t->out, &j);
+        if (t->learn) {
+            uint32_t i = t->w->n_leases++ % LEASES_MAX;
+
+            t->w->leases[i] = (struct lease){task.job_id, task.idx, task.epoch, task.token};
+            t->w->beats[i] = 0;
+        }
+    }
+    job_done(&j);
+}
+
+static void op_renew(struct turn *t)
+{
+    struct err e = {0};
+    struct lease l;
+    uint32_t i = some_lease(t, &l);
+    bool cancel = false;
+    int rc;
+
+    if (chance(t->r, 50)) {
+        rc = store_task_renew(t->s, &l, &cancel, &e);
+    } else {
+        struct progress p = {"SYN \"scan\"\x01", (int32_t)below(t->r, 10002) - 1,
+                             (int32_t)below(t->r, 100) - 1};
+
+        rc = store_task_progress(t->s, &l, &p, &e);
+    }
+    say_rc(t->out, rc, &e);
+    buf_addf(t->out, "%d", cancel);
+    if (rc == 0 && t->learn) {
+        t->w->beats[i]++;
+    }
+}
+
+static void op_finish(struct turn *t)
+{
+    struct err e = {0};
+    struct lease l;
+    enum job_state st = JOB_SCHEDULED;
+    struct outcome o = {
+        .state = (enum job_state)(JOB_RUNNING + below(t->r, 5)),
+        .reason = (enum job_reason)below(t->r, REASON_COUNT),
+        .retryable = chance(t->r, 60),
+        .partial = chance(t->r, 20),
+        .error = chance(t->r, 50) ? "went wrong" : NULL,
+        .exit_status = (int32_t)below(t->r, 3) - 1,
+        .exit_signal = (int32_t)below(t->r, 2),
+        .stderr_tail = chance(t->r, 30) ? "last words\xfe\n" : NULL,
+        .command_line = chance(t->r, 50) ? "nmap -oX -" : NULL,
+        .run_json = chance(t->r, 30) ? "{}" : NULL,
+    };
+    auto_free char *raw = NULL;
+
+    some_lease(t, &l);
+    if (chance(t->r, 50)) {
+        raw = str_fmt("raw/%u.%u", below(t->r, 1000), l.epoch);
+        o.raw_path = raw;
+        o.raw_sha256 = "abc";
+        o.raw_size = 77;
+        o.raw_stored = 7;
+    }
+    say_rc(t->out,
+           store_task_finish(t->s, &l, &o, now_us + (int64_t)below(t->r, 50000) - 1000, &st, &e),
+           &e);
+    buf_adds(t->out, job_state_name(st));
+}
+
+static void op_lost(struct turn *t)
+{
+    struct err e = {0};
+    struct lease l;
+    uint32_t i = some_lease(t, &l);
+    enum job_state st = JOB_SCHEDULED;
+
+    if (chance(t->r, 40)) {
+        say_rc(t->out, store_task_release(t->s, &l, &e), &e);
+    } else {
+        say_rc(t->out, store_task_lost(t->s, &l, t->w->beats[i] + chance(t->r, 10), &st, &e), &e);
+        buf_adds(t->out, job_state_name(st));
+    }
+}
+
+static void op_time(struct turn *t)
+{
+    struct err e = {0};
+    int64_t next = -1;
+
+    say_rc(t->out, store_task_due(t->s, now_us, &next, &e), &e);
+    buf_addf(t->out, "%lld ", (long long)next);
+    say_rc(t->out, store_queue_expire(t->s, now_us - 500000, &next, &e), &e);
+    buf_addf(t->out, "%lld ", (long long)next);
+    say_rc(t->out, store_task_running(t->s, on_task, t->out, &e), &e);
+}
+
+static void draw_port(struct turn *t, struct port *p)
+{
+    static const char *const states[] = {"open", "closed", "filtered", "open|filtered"};
+
+    *p = (struct port){
+        .number = (uint16_t)below(t->r, 65536),
+        .protocol = chance(t->r, 80) ? "tcp" : "udp",
+        .state = states[below(t->r, 4)],
+        .reason = chance(t->r, 50) ? "syn-ack" : NULL,
+        .reason_ttl = (int32_t)below(t->r, 3) - 1,
+        .has_service = chance(t->r, 50),
+        .service = chance(t->r, 50) ? "http" : NULL,
+        .conf = (int32_t)below(t->r, 12) - 1,
+        .scripts = chance(t->r, 10) ? "[]" : NULL,
+    };
+}
+
+static void op_host(struct turn *t)
+{
+    static const char *const states[] = {"up", "down", "up", NULL};
+    struct err e = {0};
+    struct lease l;
+    struct host_addr addrs[2] = {{"192.0.2.1", "ipv4", NULL}, {"00:00:5e:00:53:01", "mac", ""}};
+    struct host_name name = {"a.example", "PTR"};
+    struct host h = {.addrs = addrs,
+                     .n_addrs = below(t->r, 3),
+                     .names = &name,
+                     .n_names = below(t->r, 2),
+                     .state = states[below(t->r, 4)],
+                     .reason_ttl = -1,
+                     .end_s = below(t->r, 5),
+                     .timed_out = chance(t->r, 5),
+                     .os = chance(t->r, 10) ? "{}" : NULL};
+    uint32_t ports = below(t->r, 5);
+    int64_t seq = 0;
+
+    some_lease(t, &l);
+    if (chance(t->r, 20)) {
+        say_rc(t->out, store_host_select(t->s, &l, &e), &e);
+    } else if (chance(t->r, 80)) {
+        say_rc(t->out, store_host_begin(t->s, &l, &h, &seq, &e), &e);
+        buf_addf(t->out, "%lld ", (long long)seq);
+    }
+    for (uint32_t i = 0; i < ports; i++) {
+        struct port p;
+
+        draw_port(t, &p);
+        say_rc(t->out, store_host_port(t->s, &p, &e), &e);
+    }
+    if (chance(t->r, 85)) {
+        say_rc(t->out, store_host_end(t->s, &e), &e);
+    } else if (chance(t->r, 50)) {
+        say_rc(t->out, store_host_abort(t->s, &e), &e);
+    }
+}
+
+static void op_hosts(struct turn *t)
+{
+    struct err e = {0};
+    struct host_sink sink = {on_host, on_port, on_host_end, t->out};
+    struct host_filter f = {
+        .state = chance(t->r, 30) ? "up" : NULL,
+        .open_only = chance(t->r, 30),
+        .after = below(t->r, 3),
+        .limit = below(t->r, 5),
+    };
+    int64_t num = t->s->now.next_job - below(t->r, 150);
+
+    say_rc(t->out, store_hosts(t->s, num, &f, &sink, &e), &e);
+}
+
+static void op_reparse(struct turn *t)
+{
+    struct err e = {0};
+    struct lease l = {0};
+    int rc;
+
+    if (chance(t->r, 40)) {
+        some_lease(t, &l);
+        say_rc(t->out, store_reparse_end(t->s, &l, chance(t->r, 50), "{\"r\":1}", &e), &e);
+        return;
+    }
+    rc = store_reparse_begin(t->s, some_id(t), &l, &e);
+    say_rc(t->out, rc, &e);
+    buf_addf(t->out, "%u %llu", l.epoch, (unsigned long long)l.token);
+    if (rc == 0 && t->learn) {
+        t->w->leases[t->w->n_leases++ % LEASES_MAX] = l;
+    }
+}
+
+static void op_purge(struct turn *t)
+{
+    struct err e = {0};
+    bool more = false;
+    char *path = NULL;
+    int64_t id = 0;
+    int rc;
+
+    if (chance(t->r, 40)) {
+        say_rc(t->out, store_purge_done(t->s, t->w->purge_id, &e), &e);
+    }
+    rc = store_purge_step(t->s, 1 + below(t->r, 12), &more, &path, &id, &e);
+    say_rc(t->out, rc, &e);
+    buf_addf(t->out, "%d %lld", more, (long long)id);
+    say(t->out, "path", path);
+    if (t->learn && path) {
+        t->w->purge_id = id;
+    }
+    free(path);
+}
+
+static void op_events(struct turn *t)
+{
+    struct err e = {0};
+    int64_t last = store_event_last(t->s);
+    int64_t before = now_us - below(t->r, 300000);
+    uint32_t limit = below(t->r, 400);
+    int64_t n = -1;
+
+    buf_addf(t->out, "%lld..%lld ", (long long)store_event_first(t->s), (long long)last);
+    say_rc(
+        t->out,
+        store_events(t->s, last - (int64_t)below(t->r, 30), below(t->r, 20), on_event, t->out, &e),
+        &e);
+    if (chance(t->r, 20)) {
+        say_rc(t->out,
+               store_event_expire(t->s, MIN(before, t->w->checked_us - 100000), limit, &n, &e), &e);
+        buf_addf(t->out, "%lld", (long long)n);
+    }
+}
+
+static void op_idem(struct turn *t)
+{
+    struct err e = {0};
+    auto_free char *idem = str_fmt("i%u", below(t->r, 30));
+    const char *key = chance(t->r, 50) ? "k" : "";
+    uint8_t print[32] = {(uint8_t)below(t->r, 256)};
+    struct id job = {0};
+    bool found = false;
+
+    if (chance(t->r, 10)) {
+        say_rc(t->out, store_idem_expire(t->s, now_us - below(t->r, 100000), &e), &e);
+    } else if (chance(t->r, 50)) {
+        say_rc(t->out, store_idem_put(t->s, key, idem, print, some_id(t), now_us, &e), &e);
+    } else {
+        char text[ID_TEXT + 1];
+
+        memset(print, 0, sizeof print);
+        say_rc(t->out, store_idem_get(t->s, key, idem, print, &job, &found, &e), &e);
+        id_text(&job, text);
+        buf_addf(t->out, "%d %d %s", found, print[0], text);
+    }
+}
+
+static void op_key(struct turn *t)
+{
+    struct err e = {0};
+    struct key k = {.created_us = now_us, .hash = {(uint8_t)below(t->r, 256)}};
+
+    snprintf(k.id, sizeof k.id, "%016x", below(t->r, 40));
+    snprintf(k.name, sizeof k.name, "n%u", below(t->r, 10));
+    switch (below(t->r, 4)) {
+    case 0:
+        say_rc(t->out, store_key_add(t->s, &k, &e), &e);
+        break;
+    case 1:
+        say_rc(t->out, store_key_revoke(t->s, chance(t->r, 50) ? k.id : k.name, now_us, &e), &e);
+        break;
+    case 2:
+        say_rc(t->out, store_key_used(t->s, k.id, now_us, &e), &e);
+        break;
+    default:
+        say_rc(t->out, store_keys(t->s, on_key, t->out, &e), &e);
+    }
+}
+
+static void op_limits(struct turn *t)
+{
+    struct store_limits l = {chance(t->r, 30) ? below(t->r, 200) : 0,
+                             chance(t->r, 30) ? below(t->r, 40) : 0};
+
+    store_set_limits(t->s, &l);
+}
+
+static void op_commit(struct turn *t)
+{
+    struct err e = {0};
+
+    say_rc(t->out, store_commit(t->s, &e), &e);
+    store_idle(t->s);
+}
+
+static void op_rollback(struct turn *t)
+{
+    store_rollback(t->s);
+}
+
+/* The disk is full in the middle of a turn. */
+static void op_break(struct turn *t)
+{
+    store_fail(t->s, ERR_FULL, "cannot store a job: database or disk is full");
+    store_change_end(t->s, ERR_FULL, NULL);
+}
+
+enum { OP_ADD, OP_EXPIRE, OP_CLAIM, OP_FINISH, OP_TURNS = 18 };
+
+/* Those from OP_TURNS on have no answer of their own. */
+static const struct {
+    void (*fn)(struct turn *t);
+    uint32_t weight;
+    const char *name;
+} ops[] = {
+    [OP_ADD] = {op_add, 10, "add"},
+    [OP_EXPIRE] = {op_expire, 1, "expire"},
+    [OP_CLAIM] = {op_claim, 9, "claim"},
+    [OP_FINISH] = {op_finish, 9, "finish"},
+    {op_get, 8, "get"},
+    {op_list, 6, "list"},
+    {op_cancel, 3, "cancel"},
+    {op_delete, 3, "delete"},
+    {op_renew, 6, "renew"},
+    {op_lost, 3, "lost"},
+    {op_time, 4, "time"},
+    {op_host, 16, "host"},
+    {op_hosts, 5, "hosts"},
+    {op_reparse, 3, "reparse"},
+    {op_purge, 5, "purge"},
+    {op_events, 3, "events"},
+    {op_idem, 3, "idem"},
+    {op_key, 2, "key"},
+    [OP_TURNS] = {op_commit, 12, "commit"},
+    {op_limits, 1, "limits"},
+    {op_rollback, 2, "rollback"},
+    {op_break, 1, "break"},
+};
+
+/* ---- what must hold whatever both say ---- */
+
+/* Where each job's path of events is, by number of its creation. */
+struct path {
+    char id[ID_TEXT + 1];
+    enum job_state state;
+    long long rev;
+};
+
+struct paths {
+    struct path *v;
+    size_t n, size;
+    int64_t seen; /* seq */
+};
+
+static struct path *path_of(struct paths *p, const char *id)
+{
+    for (size_t i = p->n; i > 0; i--) {
+        if (strcmp(p->v[i - 1].id, id) == 0) {
+            return &p->v[i - 1];
+        }
+    }
+    if (p->n == p->size) {
+        p->size = 2 * p->size + 64;
+        p->v = xrealloc(p->v, p->size * sizeof *p->v);
+    }
+    p->v[p->n] = (struct path){.rev = 0};
+    snprintf(p->v[p->n].id, sizeof p->v[p->n].id, "%s", id);
+    return &p->v[p->n++];
+}
+
+static int follow(void *arg, const struct event *ev, struct err *e)
+{
+    struct paths *p = arg;
+    char id[ID_TEXT + 1];
+    char name[32] = "";
+    struct path *path;
+    enum job_state st;
+    long long rev = 0;
+
+    (void)e;
+    id_text(&ev->job_id, id);
+    CHECK_INT(ev->seq, p->seen + 1);
+    p->seen = ev->seq;
+    CHECK_INT(sscanf(ev->data, "{\"state\":\"%31[a-z_]\",\"rev\":%lld", name, &rev), 2);
+    CHECK(job_state_parse(name, &st));
+    path = path_of(p, id);
+    if (rev != path->rev + 1) {
+        tap_fail(__FILE__, __LINE__, "rev of %s went from %lld to %lld in %s", id, path->rev, rev,
+                 ev->type);
+    }
+    if (rev == 1) {
+        CHECK_STR(ev->type, "job.created");
+        CHECK(st == JOB_QUEUED || st == JOB_SCHEDULED);
+    } else if (st != path->state && !job_state_may(path->state, st)) {
+        tap_fail(__FILE__, __LINE__, "%s moved from %s to %s", id, job_state_name(path->state),
+                 name);
+    }
+    path->rev = rev;
+    path->state = st;
+    if (strcmp(ev->type, "job.deleted") == 0) {
+        CHECK(job_state_terminal(st));
+        *path = p->v[--p->n];
+    }
+    return 0;
+}
+
+struct tallies {
+    int64_t counts[JOB_STATES];
+    int64_t after;
+    uint32_t n;
+};
+
+static int count(void *arg, int64_t num, const struct id *id, enum job_state st)
+{
+    struct tallies *t = arg;
+
+    (void)id;
+    t->counts[st]++;
+    t->after = num;
+    t->n++;
+    return 0;
+}
+
+static void check_always(struct world *w, struct paths *p)
+{
+    struct store *s = w->s[0];
+    struct tallies t = {.n = 1000};
+    int64_t counts[JOB_STATES];
+    int64_t before;
+
+    while (t.n == 1000) {
+        t.n = 0;
+        CHECK_OK(store_job_heads(
+            s, &(struct job_filter){.after = t.after, .oldest_first = true, .limit = 1000}, count,
+            &t, ERR));
+    }
+    store_job_counts(s, counts);
+    CHECK(memcmp(counts, t.counts, sizeof counts) == 0);
+    do {
+        before = p->seen;
+        CHECK_OK(store_events(s, p->seen, 1000, follow, p, ERR));
+    } while (p->seen != before);
+    w->checked_us = now_us;
+}
+
+/* ---- the run ---- */
+
+static void open_sqlite(struct world *w)
+{
+    CHECK_OK(store_open(w->url, &w->s[0], ERR));
+    store_set_hooks(w->s[0], fake_clock, fake_token, &w->tokens[0]);
+    /* what is compared does not depend on the disk */
+    CHECK_INT(sqlite3_exec(store_sqlite(w->s[0]), "PRAGMA synchronous = OFF", NULL, NULL, NULL),
+              SQLITE_OK);
+}
+
+static void reopen(struct world *w, struct paths *p)
+{
+    for (int i = 0; i < 2; i++) {
+        struct err e;
+
+        store_commit(w->s[i], &e);
+    }
+    check_always(w, p);
+    CHECK_OK(store_check(w->s[0], ERR));
+    store_close(w->s[0]);
+    open_sqlite(w);
+    store_set_limits(w->s[0], &(struct store_limits){0});
+    store_set_limits(w->s[1], &(struct store_limits){0});
+    store_rollback(w->s[1]); /* forgets who was delivering, as reopening does */
+}
+
+static void everything(struct store *s, struct buf *out)
+{
+    struct job_filter f = {.oldest_first = true};
+    struct host_sink sink = {on_host, on_port, on_host_end, out};
+    int64_t counts[JOB_STATES];
+    struct err e;
+
+    say_rc(out, store_job_list(s, &f, on_job, out, &e), &e);
+    say_rc(out, store_task_running(s, on_task, out, &e), &e);
+    say_rc(out, store_keys(s, on_key, out, &e), &e);
+    for (int64_t num = 1; num <= s->now.next_job; num++) {
+        say_rc(out, store_hosts(s, num, &(struct host_filter){0}, &sink, &e), &e);
+    }
+    store_job_counts(s, counts);
+    for (int i = 0; i < JOB_STATES; i++) {
+        buf_addf(out, "%lld ", (long long)counts[i]);
+    }
+}
+
+static void compare(const char *what, long op, const struct buf out[2])
+{
+    if (out[0].len != out[1].len || memcmp(out[0].data, out[1].data, out[0].len) != 0) {
+        size_t i = 0;
+
+        while (i < out[0].len && i < out[1].len && out[0].data[i] == out[1].data[i]) {
+            i++;
+        }
+        i = i > 200 ? i - 200 : 0;
+        tap_fail(__FILE__, __LINE__,
+                 "operation %ld, %s: SQLite says\n# %.900s\n# memory says\n# %.900s", op, what,
+                 out[0].data ? out[0].data + MIN(i, out[0].len) : "",
+                 out[1].data ? out[1].data + MIN(i, out[1].len) : "");
+    }
+}
+
+static size_t pick(struct rng *r, bool crowded)
+{
+    uint32_t total = 0;
+    uint32_t at;
+
+    if (crowded && chance(r, 30)) {
+        return chance(r, 10) ? OP_EXPIRE : chance(r, 40) ? OP_CLAIM : OP_FINISH;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
+        total += ops[i].weight;
+    }
+    at = below(r, total);
+    for (size_t i = 0;; i++) {
+        if (at < ops[i].weight) {
+            return i;
+        }
+        at -= ops[i].weight;
+    }
+}
+
+static void one(struct world *w, struct rng *r, long op, struct buf out[2])
+{
+    int64_t counts[JOB_STATES];
+    int64_t jobs = 0;
+    size_t which;
+    uint64_t drawn;
+
+    store_job_counts(w->s[1], counts);
+    for (int i = 0; i < JOB_STATES; i++) {
+        jobs += counts[i];
+    }
+    which = pick(r, jobs > KEEP_JOBS);
+    drawn = next(r);
+    now_us += below(r, 4) ? (int64_t)below(r, 2000) : -(int64_t)below(r, 500);
+    memset(&w->fresh, 0, sizeof w->fresh);
+    w->made++;
+    memcpy(w->fresh.b + 8, &w->made, sizeof w->made);
+    for (int i = 0; i < 2; i++) {
+        struct rng same = {drawn};
+        struct turn t = {w, w->s[i], &same, &out[i], i == 1};
+
+        buf_reset(&out[i]);
+        ops[which].fn(&t);
+        buf_addf(&out[i], " dirty=%d", store_dirty(w->s[i]));
+    }
+    compare(ops[which].name, op, out);
+    w->done[which] += strstr(out[0].data, "-> ok") != NULL;
+}
+
+static uint64_t setting(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    uint64_t v = otherwise;
+
+    if (text) {
+        CHECK(str_to_u64(text, 0, INT64_MAX, &v));
+    }
+    return v;
+}
+
+static void sqlite_answers_as_memory_does(void)
+{
+    long n = (long)setting("SCANPOD_MODEL_OPS", 120000);
+    uint64_t seed = setting("SCANPOD_MODEL_SEED", (uint64_t)wall_us() % 1000000000);
+    struct rng r = {seed};
+    struct world w = {.url = str_fmt("sqlite:%s/model", test_dir())};
+    struct paths p = {0};
+    struct buf out[2] = {0};
+
+    printf("# SCANPOD_MODEL_SEED=%llu SCANPOD_MODEL_OPS=%ld\n", (unsigned long long)seed, n);
+    now_us = 1000000;
+    open_sqlite(&w);
+    CHECK_OK(store_open("mem:", &w.s[1], ERR));
+    store_set_hooks(w.s[1], fake_clock, fake_token, &w.tokens[1]);
+    for (long op = 1; op <= n; op++) {
+        one(&w, &r, op, out);
+        if (op % 2500 == 0) {
+            for (int i = 0; i < 2; i++) {
+                buf_reset(&out[i]);
+                everything(w.s[i], &out[i]);
+            }
+            compare("everything", op, out);
+            reopen(&w, &p);
+        } else if (op % 100 == 0) {
+            check_always(&w, &p);
+        }
+    }
+    reopen(&w, &p);
+    for (size_t i = 0; n >= 10000 && i < OP_TURNS; i++) {
+        printf("# %s succeeded %llu times\n", ops[i].name, (unsigned long long)w.done[i]);
+        CHECK(w.done[i] > 0);
+    }
+    store_close(w.s[0]);
+    store_close(w.s[1]);
+    buf_done(&out[0]);
+    buf_done(&out[1]);
+    free(w.url);
+    free(p.v);
+}
+
+TESTS(sqlite_answers_as_memory_does)
