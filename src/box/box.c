@@ -12,7 +12,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -107,8 +106,8 @@ static int start_at(enum box_level level, bool raw, const struct box_spec *spec,
 static bool works(enum box_level level, bool raw)
 {
     const struct box_spec nothing = {.in = -1, .out = -1, .err = -1, .hold_fd = -1};
-    struct box_end end;
-    struct box b;
+    struct box_end end = {0};
+    struct box b = {.pidfd = -1, .report_fd = -1};
     bool ok;
 
     if (start_at(level, raw, &nothing, &b, NULL) != 0) {

@@ -9,7 +9,6 @@
  */
 #include "box/init.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -159,23 +158,29 @@ static __attribute__((noinline)) pid_t start_tool(const struct box_plan *plan, c
 /* Ending the tree. */
 
 /* The parent and process group of a process, from /proc/PID/stat; false if it is gone. */
-static bool read_stat(const char *pid, pid_t *parent, pid_t *group)
+static bool read_stat(pid_t pid, pid_t *parent, pid_t *group)
 {
     char path[64];
     char text[512];
     auto_fd int fd = -1;
     const char *after_name;
+    char *end;
     ssize_t n;
 
-    snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     if (n <= 0) {
         return false;
     }
     text[n] = '\0';
-    after_name = strrchr(text, ')');
-    return after_name && sscanf(after_name, ") %*c %d %d", parent, group) == 2;
+    after_name = strrchr(text, ')'); /* the name itself may hold anything */
+    if (!after_name || strlen(after_name) < 4) {
+        return false;
+    }
+    *parent = (pid_t)strtol(after_name + 4, &end, 10);
+    *group = (pid_t)strtol(end, &end, 10);
+    return true;
 }
 
 /*
@@ -186,18 +191,17 @@ static bool read_stat(const char *pid, pid_t *parent, pid_t *group)
 static void kill_children(void)
 {
     DIR *proc = opendir("/proc");
-    pid_t self = getpid();
     const struct dirent *row;
 
     while (proc && (row = readdir(proc))) {
+        pid_t pid = (pid_t)strtol(row->d_name, NULL, 10); /* 0: no process */
         pid_t parent, group;
 
-        if (isdigit((unsigned char)row->d_name[0]) && read_stat(row->d_name, &parent, &group) &&
-            parent == self) {
+        if (pid > 0 && read_stat(pid, &parent, &group) && parent == getpid()) {
             if (group > 1 && group != getpgrp()) {
                 kill(-group, SIGKILL);
             }
-            kill((pid_t)atol(row->d_name), SIGKILL);
+            kill(pid, SIGKILL);
         }
     }
     if (proc) {

@@ -49,6 +49,13 @@ static void close_records(struct launched *l)
     fd_close(&l->records.fd);
 }
 
+static void launched_free(struct launched *l)
+{
+    close_records(l);
+    buf_done(&l->ended);
+    free(l);
+}
+
 static void forget(struct launched *l)
 {
     struct launched **at = &l->runner->runs;
@@ -57,15 +64,16 @@ static void forget(struct launched *l)
         at = &(*at)->next;
     }
     *at = l->next;
-    close_records(l);
-    buf_done(&l->ended);
-    free(l);
+    launched_free(l);
 }
 
 static void forget_all(struct runner *r)
 {
     while (r->runs) {
-        forget(r->runs);
+        struct launched *l = r->runs;
+
+        r->runs = l->next;
+        launched_free(l);
     }
 }
 

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "box/box.h"
+#include "runner/child.h"
 #include "runner/parse_process.h"
 #include "runner/process.h"
 #include "runner/proto.h"
@@ -34,12 +35,6 @@ enum {
     KILL_AGAIN_MS = 2000,       /* for level subreaper, whose init may be hindered */
     PARSER_IDLE_MS = 60000,     /* without using the processor, after the tool's end */
     PARSER_LAST_MS = 15 * 60000 /* in any case */
-};
-
-/* A child process: a pidfd that is watched. */
-struct child {
-    struct watch watch; /* fd -1: none, or reaped */
-    pid_t pid;
 };
 
 struct run {
@@ -76,50 +71,6 @@ struct run *run_find(struct runner_process *rp, uint64_t id)
         r = r->next;
     }
     return r;
-}
-
-/* Children. */
-
-/* 0 and the exit status, or -1: ended by a signal. The pidfd is closed. */
-static int child_reap(struct child *c)
-{
-    siginfo_t info = {0};
-    int rc;
-
-    watch_del(&c->watch);
-    do {
-        rc = waitid((idtype_t)P_PIDFD, (id_t)c->watch.fd, &info, WEXITED);
-    } while (rc < 0 && errno == EINTR);
-    fd_close(&c->watch.fd);
-    return rc == 0 && info.si_code == CLD_EXITED ? info.si_status : -1;
-}
-
-/* 0 in the child, 1 in the parent, -1: no process. */
-static int child_fork(struct run *r, struct child *c, void (*fn)(struct watch *w, uint32_t events))
-{
-    pid_t pid = fork();
-    int pidfd;
-
-    if (pid <= 0) {
-        return pid;
-    }
-    pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    c->pid = pid;
-    c->watch = (struct watch){.fd = pidfd, .events = EPOLLIN, .fn = fn};
-    if (pidfd < 0 || watch_add(r->rp->loop, &c->watch, NULL) != 0) {
-        kill(pid, SIGKILL); /* not reaped yet: the number is still its own */
-        waitpid(pid, NULL, 0);
-        fd_close(&c->watch.fd);
-        return -1;
-    }
-    return 1;
-}
-
-static void child_kill(const struct child *c)
-{
-    if (c->watch.fd >= 0) {
-        (void)syscall(SYS_pidfd_send_signal, c->watch.fd, SIGKILL, NULL, 0);
-    }
 }
 
 /* The end. */
@@ -193,7 +144,7 @@ static void sweep(struct run *r)
         tell_end(r);
         return;
     }
-    rc = child_fork(r, &r->sweeper, on_swept);
+    rc = child_fork(&r->sweeper, r->rp->loop, on_swept);
     if (rc == 0) {
         _exit(sweep_tree(r->rp->work_fd, r->name) == 0 ? 0 : 1);
     }
@@ -463,7 +414,7 @@ static int start_box(struct run *r, const struct runner_launch *l, const struct 
 
 static void start_parser(struct run *r, const struct parse_job *job)
 {
-    int rc = child_fork(r, &r->parser, on_parser_gone);
+    int rc = child_fork(&r->parser, r->rp->loop, on_parser_gone);
 
     if (rc == 0) {
         parse_process(job);
