@@ -1,13 +1,12 @@
 #include "cli/client.h"
 
-#include <curl/curl.h>
 #include <jansson.h>
-#include <signal.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cli/curl_lib.h"
 #include "version.h"
 
 enum {
@@ -19,6 +18,7 @@ enum {
 };
 
 struct client {
+    const struct curl_lib *lib;
     CURL *easy;
     CURLM *multi;
     char *server;    /* owned; as given */
@@ -35,17 +35,6 @@ struct transfer {
     struct answer *a;
     int stopped; /* what the sink or the pause function said */
 };
-
-static void curl_once(void)
-{
-    static bool done;
-
-    if (!done) {
-        done = true;
-        signal(SIGPIPE, SIG_IGN);
-        curl_global_init(CURL_GLOBAL_DEFAULT);
-    }
-}
 
 static int parse_server(struct client *c, const char *s, struct err *e)
 {
@@ -94,9 +83,13 @@ int client_new(const struct client_config *conf, struct client **out, struct err
     c->server = xstrdup(conf->server);
     c->key = xstrdup(conf->key);
     c->ca_file = xstrdup(conf->ca_file);
-    curl_once();
-    c->easy = curl_easy_init();
-    c->multi = curl_multi_init();
+    c->lib = curl_lib(e);
+    if (!c->lib) {
+        client_free(c);
+        return ERR_INTERNAL;
+    }
+    c->easy = c->lib->easy_init();
+    c->multi = c->lib->multi_init();
     if (!c->easy || !c->multi) {
         client_free(c);
         return err_set(e, ERR_INTERNAL, "libcurl does not start");
@@ -110,8 +103,10 @@ void client_free(struct client *c)
     if (!c) {
         return;
     }
-    curl_easy_cleanup(c->easy);
-    curl_multi_cleanup(c->multi);
+    if (c->lib) {
+        c->lib->easy_cleanup(c->easy);
+        c->lib->multi_cleanup(c->multi);
+    }
     if (c->key) {
         secure_zero(c->key, strlen(c->key));
     }
@@ -169,7 +164,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     struct transfer *t = arg;
     long status = 0;
 
-    curl_easy_getinfo(t->c->easy, CURLINFO_RESPONSE_CODE, &status);
+    t->c->lib->easy_getinfo(t->c->easy, CURLINFO_RESPONSE_CODE, &status);
     if (t->call->sink && status >= 200 && status < 300) {
         t->stopped = t->call->sink(t->call->arg, p, n);
         return t->stopped ? 0 : n;
@@ -183,12 +178,13 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     return n;
 }
 
-static struct curl_slist *header(struct curl_slist *list, const char *name, const char *value)
+static struct curl_slist *header(const struct client *c, struct curl_slist *list, const char *name,
+                                 const char *value)
 {
     if (value) {
         auto_free char *line = str_fmt("%s: %s", name, value);
 
-        list = curl_slist_append(list, line);
+        list = c->lib->slist_append(list, line);
     }
     return list;
 }
@@ -197,50 +193,51 @@ static struct curl_slist *headers(const struct client *c, const struct call *cal
 {
     struct curl_slist *list = NULL;
 
-    list = header(list, "X-API-Key", c->key);
-    list = header(list, "Accept", call->accept ? call->accept : "application/json");
-    list = header(list, "Content-Type", call->body ? "application/json" : NULL);
-    list = header(list, "Idempotency-Key", call->idempotency_key);
-    list = header(list, "If-None-Match", call->if_none_match);
-    return curl_slist_append(list, "Expect:");
+    list = header(c, list, "X-API-Key", c->key);
+    list = header(c, list, "Accept", call->accept ? call->accept : "application/json");
+    list = header(c, list, "Content-Type", call->body ? "application/json" : NULL);
+    list = header(c, list, "Idempotency-Key", call->idempotency_key);
+    list = header(c, list, "If-None-Match", call->if_none_match);
+    return c->lib->slist_append(list, "Expect:");
 }
 
 static void set_up(struct transfer *t, const char *url, struct curl_slist *list)
 {
+    CURLcode (*set)(CURL *, CURLoption, ...) = t->c->lib->easy_setopt;
     CURL *h = t->c->easy;
     const struct call *call = t->call;
     int64_t ms = call->timeout_ms ? call->timeout_ms : DEFAULT_MS;
 
-    curl_easy_reset(h);
-    curl_easy_setopt(h, CURLOPT_URL, url);
-    curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(h, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(h, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(h, CURLOPT_USERAGENT, "scanpod/" SCANPOD_VERSION);
-    curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(h, CURLOPT_HTTPHEADER, list);
-    curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, call->method);
-    curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-    curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(h, CURLOPT_HEADERDATA, t);
-    curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(h, CURLOPT_WRITEDATA, t);
+    t->c->lib->easy_reset(h);
+    set(h, CURLOPT_URL, url);
+    set(h, CURLOPT_NOSIGNAL, 1L);
+    set(h, CURLOPT_NOPROXY, "*");
+    set(h, CURLOPT_PROTOCOLS_STR, "http,https");
+    set(h, CURLOPT_FOLLOWLOCATION, 0L);
+    set(h, CURLOPT_USERAGENT, "scanpod/" SCANPOD_VERSION);
+    set(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    set(h, CURLOPT_HTTPHEADER, list);
+    set(h, CURLOPT_CUSTOMREQUEST, call->method);
+    set(h, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+    set(h, CURLOPT_HEADERFUNCTION, &on_header);
+    set(h, CURLOPT_HEADERDATA, t);
+    set(h, CURLOPT_WRITEFUNCTION, &on_body);
+    set(h, CURLOPT_WRITEDATA, t);
     if (call->sink) {
-        curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
+        set(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        set(h, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
     } else {
-        curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)ms);
+        set(h, CURLOPT_TIMEOUT_MS, (long)ms);
     }
     if (call->body) {
-        curl_easy_setopt(h, CURLOPT_POSTFIELDS, call->body);
-        curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(call->body));
+        set(h, CURLOPT_POSTFIELDS, call->body);
+        set(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(call->body));
     }
     if (t->c->unix_path) {
-        curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, t->c->unix_path);
+        set(h, CURLOPT_UNIX_SOCKET_PATH, t->c->unix_path);
     }
     if (t->c->ca_file) {
-        curl_easy_setopt(h, CURLOPT_CAINFO, t->c->ca_file);
+        set(h, CURLOPT_CAINFO, t->c->ca_file);
     }
 }
 
@@ -248,6 +245,7 @@ static void set_up(struct transfer *t, const char *url, struct curl_slist *list)
 static int drive(struct transfer *t, CURLcode *result, struct err *e)
 {
     const struct client_pause *pause = t->call->pause;
+    const struct curl_lib *lib = t->c->lib;
     CURLM *m = t->c->multi;
     int64_t tick_at = pause ? boot_ms() + pause->tick_ms : 0;
 
@@ -256,15 +254,15 @@ static int drive(struct transfer *t, CURLcode *result, struct err *e)
         int running = 0, queued = 0, ready = 0;
         CURLMsg *msg;
 
-        if (curl_multi_perform(m, &running) != CURLM_OK) {
+        if (lib->multi_perform(m, &running) != CURLM_OK) {
             return err_set(e, ERR_INTERNAL, "libcurl failed");
         }
-        msg = curl_multi_info_read(m, &queued);
+        msg = lib->multi_info_read(m, &queued);
         if (msg && msg->msg == CURLMSG_DONE) {
             *result = msg->data.result;
             return 0;
         }
-        curl_multi_poll(m, &extra, extra.fd >= 0 ? 1 : 0, pause ? pause->tick_ms : 1000, &ready);
+        lib->multi_poll(m, &extra, extra.fd >= 0 ? 1 : 0, pause ? pause->tick_ms : 1000, &ready);
         if (pause && (extra.revents || boot_ms() >= tick_at)) {
             int rc = pause->fn(pause->arg);
 
@@ -283,13 +281,13 @@ static int unreachable(const struct client *c, CURLcode rc, struct err *e)
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
         return err_set(e, ERR_IO, "server %s: its certificate is not trusted: %s", c->server,
-                       curl_easy_strerror(rc));
+                       c->lib->easy_strerror(rc));
     case CURLE_OPERATION_TIMEDOUT:
         return err_set(e, ERR_IO, "server %s: no answer in time", c->server);
     case CURLE_COULDNT_CONNECT:
         return err_set(e, ERR_IO, "server %s: cannot connect", c->server);
     default:
-        return err_set(e, ERR_IO, "server %s: %s", c->server, curl_easy_strerror(rc));
+        return err_set(e, ERR_IO, "server %s: %s", c->server, c->lib->easy_strerror(rc));
     }
 }
 
@@ -306,13 +304,13 @@ int client_call(struct client *c, const struct call *call, struct answer *a, str
     a->too_large = a->not_connected = false;
     buf_reset(&a->body);
     set_up(&t, url, list);
-    curl_multi_add_handle(c->multi, c->easy);
+    c->lib->multi_add_handle(c->multi, c->easy);
     rc = drive(&t, &result, e);
     if (rc == 0) {
-        curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &a->status);
+        c->lib->easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &a->status);
     }
-    curl_multi_remove_handle(c->multi, c->easy);
-    curl_slist_free_all(list);
+    c->lib->multi_remove_handle(c->multi, c->easy);
+    c->lib->slist_free_all(list);
     if (rc == 0 && t.stopped) {
         return t.stopped;
     }
