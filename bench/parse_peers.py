@@ -12,9 +12,9 @@ def main():
         text = f.read()
     best = 0.0
     for _ in range(2):
-        begin = time.perf_counter()
+        begin = time.process_time()
         result = nmap.PortScanner().analyse_nmap_xml_scan(text)
-        rate = os.path.getsize(sys.argv[1]) / 1e6 / (time.perf_counter() - begin)
+        rate = os.path.getsize(sys.argv[1]) / 1e6 / (time.process_time() - begin)
         best = max(best, rate)
     print(f"python-nmap            {best:8.1f} MB/s   {len(result['scan'])} hosts")
 
