@@ -44,7 +44,8 @@ struct parsing {
     struct sha256 *hash; /* when there is no blob, which has its own */
     uint64_t size;
     bool capped;
-    struct err why; /* how parsing ended; code 0: well */
+    struct err why;  /* how parsing ended; code 0: well */
+    struct err lost; /* raw output could not be kept: the run ends */
 };
 
 static _Noreturn void give_up(const char *what, const struct err *e)
@@ -146,13 +147,9 @@ static int on_run(void *arg, const struct run_info *r, struct err *e)
 
 static void take(struct parsing *p, const char *data, size_t n)
 {
-    struct err e = {0};
-
     p->size += n;
     if (p->blob) {
-        if (blob_write(p->blob, data, n, &e) != 0) {
-            give_up("keep raw output", &e);
-        }
+        p->lost.code = blob_write(p->blob, data, n, &p->lost);
     } else {
         sha256_add(p->hash, data, n);
     }
@@ -198,25 +195,29 @@ static void read_all(struct parsing *p)
             return;
         }
         take(p, chunk, (size_t)n);
+        if (p->lost.code != 0) {
+            return;
+        }
     }
 }
 
 static void finish_raw(struct parsing *p)
 {
     struct raw_info raw = {.size = p->size, .truncated = p->capped};
-    struct err e = {0};
 
-    if (p->blob) {
-        if (blob_writer_end(p->blob, raw.sha256, &raw.size, &raw.stored, &e) != 0) {
-            give_up("keep raw output", &e);
-        }
+    if (p->blob && p->lost.code != 0) {
+        blob_writer_free(p->blob);
+    } else if (p->blob) {
+        p->lost.code = blob_writer_end(p->blob, raw.sha256, &raw.size, &raw.stored, &p->lost);
     } else {
         uint8_t hash[32];
 
         sha256_end(p->hash, hash);
         sha256_hex(hash, raw.sha256);
     }
-    record_put_raw(&p->records, &raw);
+    if (p->lost.code == 0) {
+        record_put_raw(&p->records, &raw);
+    }
 }
 
 _Noreturn void parse_process(const struct parse_job *job)
@@ -241,7 +242,11 @@ _Noreturn void parse_process(const struct parse_job *job)
     job->parser->free(p.parser);
     flush(&p); /* the results first: the disk may take its time */
     finish_raw(&p);
+    if (p.lost.code != 0) {
+        err_prefix(&p.lost, p.lost.code, "keep raw output");
+        p.why = p.lost;
+    }
     record_put_end(&p.records, &(struct parse_end){p.why.code, p.why.code ? p.why.msg : NULL});
     flush(&p);
-    _exit(p.capped ? PARSE_OUTPUT_CAP : PARSE_OK);
+    _exit(p.lost.code != 0 ? PARSE_FAILED : p.capped ? PARSE_OUTPUT_CAP : PARSE_OK);
 }

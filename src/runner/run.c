@@ -321,7 +321,8 @@ static void on_parser_gone(struct watch *w, uint32_t events)
         end_box(r, RUN_OUTPUT);
     } else if (status != PARSE_OK) {
         r->parser_failed = true;
-        if (!r->box_over) {
+        /* A tool that found its pipe broken may be gone already: it is not the one to blame. */
+        if (!r->box_over || (r->end.started && r->end.exit_status != 0)) {
             end_box(r, RUN_PARSER);
         }
     }

@@ -49,7 +49,9 @@ struct runner_end {
     const char *level;            /* box level */
     bool raw_sockets;
     int64_t cpu_us, max_rss_kb;
-    bool parser_failed; /* the parser process died, or had to be ended */
+    /* The parser process died or had to be ended, or could not keep the raw output: then its last
+     * record says why (ERR_FULL, ERR_IO). */
+    bool parser_failed;
 };
 
 /*

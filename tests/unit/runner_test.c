@@ -625,6 +625,31 @@ static void a_parser_that_crashes_costs_its_run_alone(void)
     each_level(parser_dies);
 }
 
+static void disk_is_full(void)
+{
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    const struct seen *s;
+    struct story story;
+
+    daemon_start();
+    launch((struct runner_launch){.run = 1, .parser = "test", .blob_fd = full, .grace_ms = 1000},
+           "endless", "");
+    s = finish(1);
+    CHECK_INT(s->end.cause, RUN_PARSER);
+    CHECK(s->end.parser_failed);
+    CHECK(read_story(s, &story)); /* not a crash: it says what is wrong */
+    CHECK_INT(story.end_code, ERR_FULL);
+    CHECK_INT(story.raw.size, 0);
+    free(story.args);
+    close(full);
+    daemon_stop();
+}
+
+static void raw_output_that_cannot_be_kept_ends_the_run_with_the_reason(void)
+{
+    each_level(disk_is_full);
+}
+
 static void breaks_off(void)
 {
     auto_free char *text = str_fmt("%s%s", two_hosts, "<host><garb");
@@ -893,8 +918,10 @@ TESTS(a_run_tells_its_results_its_raw_output_and_its_end, a_missing_program_did_
       the_last_whole_lines_of_stderr_come_with_the_end, a_tool_that_crashes_is_told_by_its_signal,
       a_stop_ends_the_whole_tree_politely_or_not, a_run_ends_at_its_time_limit,
       a_run_ends_at_its_output_limit_and_says_what_it_kept,
-      a_parser_that_crashes_costs_its_run_alone, output_that_breaks_off_keeps_its_complete_hosts,
-      results_come_while_the_tool_still_runs, a_paused_run_keeps_its_records_and_its_end_back,
+      a_parser_that_crashes_costs_its_run_alone,
+      raw_output_that_cannot_be_kept_ends_the_run_with_the_reason,
+      output_that_breaks_off_keeps_its_complete_hosts, results_come_while_the_tool_still_runs,
+      a_paused_run_keeps_its_records_and_its_end_back,
       a_working_directory_goes_with_all_that_is_in_it_and_nothing_else,
       old_work_is_swept_at_the_start_however_deep, many_runs_at_once_do_not_mix,
       tools_die_with_a_runner_that_is_killed, runner_and_tools_go_when_the_daemon_has_gone,
