@@ -65,6 +65,37 @@ static bool may_write(const struct stat *st, const struct service_user *u)
     return st->st_uid == u->uid && (st->st_mode & 0700) == 0700;
 }
 
+/* The nearest directory that exists. Caller frees. */
+static char *existing(const char *dir)
+{
+    char *path = xstrdup(dir);
+    struct stat st;
+
+    while (stat(path, &st) < 0) {
+        char *slash = strrchr(path, '/');
+
+        if (!slash || slash == path) {
+            free(path);
+            return xstrdup("/");
+        }
+        *slash = '\0';
+    }
+    return path;
+}
+
+/* It is not there: can it be made? */
+static void absent_data_dir(const char *dir, struct check_result *r)
+{
+    auto_free char *parent = existing(dir);
+
+    if (access(parent, W_OK | X_OK) < 0) {
+        result(r, FINDING_FAIL, "scanpod serve --data-dir DIR", "%s cannot be made: '%s': %s", dir,
+               parent, strerror(errno));
+        return;
+    }
+    result(r, FINDING_OK, NULL, "%s (made at the first start)", dir);
+}
+
 static void check_data_dir(struct cli *c, struct check_result *r)
 {
     struct option_set *s = cli_settings(c);
@@ -78,7 +109,7 @@ static void check_data_dir(struct cli *c, struct check_result *r)
     } else if (service_user_find(option_str(s, "user"), &user, &e) != 0) {
         result(r, FINDING_FAIL, "scanpod config show --origin", "%s", e.msg);
     } else if (stat(dir, &st) < 0 && errno == ENOENT) {
-        result(r, FINDING_OK, NULL, "%s (made at the first start)", dir);
+        absent_data_dir(dir, r);
     } else if (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode)) {
         result(r, FINDING_FAIL, "scanpod serve --data-dir DIR", "%s cannot be used: %s", dir,
                S_ISDIR(st.st_mode) ? strerror(errno) : "it is no directory");
@@ -93,32 +124,14 @@ static void check_data_dir(struct cli *c, struct check_result *r)
     }
 }
 
-/* The nearest directory that exists. */
-static int existing(const char *dir, struct statvfs *vfs)
-{
-    auto_free char *path = xstrdup(dir);
-    char *slash;
-
-    while (statvfs(path, vfs) < 0) {
-        slash = strrchr(path, '/');
-        if (errno != ENOENT || !slash) {
-            return -1;
-        }
-        if (slash == path) {
-            return statvfs("/", vfs);
-        }
-        *slash = '\0';
-    }
-    return 0;
-}
-
 static void check_disk(struct cli *c, struct check_result *r)
 {
     const char *dir = option_str(cli_settings(c), "data-dir");
+    auto_free char *there = dir ? existing(dir) : NULL;
     struct statvfs v;
     uint64_t free_mb, total_mb;
 
-    if (!dir || existing(dir, &v) < 0) {
+    if (!there || statvfs(there, &v) < 0) {
         result(r, FINDING_WARN, "df -h", "the disk of the data directory cannot be looked at");
         return;
     }
