@@ -30,7 +30,8 @@ enum {
 /* The cases where a later attempt may succeed are told apart: no space is not a broken disk. */
 static int code_of(struct sqlite *q)
 {
-    int saved = sqlite3_system_errno(q->db);
+    /* what failed in a COMMIT is told by errno only */
+    int saved = errno ? errno : sqlite3_system_errno(q->db);
 
     switch (sqlite3_errcode(q->db)) {
     case SQLITE_FULL:
@@ -90,6 +91,7 @@ int sq_step(struct sqlite *q, sqlite3_stmt *st, const char *what)
     if (!st) {
         return sq_fail(q, what);
     }
+    errno = 0;
     rc = sqlite3_step(st);
     if (rc == SQLITE_ROW) {
         return 1;
@@ -471,8 +473,8 @@ int sqlite_open(const char *dir, int lock_fd, struct store **out, struct err *e)
         SQLITE_OK) {
         rc = sq_fail(q, "open the database");
     } else {
-        sqlite3_wal_hook(q->db, log_grew, q);
         rc = open_schema(q, path);
+        sqlite3_wal_hook(q->db, log_grew, q); /* after the settings, which would remove it */
     }
     if (rc != 0) {
         err_set(e, rc, "%s", q->base.err.msg);

@@ -1,0 +1,649 @@
+/* What only a store on disk has to do: locks, crashes, full disks, other versions. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "store/internal.h"
+#include "store/store.h"
+#include "tap.h"
+
+enum { ROUNDS = 20 };
+
+static char *new_dir(void)
+{
+    static int n;
+
+    return str_fmt("%s/data%d", test_dir(), n++);
+}
+
+static struct store *open_store(const char *dir)
+{
+    auto_free char *url = str_fmt("sqlite:%s", dir);
+    struct store *s;
+
+    CHECK_OK(store_open(url, &s, ERR));
+    return s;
+}
+
+static int open_code(const char *dir)
+{
+    auto_free char *url = str_fmt("sqlite:%s", dir);
+    struct store *s;
+    int rc;
+
+    tap_err = (struct err){0};
+    rc = store_open(url, &s, ERR);
+    if (rc == 0) {
+        store_close(s);
+    }
+    return rc;
+}
+
+static int add(struct store *s, const char *targets, struct id *id, struct err *e)
+{
+    struct job j;
+    int rc;
+
+    job_init(&j);
+    j.id = *id = id_new();
+    j.tool = xstrdup("nmap");
+    j.targets = xstrdup(targets);
+    j.key_id = xstrdup("");
+    j.max_attempts = 1;
+    j.created_us = wall_us();
+    rc = store_job_add(s, &j, e);
+    job_done(&j);
+    return rc;
+}
+
+static bool has(struct store *s, const struct id *id)
+{
+    struct job j = {0};
+    int rc = store_job_get(s, id, &j, NULL);
+
+    job_done(&j);
+    return rc == 0;
+}
+
+static int64_t jobs_in(struct store *s)
+{
+    int64_t counts[JOB_STATES];
+    int64_t n = 0;
+
+    store_job_counts(s, counts);
+    for (int i = 0; i < JOB_STATES; i++) {
+        n += counts[i];
+    }
+    return n;
+}
+
+static int wait_for(pid_t pid)
+{
+    int status = 0;
+
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return status;
+}
+
+/* ---- the data directory ---- */
+
+static void files_are_for_the_owner_only(void)
+{
+    static const char *const names[] = {"scanpod.db", "scanpod.db-wal", "scanpod.db-shm", "lock"};
+    auto_free char *dir = new_dir();
+    mode_t mask = umask(0);
+    struct store *s = open_store(dir);
+    struct stat st;
+    struct id id;
+
+    umask(mask);
+    CHECK_OK(add(s, "a", &id, ERR));
+    CHECK_OK(store_commit(s, ERR));
+    CHECK_INT(stat(dir, &st), 0);
+    CHECK_INT(st.st_mode & 0777, 0700);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        auto_free char *path = str_fmt("%s/%s", dir, names[i]);
+
+        CHECK_INT(stat(path, &st), 0);
+        CHECK_INT(st.st_mode & 0777, 0600);
+    }
+    store_close(s);
+}
+
+static void what_was_committed_is_there_after_reopening(void)
+{
+    auto_free char *dir = new_dir();
+    struct store *s = open_store(dir);
+    struct id kept;
+    struct id undone;
+
+    CHECK_OK(add(s, "a", &kept, ERR));
+    CHECK_OK(store_commit(s, ERR));
+    CHECK_OK(add(s, "b", &undone, ERR));
+    store_close(s);
+    s = open_store(dir);
+    CHECK(has(s, &kept));
+    CHECK(!has(s, &undone));
+    CHECK_INT(jobs_in(s), 1);
+    CHECK_INT(store_event_last(s), 1);
+    CHECK_OK(add(s, "c", &undone, ERR));
+    CHECK_OK(store_commit(s, ERR));
+    CHECK_INT(store_event_last(s), 2);
+    store_close(s);
+}
+
+static void a_wrong_address_is_refused(void)
+{
+    static const char *const bad[] = {"", "sqlite:", "mem", "mem:x", "postgres://x", "/tmp/x"};
+    struct store *s;
+
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        CHECK_ERR(store_open(bad[i], &s, ERR), ERR_INVALID);
+    }
+    CHECK_ERR(store_open("sqlite:/nonexistent/data", &s, ERR), ERR_NOT_FOUND);
+    CHECK_ERR(store_open("sqlite:/dev/null", &s, ERR), ERR_IO);
+}
+
+/* ---- the lock ---- */
+
+static void a_second_opening_is_refused_and_names_the_first(void)
+{
+    auto_free char *dir = new_dir();
+    auto_free char *pid = str_fmt("process %d", (int)getpid());
+    struct store *s = open_store(dir);
+
+    CHECK_INT(open_code(dir), ERR_CONFLICT);
+    CHECK(strstr(tap_err.msg, pid));
+    CHECK(strstr(tap_err.msg, dir));
+    CHECK(strstr(tap_err.msg, "stop it"));
+    store_close(s);
+    CHECK_INT(open_code(dir), 0);
+}
+
+static void a_store_takes_a_lock_that_is_held_already(void)
+{
+    auto_free char *dir = new_dir();
+    auto_free char *url = str_fmt("sqlite:%s", dir);
+    struct store *s;
+    int fd = -1;
+
+    CHECK_OK(store_lock(dir, &fd, ERR));
+    CHECK_INT(open_code(dir), ERR_CONFLICT);
+    CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    CHECK_OK(store_open_locked(url, fd, &s, ERR));
+    CHECK_INT(store_lock_fd(s), fd);
+    CHECK_INT(open_code(dir), ERR_CONFLICT);
+    store_close(s);
+    CHECK_INT(fcntl(fd, F_GETFD), -1);
+    CHECK_OK(store_open("mem:", &s, ERR));
+    CHECK_INT(store_lock_fd(s), -1);
+    store_close(s);
+}
+
+/*
+ * A daemon takes the lock, a child inherits it, the daemon dies. The child goes when `go` closes,
+ * or after a while. Gives the daemon's pid.
+ */
+static pid_t dead_daemon_with_a_child(const char *dir, int go)
+{
+    int told[2];
+    pid_t pid;
+    char c;
+
+    CHECK_INT(pipe(told), 0);
+    pid = fork();
+    if (pid == 0) {
+        int fd;
+
+        close(told[0]);
+        if (store_lock(dir, &fd, NULL) != 0) {
+            _exit(1);
+        }
+        if (fork() == 0) {
+            struct pollfd p = {.fd = go, .events = POLLIN};
+
+            close(told[1]);
+            poll(&p, 1, 20000);
+            usleep(300000);
+            _exit(0);
+        }
+        _exit(0);
+    }
+    close(told[1]);
+    CHECK_INT(read(told[0], &c, 1), 0);
+    close(told[0]);
+    CHECK_INT(wait_for(pid), 0);
+    return pid;
+}
+
+static void the_children_of_a_dead_daemon_are_waited_for(void)
+{
+    auto_free char *dir = new_dir();
+    int go[2];
+
+    CHECK_INT(pipe2(go, O_CLOEXEC), 0);
+    dead_daemon_with_a_child(dir, go[0]);
+    CHECK_INT(write(go[1], "x", 1), 1);
+    CHECK_INT(open_code(dir), 0);
+    close(go[0]);
+    close(go[1]);
+}
+
+static void children_that_do_not_go_are_named_in_the_end(void)
+{
+    auto_free char *dir = new_dir();
+    auto_free char *who = NULL;
+    int go[2];
+
+    CHECK_INT(pipe2(go, O_CLOEXEC), 0);
+    who = str_fmt("children of process %d", (int)dead_daemon_with_a_child(dir, go[0]));
+    CHECK_INT(open_code(dir), ERR_CONFLICT);
+    CHECK(strstr(tap_err.msg, who));
+    CHECK_INT(write(go[1], "x", 1), 1);
+    CHECK_INT(open_code(dir), 0);
+    close(go[0]);
+    close(go[1]);
+}
+
+/* ---- other files, other versions ---- */
+
+static void run_sql(const char *dir, const char *sql, int want)
+{
+    auto_free char *path = str_fmt("%s/scanpod.db", dir);
+    sqlite3 *db;
+
+    CHECK_INT(sqlite3_open(path, &db), SQLITE_OK);
+    CHECK_INT(sqlite3_exec(db, sql, NULL, NULL, NULL), want);
+    sqlite3_close(db);
+}
+
+static void a_database_of_a_newer_version_is_refused(void)
+{
+    auto_free char *dir = new_dir();
+
+    CHECK_INT(open_code(dir), 0);
+    run_sql(dir, "INSERT INTO schema_version VALUES (999, 1)", SQLITE_OK);
+    CHECK_INT(open_code(dir), ERR_CONFLICT);
+    CHECK(strstr(tap_err.msg, "newer scanpod"));
+    CHECK(strstr(tap_err.msg, "999"));
+    run_sql(dir, "DELETE FROM schema_version WHERE version = 999", SQLITE_OK);
+    CHECK_INT(open_code(dir), 0);
+}
+
+static void a_file_that_is_no_database_is_refused_and_left_alone(void)
+{
+    auto_free char *dir = new_dir();
+    auto_free char *path = str_fmt("%s/scanpod.db", dir);
+    static const char text[] = "this is not a database, it is a text that is long enough to tell";
+    char got[sizeof text];
+    int fd;
+
+    CHECK_INT(mkdir(dir, 0700), 0);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CHECK_INT(write(fd, text, sizeof text), sizeof text);
+    CHECK_INT(open_code(dir), ERR_IO);
+    CHECK(strstr(tap_err.msg, path));
+    CHECK_INT(pread(fd, got, sizeof got, 0), sizeof text);
+    CHECK(memcmp(got, text, sizeof text) == 0);
+    close(fd);
+}
+
+static void the_schema_allows_the_moves_of_the_table_and_no_others(void)
+{
+    auto_free char *dir = new_dir();
+    struct store *s = open_store(dir);
+    struct id id;
+
+    CHECK_OK(add(s, "a", &id, ERR));
+    CHECK_OK(store_commit(s, ERR));
+    store_close(s);
+    for (int from = 0; from < JOB_STATES; from++) {
+        for (int to = 0; to < JOB_STATES; to++) {
+            bool may = from == to || job_state_may((enum job_state)from, (enum job_state)to);
+            auto_free char *set =
+                str_fmt("DROP TRIGGER IF EXISTS off; PRAGMA ignore_check_constraints = ON;"
+                        "CREATE TEMP TABLE j AS SELECT * FROM job; DELETE FROM job;"
+                        "UPDATE j SET state = %d, completed_us = %d, run_at_us = 1;"
+                        "INSERT INTO job SELECT * FROM j;",
+                        from, from >= JOB_COMPLETED);
+            auto_free char *move = str_fmt("%s PRAGMA ignore_check_constraints = OFF;"
+                                           "UPDATE job SET state = %d, completed_us = %d",
+                                           set, to, to >= JOB_COMPLETED);
+
+            run_sql(dir, move, may ? SQLITE_OK : SQLITE_CONSTRAINT);
+        }
+    }
+}
+
+static void the_schema_refuses_states_that_make_no_sense(void)
+{
+    static const char *const bad[] = {
+        "UPDATE job SET state = 8",
+        "UPDATE job SET state = 3, completed_us = 5",
+        "UPDATE job SET state = 5, completed_us = 0",
+        "UPDATE job SET priority = 10",
+        "UPDATE job SET targets = NULL",
+        "UPDATE job SET id = x'00'",
+        "UPDATE task SET state = 3, token = 0",
+        "UPDATE tally SET queued = -1",
+        "INSERT INTO tally SELECT 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0",
+    };
+    auto_free char *dir = new_dir();
+    struct store *s = open_store(dir);
+    struct id id;
+
+    CHECK_OK(add(s, "a", &id, ERR));
+    CHECK_OK(store_commit(s, ERR));
+    store_close(s);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        run_sql(dir, bad[i], SQLITE_CONSTRAINT);
+    }
+}
+
+/* ---- the log ---- */
+
+static int64_t size_of(const char *dir, const char *name)
+{
+    auto_free char *path = str_fmt("%s/%s", dir, name);
+    struct stat st;
+
+    return stat(path, &st) == 0 ? st.st_size : -1;
+}
+
+static void the_log_is_moved_into_the_database_only_when_idle(void)
+{
+    auto_free char *dir = new_dir();
+    auto_free char *big = xmalloc(60001);
+    struct store *s = open_store(dir);
+    int64_t before;
+    struct store_stats st;
+    struct id id;
+
+    memset(big, 'x', 60000);
+    big[60000] = '\0';
+    before = size_of(dir, "scanpod.db");
+    for (int i = 0; i < 160; i++) {
+        CHECK_OK(add(s, big, &id, ERR));
+        CHECK_OK(store_commit(s, ERR));
+    }
+    store_stats(s, &st);
+    CHECK(st.log_bytes > 8 << 20);
+    CHECK_INT(size_of(dir, "scanpod.db"), before);
+    store_idle(s);
+    CHECK(size_of(dir, "scanpod.db") > 8 << 20);
+    CHECK_OK(add(s, "a", &id, ERR));
+    CHECK_OK(store_commit(s, ERR));
+    store_stats(s, &st);
+    CHECK(st.log_bytes < 1 << 20); /* it started over */
+    CHECK_INT(st.commits, 161);
+    store_idle(s);
+    CHECK_OK(store_check(s, ERR));
+    store_close(s);
+}
+
+/* ---- full disks ---- */
+
+static void set_pages(struct store *s, int pages)
+{
+    auto_free char *sql = str_fmt("PRAGMA max_page_count = %d", pages);
+
+    CHECK_INT(sqlite3_exec(store_sqlite(s), sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* Adds in turns until it fails; gives the code and keeps the last id that was committed. */
+static int fill(struct store *s, struct id *kept, int64_t *n)
+{
+    auto_free char *big = xmalloc(8001);
+    struct id id;
+    int rc = 0;
+
+    memset(big, 'x', 8000);
+    big[8000] = '\0';
+    for (int i = 0; i < 2000; i++) {
+        rc = add(s, big, &id, ERR);
+        if (rc == 0) {
+            rc = store_commit(s, ERR);
+        }
+        if (rc != 0) {
+            break;
+        }
+        *kept = id;
+        ++*n;
+    }
+    return rc;
+}
+
+static void a_full_database_breaks_the_turn_and_works_again_with_space(void)
+{
+    auto_free char *dir = new_dir();
+    struct store *s = open_store(dir);
+    int64_t n = 0;
+    int64_t events;
+    struct id kept = {0};
+    struct id id;
+    struct store_stats st;
+    int rc;
+
+    set_pages(s, 200);
+    rc = fill(s, &kept, &n);
+    CHECK_INT(rc, ERR_FULL);
+    CHECK(n > 0);
+    events = store_event_last(s);
+    CHECK_INT(events, n);
+    if (store_dirty(s)) { /* it failed before the commit: everything fails until then */
+        CHECK_ERR(add(s, "b", &id, ERR), ERR_FULL);
+        CHECK_ERR(store_job_delete(s, &kept, ERR), ERR_FULL);
+        CHECK_ERR(store_commit(s, ERR), ERR_FULL);
+    }
+    CHECK(!store_dirty(s));
+    CHECK_INT(jobs_in(s), n);
+    CHECK(has(s, &kept));
+    store_stats(s, &st);
+    CHECK_INT(st.failed_commits, 1);
+    set_pages(s, 100000);
+    CHECK_OK(add(s, "c", &id, ERR));
+    CHECK_OK(store_commit(s, ERR));
+    CHECK(has(s, &id));
+    CHECK_INT(jobs_in(s), n + 1);
+    CHECK_INT(store_event_last(s), n + 1);
+    CHECK_OK(store_check(s, ERR));
+    store_close(s);
+    s = open_store(dir);
+    CHECK_INT(jobs_in(s), n + 1);
+    store_close(s);
+}
+
+/* The log cannot grow: writes to it fail in the commit. */
+static void a_write_that_fails_in_the_commit_is_undone(void)
+{
+    auto_free char *dir = new_dir();
+    struct store *s = open_store(dir);
+    struct rlimit old;
+    struct rlimit low;
+    int64_t n = 0;
+    struct id kept = {0};
+    struct id id;
+    int rc;
+
+    CHECK_INT(getrlimit(RLIMIT_FSIZE, &old), 0);
+    low = old;
+    low.rlim_cur = 1 << 20;
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &low), 0);
+    rc = fill(s, &kept, &n);
+    if (store_dirty(s)) {
+        struct err e;
+
+        store_commit(s, &e);
+    }
+    setrlimit(RLIMIT_FSIZE, &old);
+    signal(SIGXFSZ, SIG_DFL);
+    CHECK_INT(rc, ERR_FULL);
+    CHECK(n > 0);
+    CHECK_INT(jobs_in(s), n);
+    CHECK(has(s, &kept));
+    CHECK_OK(add(s, "c", &id, ERR));
+    CHECK_OK(store_commit(s, ERR));
+    CHECK_OK(store_check(s, ERR));
+    store_close(s);
+    s = open_store(dir);
+    CHECK_INT(jobs_in(s), n + 1);
+    CHECK(has(s, &kept));
+    CHECK(has(s, &id));
+    CHECK_OK(store_check(s, ERR));
+    store_close(s);
+}
+
+/* ---- crashes ---- */
+
+/* Adds, claims and ends jobs for ever; tells each id after the commit that has it. */
+static void work_until_killed(const char *dir, int tell)
+{
+    auto_free char *url = str_fmt("sqlite:%s", dir);
+    struct id ids[8];
+    struct store *s;
+
+    if (store_open(url, &s, NULL) != 0) {
+        _exit(1);
+    }
+    for (unsigned turn = 0;; turn++) {
+        unsigned n = 1 + turn % 8;
+
+        for (unsigned i = 0; i < n; i++) {
+            struct task t;
+            struct job j = {0};
+            bool got = false;
+
+            if (add(s, "192.0.2.1", &ids[i], NULL) != 0 ||
+                store_task_claim(s, "w", &t, &j, &got, NULL) != 0) {
+                _exit(2);
+            }
+            job_done(&j);
+            if (got && i % 2) {
+                struct lease l = {t.job_id, t.idx, t.epoch, t.token};
+
+                store_task_finish(s, &l, &(struct outcome){.state = JOB_COMPLETED}, 0, NULL, NULL);
+            }
+        }
+        if (store_commit(s, NULL) != 0) {
+            _exit(3);
+        }
+        if (write(tell, ids, n * sizeof *ids) < 0) {
+            _exit(4);
+        }
+        if (turn % 16 == 15) {
+            store_idle(s);
+        }
+    }
+}
+
+/* Reads what the child tells for a while, kills it, reads the rest. */
+static void crash(const char *dir, unsigned after_us, struct buf *told)
+{
+    char chunk[4096];
+    ssize_t n;
+    int64_t end = boot_us() + after_us;
+    int fds[2];
+    pid_t pid;
+
+    CHECK_INT(pipe2(fds, O_CLOEXEC), 0);
+    pid = fork();
+    if (pid == 0) {
+        close(fds[0]);
+        work_until_killed(dir, fds[1]);
+    }
+    close(fds[1]);
+    /* the first turn must be over, then any moment will do */
+    n = read(fds[0], chunk, sizeof chunk);
+    buf_add(told, chunk, n > 0 ? (size_t)n : 0);
+    while (n > 0 && boot_us() < end) {
+        struct pollfd p = {.fd = fds[0], .events = POLLIN};
+
+        if (poll(&p, 1, 1) > 0 && (n = read(fds[0], chunk, sizeof chunk)) > 0) {
+            buf_add(told, chunk, (size_t)n);
+        }
+    }
+    kill(pid, SIGKILL);
+    while ((n = read(fds[0], chunk, sizeof chunk)) > 0) {
+        buf_add(told, chunk, (size_t)n);
+    }
+    close(fds[0]);
+    CHECK_INT(WTERMSIG(wait_for(pid)), SIGKILL);
+}
+
+struct tallies {
+    int64_t counts[JOB_STATES];
+    int64_t after;
+    int n;
+};
+
+static int count(void *arg, int64_t num, const struct id *id, enum job_state st)
+{
+    struct tallies *t = arg;
+
+    (void)id;
+    t->counts[st]++;
+    t->after = num;
+    t->n++;
+    return 0;
+}
+
+static void check_counts(struct store *s)
+{
+    struct tallies t = {.n = 1};
+    int64_t counts[JOB_STATES];
+
+    while (t.n > 0) {
+        struct job_filter f = {.after = t.after, .oldest_first = true};
+
+        t.n = 0;
+        CHECK_OK(store_job_heads(s, &f, count, &t, ERR));
+    }
+    store_job_counts(s, counts);
+    CHECK(memcmp(counts, t.counts, sizeof counts) == 0);
+}
+
+static void no_job_that_was_told_is_lost_in_a_crash(void)
+{
+    auto_free char *dir = new_dir();
+    unsigned seed = 1;
+    auto_buf told = {0};
+
+    for (int round = 0; round < ROUNDS; round++) {
+        struct store *s;
+
+        random_bytes(&seed, sizeof seed);
+        crash(dir, seed % 60000, &told);
+        s = open_store(dir);
+        for (size_t i = 0; i + sizeof(struct id) <= told.len; i += sizeof(struct id)) {
+            struct id id;
+
+            memcpy(&id, told.data + i, sizeof id);
+            CHECK(has(s, &id));
+        }
+        check_counts(s);
+        CHECK_OK(store_check(s, ERR));
+        store_close(s);
+    }
+    printf("# %zu jobs told in %d rounds\n", told.len / sizeof(struct id), ROUNDS);
+}
+
+TESTS(files_are_for_the_owner_only, what_was_committed_is_there_after_reopening,
+      a_wrong_address_is_refused, a_second_opening_is_refused_and_names_the_first,
+      a_store_takes_a_lock_that_is_held_already, the_children_of_a_dead_daemon_are_waited_for,
+      children_that_do_not_go_are_named_in_the_end, a_database_of_a_newer_version_is_refused,
+      a_file_that_is_no_database_is_refused_and_left_alone,
+      the_schema_allows_the_moves_of_the_table_and_no_others,
+      the_schema_refuses_states_that_make_no_sense,
+      the_log_is_moved_into_the_database_only_when_idle,
+      a_full_database_breaks_the_turn_and_works_again_with_space,
+      a_write_that_fails_in_the_commit_is_undone, no_job_that_was_told_is_lost_in_a_crash)
