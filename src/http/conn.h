@@ -160,6 +160,7 @@ struct http_req *req_get(struct http_server *s, struct conn *c);
 void req_put(struct http_server *s, struct http_req *r);
 void req_reset(struct http_req *r); /* keeps the buffers and what was sent ahead */
 void req_free(struct http_req *r);
+bool req_is_events(const struct http_req *r); /* a running stream of a ROUTE_STREAM */
 
 /* reply.c */
 void reply_error(struct http_req *r, int status, const char *detail);

@@ -74,7 +74,8 @@ void http_server_free(struct http_server *s);
 
 /* ---- a request ---- */
 const char *http_method(const struct http_req *r);
-const char *http_path(const struct http_req *r);                    /* decoded, NUL-terminated */
+/* Decoded, but %2F stays as it is, so that it never separates; so do values of http_param(). */
+const char *http_path(const struct http_req *r);
 const char *http_param(const struct http_req *r, const char *name); /* {id}; NULL if absent */
 const char *http_query(const struct http_req *r, const char *name); /* decoded; NULL if absent */
 /* Query parameters in order, to refuse unknown ones. i from 0; NULL at the end. */
@@ -85,10 +86,15 @@ const char *http_peer(const struct http_req *r); /* "127.0.0.1" or "unix" */
 const struct http_route *http_req_route(const struct http_req *r);
 void http_set_user(struct http_req *r, void *user); /* the handler's own */
 void *http_user(const struct http_req *r);
-/* Called if the client goes away before a suspended request was answered. */
+/*
+ * Called if the client goes away before a suspended request was answered; the request is gone then.
+ * A client that only closes its sending side still waits. Without this, the request stays valid
+ * until it is answered, to nobody.
+ */
 void http_on_abort(struct http_req *r, void (*fn)(struct http_req *r));
 
 /* ---- the answer; each request gets exactly one ---- */
+/* A value with control characters is left out: it could begin another answer. */
 void http_add_header(struct http_req *r, const char *name, const char *value);
 /* Copies the body. type NULL: none. */
 void http_reply(struct http_req *r, int status, const char *type, const void *body, size_t n);

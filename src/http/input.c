@@ -257,14 +257,15 @@ static void conn_pause(struct conn *c)
 
 static void conn_at_eof(struct conn *c)
 {
-    struct http_req *r = c->req;
+    const struct http_req *r = c->req;
 
-    c->eof = true;
-    conn_pause(c);
     if (c->phase < PH_BUSY) {
         conn_close(c); /* between requests, or within one that will never be whole */
-    } else if (r && r->stream && r->waiting && (r->match.route->flags & ROUTE_STREAM)) {
+    } else if (req_is_events(r) && r->waiting) {
         conn_close(c); /* nobody half-closes an event stream: the listener has left */
+    } else {
+        c->eof = true;
+        conn_pause(c);
     }
 }
 

@@ -152,7 +152,7 @@ static void stream_rest(struct conn *c)
     conn_deadline(c, 0);
     buf_done(&c->req->out);
     buf_done(&c->req->body);
-    if (c->eof && (c->req->match.route->flags & ROUTE_STREAM)) {
+    if (c->eof && req_is_events(c->req)) {
         conn_close(c);
     }
 }

@@ -22,6 +22,11 @@ struct http_req *req_get(struct http_server *s, struct conn *c)
     return r;
 }
 
+bool req_is_events(const struct http_req *r)
+{
+    return r->stream && r->match.route && r->match.route->flags & ROUTE_STREAM;
+}
+
 static void buf_shrink(struct buf *b)
 {
     if (b->size > OUT_KEPT) {

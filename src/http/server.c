@@ -250,7 +250,7 @@ bool http_server_drain(struct http_server *s)
         next = c->next;
         if (c->phase <= PH_IDLE && !c->ready) {
             conn_close(c);
-        } else if (c->phase == PH_WRITE && r->stream && r->match.route->flags & ROUTE_STREAM) {
+        } else if (c->phase == PH_WRITE && req_is_events(r)) {
             r->close = true;
             stream_last(r);
             conn_pend(c);
