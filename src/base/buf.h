@@ -26,7 +26,7 @@ void buf_add(struct buf *b, const void *p, size_t n);
 void buf_adds(struct buf *b, const char *s);
 void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void buf_vaddf(struct buf *b, const char *fmt, va_list ap);
+void buf_vaddf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 void buf_addu(struct buf *b, uint64_t v); /* decimal */
 void buf_drop(struct buf *b, size_t n);   /* removes n bytes at the front */
 /* Room for at least n more bytes at data+len; the caller advances len. NULL if over the cap. */

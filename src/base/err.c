@@ -72,7 +72,8 @@ static void trim_utf8(char *s)
     }
 }
 
-static void fill(struct err *e, int code, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void fill(struct err *e, int code, const char *fmt,
+                                                       va_list ap)
 {
     int n;
 
