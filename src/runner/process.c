@@ -17,7 +17,7 @@
 #include "runner/proto.h"
 #include "runner/sweep.h"
 
-enum { CLOSING_MAX_MS = 10000 };
+enum { CLOSING_MAX_MS = 10000, PARSER_IDLE_MS = 60000 };
 
 static _Noreturn void broken(const char *what, const struct err *e)
 {
@@ -116,6 +116,7 @@ _Noreturn void runner_process(const struct runner_config *c, int chan_fd)
 {
     struct runner_process rp = {
         .hold_fd = c->hold_fd,
+        .parser_idle_ms = c->parser_idle_ms ? c->parser_idle_ms : PARSER_IDLE_MS,
         .chan = {.on_message = on_message, .on_close = on_close},
         .last_resort = {.fn = on_last_resort},
     };

@@ -19,6 +19,7 @@ struct runner_process {
     char *work_dir; /* absolute */
     int work_errno;
     bool raw_sockets;
+    uint32_t parser_idle_ms;
     bool closing; /* the daemon is gone: nothing is told any more */
     struct timer last_resort;
 };

@@ -33,8 +33,7 @@ enum {
     STDERR_BURST = 16,          /* chunks; then the tool waits for */
     STDERR_PAUSE_MS = 10,       /* so long */
     KILL_AGAIN_MS = 2000,       /* for level subreaper, whose init may be hindered */
-    PARSER_IDLE_MS = 60000,     /* without using the processor, after the tool's end */
-    PARSER_LAST_MS = 15 * 60000 /* in any case */
+    PARSER_LAST_MS = 15 * 60000 /* how long a parser may live after its tool, busy or not */
 };
 
 struct run {
@@ -284,7 +283,7 @@ static void on_box_gone(struct watch *w, uint32_t events)
     }
     if (r->parser.watch.fd >= 0) {
         r->parser_until_ms = boot_ms() + PARSER_LAST_MS;
-        timer_arm(r->rp->loop, &r->parser_check, PARSER_IDLE_MS);
+        timer_arm(r->rp->loop, &r->parser_check, r->rp->parser_idle_ms);
     }
     maybe_over(r);
 }
@@ -306,7 +305,7 @@ static void on_parser_check(struct timer *t)
     if (idle || boot_ms() > r->parser_until_ms) {
         child_kill(&r->parser);
     } else {
-        timer_arm(r->rp->loop, t, PARSER_IDLE_MS);
+        timer_arm(r->rp->loop, t, r->rp->parser_idle_ms);
     }
 }
 

@@ -56,7 +56,7 @@ static unsigned marked_processes(uint64_t run)
     return n;
 }
 
-/* A parser for tests: the whole output becomes the run's arguments; one word makes it crash. */
+/* A parser for tests: the whole output becomes the run's arguments; words make it crash or hang. */
 
 struct test_parser {
     const struct parse_sink *sink;
@@ -81,6 +81,9 @@ static int test_feed(void *arg, const char *data, size_t n, struct err *e)
     if (p->text.data && strstr(p->text.data, "CRASH")) {
         signal(SIGABRT, SIG_DFL);
         abort();
+    }
+    if (p->text.data && strstr(p->text.data, "HANG")) {
+        pause();
     }
     return 0;
 }
@@ -197,7 +200,7 @@ static void daemon_start(void)
     static const struct runner_events events = {on_ready, on_started, on_records, on_records_end,
                                                 on_ended, on_gone,    NULL};
     static unsigned count;
-    struct runner_config c = {.user = "nobody", .hold_fd = -1};
+    struct runner_config c = {.user = "nobody", .hold_fd = -1, .parser_idle_ms = 200};
     int fd;
 
     d = (struct daemon){.pidfd = -1};
@@ -625,6 +628,25 @@ static void a_parser_that_crashes_costs_its_run_alone(void)
     each_level(parser_dies);
 }
 
+static void parser_hangs(void)
+{
+    auto_free char *path = write_test_file("hang", "HANG");
+    const struct seen *s;
+
+    daemon_start();
+    launch((struct runner_launch){.run = 1}, "print", path);
+    s = finish(1);
+    CHECK(s->end.parser_failed);
+    CHECK_INT(s->end.exit_status, 0);
+    CHECK_INT(s->end.cause, RUN_BY_ITSELF);
+    daemon_stop();
+}
+
+static void a_parser_that_hangs_after_its_tool_is_ended(void)
+{
+    each_level(parser_hangs);
+}
+
 static void disk_is_full(void)
 {
     int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
@@ -918,7 +940,7 @@ TESTS(a_run_tells_its_results_its_raw_output_and_its_end, a_missing_program_did_
       the_last_whole_lines_of_stderr_come_with_the_end, a_tool_that_crashes_is_told_by_its_signal,
       a_stop_ends_the_whole_tree_politely_or_not, a_run_ends_at_its_time_limit,
       a_run_ends_at_its_output_limit_and_says_what_it_kept,
-      a_parser_that_crashes_costs_its_run_alone,
+      a_parser_that_crashes_costs_its_run_alone, a_parser_that_hangs_after_its_tool_is_ended,
       raw_output_that_cannot_be_kept_ends_the_run_with_the_reason,
       output_that_breaks_off_keeps_its_complete_hosts, results_come_while_the_tool_still_runs,
       a_paused_run_keeps_its_records_and_its_end_back,
