@@ -236,7 +236,7 @@ static void a_body_of_another_type_is_no_json(void)
 
 static void a_cursor_is_read_back_only_for_its_own_list(void)
 {
-    static const int64_t values[] = {1, 2, 1000, INT64_MAX};
+    static const int64_t values[] = {1, 2, 1000, INT64_C(1) << 47};
     char text[40];
     int64_t got = 0;
 
