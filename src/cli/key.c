@@ -114,7 +114,7 @@ static void show_secret(struct cli *c, const char *id, const char *name, const c
 
 static int create_local(struct cli *c, const char *name)
 {
-    char secret[KEY_TEXT + 1];
+    char secret[SECRET_TEXT + 1];
     struct store *st = NULL;
     struct key k;
     struct err e = {0};

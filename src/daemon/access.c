@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "store/digest.h"
 
 bool listen_is_local(const char *where)
 {
@@ -70,44 +69,6 @@ int access_check(const struct option_set *settings, struct err *e)
     return 0;
 }
 
-static void base64url(const unsigned char *in, size_t n, char *out)
-{
-    static const char abc[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-    for (size_t i = 0; i < n; i += 3) {
-        unsigned v = (unsigned)in[i] << 16 | (i + 1 < n ? (unsigned)in[i + 1] << 8 : 0) |
-                     (i + 2 < n ? in[i + 2] : 0);
-
-        *out++ = abc[v >> 18];
-        *out++ = abc[v >> 12 & 63];
-        if (i + 1 < n) {
-            *out++ = abc[v >> 6 & 63];
-        }
-        if (i + 2 < n) {
-            *out++ = abc[v & 63];
-        }
-    }
-    *out = '\0';
-}
-
-void key_make(const char *name, char secret[KEY_TEXT + 1], struct key *out)
-{
-    unsigned char raw[32];
-    unsigned char id[8];
-
-    random_bytes(raw, sizeof raw);
-    random_bytes(id, sizeof id);
-    memcpy(secret, "sp_", 3);
-    base64url(raw, sizeof raw, secret + 3);
-    secure_zero(raw, sizeof raw);
-    *out = (struct key){.created_us = wall_us()};
-    for (size_t i = 0; i < sizeof id; i++) {
-        snprintf(out->id + 2 * i, 3, "%02x", id[i]);
-    }
-    snprintf(out->name, sizeof out->name, "%s", name);
-    sha256_of(secret, strlen(secret), out->hash);
-}
-
 static int any_key(void *arg, const struct key *k, struct err *e)
 {
     (void)e;
@@ -129,7 +90,7 @@ static int write_key_file(const char *dir, const char *secret, struct err *e)
     return 0;
 }
 
-int key_first(struct store *s, const char *dir, char secret[KEY_TEXT + 1], bool *made,
+int key_first(struct store *s, const char *dir, char secret[SECRET_TEXT + 1], bool *made,
               struct err *e)
 {
     struct key k;

@@ -110,7 +110,7 @@ static int start_privileged(struct server *s, struct err *e)
 
 static void first_key(struct server *s, struct err *e, int *rc)
 {
-    char secret[KEY_TEXT + 1];
+    char secret[SECRET_TEXT + 1];
     bool made = false;
 
     if (option_str(s->settings, "api-key")) {

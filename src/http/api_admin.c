@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/api_v1.h"
-#include "store/digest.h"
+#include "store/secret.h"
 #include "tool/tool.h"
 
 void v1_version(struct http_req *r, void *app)
@@ -142,13 +142,6 @@ void v1_keys(struct http_req *r, void *app)
     api_json_reply(r, 200);
 }
 
-static void hex(char *out, const uint8_t *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        snprintf(out + 2 * i, 3, "%02x", p[i]);
-    }
-}
-
 /* A letter, then letters, digits, '.', '_' or '-': at most 64. */
 static bool key_name_ok(const char *s)
 {
@@ -192,19 +185,12 @@ static bool key_request(struct http_req *r, json_t *body, const char **name)
 
 static void key_create(struct api *a, struct http_req *r, const char *name)
 {
-    uint8_t secret[32];
-    uint8_t tag[8];
-    char text[65];
-    struct key k = {.created_us = wall_us()};
+    char secret[SECRET_TEXT + 1];
+    struct key k;
     struct err e = {0};
     struct json j;
 
-    random_bytes(secret, sizeof secret);
-    random_bytes(tag, sizeof tag);
-    hex(text, secret, sizeof secret);
-    hex(k.id, tag, sizeof tag);
-    snprintf(k.name, sizeof k.name, "%s", name);
-    sha256_of(text, sizeof text - 1, k.hash);
+    key_make(name, secret, &k);
     if (store_key_add(a->store, &k, &e) < 0 || api_keys_load(a, &e) < 0) {
         api_fail(r, &e);
     } else {
@@ -213,14 +199,13 @@ static void key_create(struct api *a, struct http_req *r, const char *name)
         json_obj(&j);
         json_str(&j, "id", k.id);
         json_str(&j, "name", k.name);
-        json_str(&j, "key", text);
+        json_str(&j, "key", secret);
         json_time(&j, "created_at", k.created_us);
         json_end(&j);
         http_add_header(r, "Cache-Control", "no-store");
         api_json_reply(r, 201);
     }
     secure_zero(secret, sizeof secret);
-    secure_zero(text, sizeof text);
 }
 
 void v1_key_create(struct http_req *r, void *app)
