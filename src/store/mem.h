@@ -90,3 +90,40 @@ int mem_host_seal(struct store *s, int64_t result, int64_t seq, int64_t n_ports,
 int mem_result_cut(struct store *s, int64_t result, int64_t n_hosts, int64_t *n_ports);
 int mem_hosts(struct store *s, int64_t result, const struct host_filter *f,
               const struct host_sink *sink);
+
+int mem_job_add(struct store *s, const struct job *j);
+int mem_job_put(struct store *s, const struct job *j);
+int mem_job_text_put(struct store *s, const struct job *j);
+int mem_job_find(struct store *s, const struct id *id, int64_t num, bool text, struct job *out);
+int mem_job_drop(struct store *s, int64_t num);
+int mem_job_list(struct store *s, const struct job_filter *f, job_fn fn, void *arg);
+int mem_job_heads(struct store *s, const struct job_filter *f, job_head_fn fn, void *arg);
+int mem_job_ended(struct store *s, int64_t before_us, uint32_t limit, int64_t *nums, uint32_t *n);
+int mem_job_overdue(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
+int mem_job_overdue_next(struct store *s, int64_t *next_us);
+int mem_task_due(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
+int mem_task_due_next(struct store *s, int64_t *next_us);
+int mem_task_put(struct store *s, const struct task_row *r);
+int mem_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row *out);
+int mem_task_next(struct store *s, struct task_row *out, bool *found);
+int mem_task_running(struct store *s, task_fn fn, void *arg);
+int mem_blob_put(struct store *s, int64_t job_num, uint32_t epoch, const struct outcome *o);
+int mem_blob_path(struct store *s, int64_t job_num, char **path);
+int mem_purge_add(struct store *s, int64_t id, int64_t result, const char *path);
+bool mem_purge_any(struct store *s);
+int mem_purge_step(struct store *s, uint32_t max_rows, bool *more, char **path, int64_t *id);
+int mem_purge_drop(struct store *s, int64_t id);
+int mem_event_put(struct store *s, const struct event *ev);
+int mem_events(struct store *s, int64_t after, int64_t last, uint32_t limit, event_fn fn,
+               void *arg);
+int64_t mem_event_first(struct store *s);
+int mem_event_older(struct store *s, int64_t before_us, uint32_t limit, int64_t *last, int64_t *n);
+int mem_event_drop(struct store *s, int64_t last);
+int mem_idem_find(struct store *s, const char *key_id, const char *idem, uint8_t fingerprint[32],
+                  struct id *job, bool *found);
+int mem_idem_put(struct store *s, const char *key_id, const char *idem,
+                 const uint8_t fingerprint[32], const struct id *job, int64_t now_us);
+bool mem_idem_older(struct store *s, int64_t before_us);
+int mem_idem_drop(struct store *s, int64_t before_us);
+int mem_key_put(struct store *s, const struct key *k);
+int mem_keys(struct store *s, key_fn fn, void *arg);

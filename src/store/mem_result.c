@@ -195,3 +195,61 @@ int mem_hosts(struct store *s, int64_t result, const struct host_filter *f,
     }
     return rc;
 }
+
+/* ---- what is to be removed ---- */
+
+int mem_purge_add(struct store *s, int64_t id, int64_t result, const char *path)
+{
+    struct mem *m = mem_of(s);
+    struct mem_purge *p = xcalloc(1, sizeof *p);
+    int64_t ports = 0;
+    const struct mem_result *r = mem_result_find(m, result);
+
+    mem_result_cut(s, result, INT64_MAX, &ports);
+    *p = (struct mem_purge){
+        .id = id, .result = result, .rows = ports + (r ? r->n : 0), .path = xstrdup(path)};
+    mem_add(m, MEM_PURGE, p);
+    return 0;
+}
+
+bool mem_purge_any(struct store *s)
+{
+    return mem_of(s)->lists[MEM_PURGE].n > 0;
+}
+
+int mem_purge_step(struct store *s, uint32_t max_rows, bool *more, char **path, int64_t *id)
+{
+    struct mem *m = mem_of(s);
+    const struct mem_purge *first = m->lists[MEM_PURGE].v[0];
+    struct mem_purge *p = xcalloc(1, sizeof *p);
+
+    *p = *first;
+    p->path = xstrdup(first->path);
+    p->rows -= MIN(p->rows, (int64_t)max_rows);
+    mem_replace(m, MEM_PURGE, 0, p);
+    if (p->rows > 0) {
+        *more = true;
+        return 0;
+    }
+    *more = m->lists[MEM_PURGE].n > 1;
+    if (p->path) {
+        *path = xstrdup(p->path);
+        *id = p->id;
+    } else {
+        mem_remove(m, MEM_PURGE, 0);
+    }
+    return 0;
+}
+
+int mem_purge_drop(struct store *s, int64_t id)
+{
+    struct mem *m = mem_of(s);
+
+    for (size_t i = 0; i < m->lists[MEM_PURGE].n; i++) {
+        if (((struct mem_purge *)m->lists[MEM_PURGE].v[i])->id == id) {
+            mem_remove(m, MEM_PURGE, i);
+            break;
+        }
+    }
+    return 0;
+}

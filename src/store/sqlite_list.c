@@ -114,8 +114,8 @@ static int merged(struct sqlite *q, const struct scan *sc, int64_t *nums, uint32
     return rc;
 }
 
-/* One page by merging: jobs are fetched one by one; *left is what may still be given. */
-static int list_merged(struct sqlite *q, struct scan *sc, job_fn fn, void *arg)
+/* One page by merging: jobs are fetched one by one. */
+static int give_merged(struct sqlite *q, struct scan *sc, job_fn fn, void *arg)
 {
     uint32_t limit = sc->f->limit;
     auto_free int64_t *nums = xcalloc(limit, sizeof *nums);
@@ -142,6 +142,21 @@ static int list_merged(struct sqlite *q, struct scan *sc, job_fn fn, void *arg)
         }
     }
     return rc;
+}
+
+/* All its statements read under one lock, not each under one of its own. */
+static int list_merged(struct sqlite *q, struct scan *sc, job_fn fn, void *arg)
+{
+    bool alone = sqlite3_get_autocommit(q->db);
+    int rc = alone ? sq_run(q, sq_stmt(q, "BEGIN"), "list jobs") : 0;
+    int end;
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = give_merged(q, sc, fn, arg);
+    end = alone ? sq_run(q, sq_stmt(q, "COMMIT"), "list jobs") : 0;
+    return rc != 0 ? rc : end;
 }
 
 static int list_by_num(struct sqlite *q, const struct scan *sc, job_fn fn, void *arg)

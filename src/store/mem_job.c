@@ -1,0 +1,357 @@
+/* Jobs and their tasks in memory. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/mem.h"
+
+static struct mem_job *job_copy(const struct mem_job *from)
+{
+    struct mem_job *c = xcalloc(1, sizeof *c);
+    struct job *j = &c->job;
+
+    *c = *from;
+    c->raw_path = xstrdup(from->raw_path);
+    j->tool = xstrdup(j->tool);
+    j->targets = xstrdup(j->targets);
+    j->ports = xstrdup(j->ports);
+    j->arguments = xstrdup(j->arguments);
+    j->key_id = xstrdup(j->key_id);
+    j->error = xstrdup(j->error);
+    j->stderr_tail = xstrdup(j->stderr_tail);
+    j->command_line = xstrdup(j->command_line);
+    j->tool_version = xstrdup(j->tool_version);
+    j->confinement = xstrdup(j->confinement);
+    j->raw_sha256 = xstrdup(j->raw_sha256);
+    j->run_json = xstrdup(j->run_json);
+    return c;
+}
+
+/* ---- jobs ---- */
+
+static struct mem_job *job_at(struct mem *m, size_t i)
+{
+    return m->lists[MEM_JOB].v[i];
+}
+
+static bool find(struct mem *m, const struct id *id, int64_t num, size_t *at)
+{
+    for (size_t i = 0; i < m->lists[MEM_JOB].n; i++) {
+        const struct job *j = &job_at(m, i)->job;
+
+        if (id ? id_cmp(&j->id, id) == 0 : j->num == num) {
+            *at = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int missing(struct store *s)
+{
+    return store_fail(s, ERR_NOT_FOUND, "no such job");
+}
+
+int mem_job_add(struct store *s, const struct job *j)
+{
+    struct mem *m = mem_of(s);
+    struct mem_job mj = {.job = *j};
+    size_t at;
+
+    if (find(m, &j->id, 0, &at)) {
+        return store_fail(s, ERR_CONFLICT, "a job with this id exists already");
+    }
+    mj.job.stderr_tail = mj.job.run_json = NULL;
+    mem_add(m, MEM_JOB, job_copy(&mj));
+    return 0;
+}
+
+int mem_job_put(struct store *s, const struct job *j)
+{
+    struct mem *m = mem_of(s);
+    struct mem_job mj;
+    size_t at;
+
+    if (!find(m, NULL, j->num, &at)) {
+        return missing(s);
+    }
+    mj = *job_at(m, at);
+    mj.job = *j;
+    mj.job.stderr_tail = job_at(m, at)->job.stderr_tail;
+    mj.job.run_json = job_at(m, at)->job.run_json;
+    mem_replace(m, MEM_JOB, at, job_copy(&mj));
+    return 0;
+}
+
+int mem_job_text_put(struct store *s, const struct job *j)
+{
+    struct mem *m = mem_of(s);
+    struct mem_job mj;
+    size_t at;
+
+    if (!find(m, NULL, j->num, &at)) {
+        return missing(s);
+    }
+    mj = *job_at(m, at);
+    if (j->stderr_tail) {
+        mj.job.stderr_tail = j->stderr_tail;
+    }
+    if (j->run_json) {
+        mj.job.run_json = j->run_json;
+    }
+    mem_replace(m, MEM_JOB, at, job_copy(&mj));
+    return 0;
+}
+
+int mem_job_find(struct store *s, const struct id *id, int64_t num, bool text, struct job *out)
+{
+    struct mem *m = mem_of(s);
+    struct mem_job *copy;
+    struct mem_job mj;
+    size_t at;
+
+    if (!find(m, id, num, &at)) {
+        return missing(s);
+    }
+    mj = *job_at(m, at);
+    mj.raw_path = NULL;
+    if (!text) {
+        mj.job.stderr_tail = mj.job.run_json = NULL;
+    }
+    copy = job_copy(&mj);
+    *out = copy->job;
+    free(copy);
+    return 0;
+}
+
+int mem_job_drop(struct store *s, int64_t num)
+{
+    struct mem *m = mem_of(s);
+    size_t at;
+
+    if (!find(m, NULL, num, &at)) {
+        return missing(s);
+    }
+    mem_remove(m, MEM_JOB, at);
+    return 0;
+}
+
+static bool matches(const struct job *j, const struct job_filter *f)
+{
+    if (!(f->states & (1u << j->state)) || (f->tool && strcmp(f->tool, j->tool) != 0)) {
+        return false;
+    }
+    if (f->since_us > 0 && j->created_us < f->since_us) {
+        return false;
+    }
+    return f->after <= 0 || (f->oldest_first ? j->num > f->after : j->num < f->after);
+}
+
+int mem_job_list(struct store *s, const struct job_filter *f, job_fn fn, void *arg)
+{
+    struct mem *m = mem_of(s);
+    size_t n = m->lists[MEM_JOB].n;
+    uint32_t given = 0;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < n && given < f->limit; i++) {
+        struct job j = job_at(m, f->oldest_first ? i : n - 1 - i)->job;
+
+        if (matches(&j, f)) {
+            j.stderr_tail = j.run_json = NULL;
+            rc = fn(arg, &j, &s->err);
+            given++;
+        }
+    }
+    return rc;
+}
+
+struct head_sink {
+    job_head_fn fn;
+    void *arg;
+};
+
+static int head_of(void *arg, const struct job *j, struct err *e)
+{
+    struct head_sink *h = arg;
+
+    (void)e;
+    return h->fn(h->arg, j->num, &j->id, j->state);
+}
+
+int mem_job_heads(struct store *s, const struct job_filter *f, job_head_fn fn, void *arg)
+{
+    struct head_sink h = {fn, arg};
+
+    return mem_job_list(s, f, head_of, &h);
+}
+
+/* ---- by time: the least first, by looking at all ---- */
+
+typedef int64_t (*time_fn)(const struct mem_job *mj); /* 0: does not count */
+
+static int64_t completed_at(const struct mem_job *mj)
+{
+    return mj->job.completed_us;
+}
+
+static int64_t overdue_at(const struct mem_job *mj)
+{
+    return mj->job.queue_expires_us;
+}
+
+static int64_t due_at(const struct mem_job *mj)
+{
+    return mj->row.task.state == JOB_SCHEDULED ? mj->row.task.run_at_us : 0;
+}
+
+/* The first after (after_us, after_num) in the order of time, then number. */
+static const struct mem_job *earliest(struct mem *m, time_fn at, int64_t after_us,
+                                      int64_t after_num)
+{
+    const struct mem_job *best = NULL;
+
+    for (size_t i = 0; i < m->lists[MEM_JOB].n; i++) {
+        const struct mem_job *mj = job_at(m, i);
+        int64_t us = at(mj);
+
+        if (us != 0 && (us > after_us || (us == after_us && mj->job.num > after_num)) &&
+            (!best || us < at(best))) {
+            best = mj;
+        }
+    }
+    return best;
+}
+
+static uint32_t until(struct mem *m, time_fn at, int64_t last_us, uint32_t limit, int64_t *nums)
+{
+    const struct mem_job *mj = earliest(m, at, INT64_MIN, 0);
+    uint32_t n = 0;
+
+    while (mj && n < limit && at(mj) <= last_us) {
+        nums[n++] = mj->job.num;
+        mj = earliest(m, at, at(mj), mj->job.num);
+    }
+    return n;
+}
+
+int mem_job_ended(struct store *s, int64_t before_us, uint32_t limit, int64_t *nums, uint32_t *n)
+{
+    *n = until(mem_of(s), completed_at, before_us - 1, limit, nums);
+    return 0;
+}
+
+int mem_job_overdue(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n)
+{
+    *n = until(mem_of(s), overdue_at, now_us, limit, nums);
+    return 0;
+}
+
+int mem_job_overdue_next(struct store *s, int64_t *next_us)
+{
+    const struct mem_job *mj = earliest(mem_of(s), overdue_at, INT64_MIN, 0);
+
+    *next_us = mj ? overdue_at(mj) : 0;
+    return 0;
+}
+
+int mem_task_due(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n)
+{
+    *n = until(mem_of(s), due_at, now_us, limit, nums);
+    return 0;
+}
+
+int mem_task_due_next(struct store *s, int64_t *next_us)
+{
+    const struct mem_job *mj = earliest(mem_of(s), due_at, INT64_MIN, 0);
+
+    *next_us = mj ? due_at(mj) : 0;
+    return 0;
+}
+
+/* ---- tasks ---- */
+
+int mem_task_put(struct store *s, const struct task_row *r)
+{
+    struct mem *m = mem_of(s);
+    struct mem_job mj;
+    size_t at;
+
+    if (!find(m, NULL, r->task.job_num, &at)) {
+        return missing(s);
+    }
+    mj = *job_at(m, at);
+    mj.row = *r;
+    mem_replace(m, MEM_JOB, at, job_copy(&mj));
+    return 0;
+}
+
+int mem_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row *out)
+{
+    struct mem *m = mem_of(s);
+    size_t at;
+
+    if (idx != 0 || !find(m, NULL, job_num, &at)) {
+        return missing(s);
+    }
+    *out = job_at(m, at)->row;
+    return 0;
+}
+
+int mem_task_next(struct store *s, struct task_row *out, bool *found)
+{
+    struct mem *m = mem_of(s);
+
+    *found = false;
+    for (size_t i = 0; i < m->lists[MEM_JOB].n; i++) {
+        const struct task_row *r = &job_at(m, i)->row;
+
+        if (r->task.state == JOB_QUEUED && (!*found || r->task.priority > out->task.priority)) {
+            *out = *r;
+            *found = true;
+        }
+    }
+    return 0;
+}
+
+int mem_task_running(struct store *s, task_fn fn, void *arg)
+{
+    struct mem *m = mem_of(s);
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < m->lists[MEM_JOB].n; i++) {
+        struct task t = job_at(m, i)->row.task;
+
+        if (t.state == JOB_RUNNING) {
+            rc = fn(arg, &t, &s->err);
+        }
+    }
+    return rc;
+}
+
+/* ---- raw files ---- */
+
+int mem_blob_put(struct store *s, int64_t job_num, uint32_t epoch, const struct outcome *o)
+{
+    struct mem *m = mem_of(s);
+    struct mem_job mj;
+    size_t at;
+
+    (void)epoch;
+    if (!find(m, NULL, job_num, &at)) {
+        return missing(s);
+    }
+    mj = *job_at(m, at);
+    mj.raw_path = (char *)(uintptr_t)o->raw_path; /* only to be copied */
+    mem_replace(m, MEM_JOB, at, job_copy(&mj));
+    return 0;
+}
+
+int mem_blob_path(struct store *s, int64_t job_num, char **path)
+{
+    struct mem *m = mem_of(s);
+    size_t at;
+
+    *path = find(m, NULL, job_num, &at) ? xstrdup(job_at(m, at)->raw_path) : NULL;
+    return 0;
+}
