@@ -24,7 +24,7 @@
 #include "base/err.h"
 
 struct box_limits {
-    uint32_t cpu_s, mem_mb, files, procs, file_mb; /* 0: leave as it is */
+    uint32_t cpu_s, mem_mb, files, procs, file_mb; /* 0: leave as it is; files: 1024 */
 };
 
 struct box_spec {
@@ -76,6 +76,6 @@ void box_terminate(const struct box *b);
  * is asked to kill its tree; a second call kills the init itself, which loses what escaped. */
 void box_kill(struct box *b);
 /* After pidfd became readable (blocks until then): reaps and tells. Nothing of the tree is left
- * when it returns. */
+ * when it returns. A box that was killed before its init said anything did not start ("init"). */
 int box_wait(struct box *b, struct box_end *end, struct err *e);
 void box_done(struct box *b); /* closes the descriptors; call after box_wait() */

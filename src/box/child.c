@@ -32,12 +32,14 @@ static bool limit(int which, uint64_t soft, uint64_t hard)
 static bool set_limits(const struct box_limits *l)
 {
     const uint64_t mb = UINT64_C(1) << 20;
+    /* The caller's own may be far above what programs count on (select). */
+    const uint64_t files = l->files ? l->files : 1024;
 
     /* After the soft CPU limit the tool gets SIGXCPU, a little later SIGKILL. */
     return limit(RLIMIT_CORE, 0, 0) &&
            (!l->cpu_s || limit(RLIMIT_CPU, l->cpu_s, (uint64_t)l->cpu_s + 5)) &&
            (!l->mem_mb || limit(RLIMIT_AS, l->mem_mb * mb, l->mem_mb * mb)) &&
-           (!l->files || limit(RLIMIT_NOFILE, l->files, l->files)) &&
+           limit(RLIMIT_NOFILE, files, files) &&
            (!l->procs || limit(RLIMIT_NPROC, l->procs, l->procs)) &&
            (!l->file_mb || limit(RLIMIT_FSIZE, l->file_mb * mb, l->file_mb * mb));
 }

@@ -64,7 +64,9 @@ struct runner_config {
     const char *user; /* name to become when root (else nobody); NULL: stay */
     int hold_fd;      /* the lock: held by the runner and by each box; -1: none */
     const char *work_dir;
-    uint32_t parser_idle_ms; /* how long a parser may do nothing after its tool's end; 0: 60 s */
+    /* How long a parser may do nothing after its tool's end, also while its records are not read
+     * (runner_pause); 0: 60 s. */
+    uint32_t parser_idle_ms;
 };
 int runner_spawn(const struct runner_config *c, int *out_fd, int *out_pidfd, struct err *e);
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -83,6 +84,17 @@ static void ignore_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Four descriptors a run: as many as the system lets us have. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+        l.rlim_cur = MIN(l.rlim_max, (rlim_t)65536);
+        (void)setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
 static _Noreturn void become_runner(const struct runner_config *c, int chan_fd)
 {
     int keep[] = {STDERR_FILENO, chan_fd, c->hold_fd};
@@ -103,6 +115,7 @@ static _Noreturn void become_runner(const struct runner_config *c, int chan_fd)
     (void)setsid();
     prctl(PR_SET_NAME, "scanpod-runner", 0, 0, 0);
     ignore_signals();
+    raise_descriptor_limit();
     runner_process(c, chan_fd);
 }
 

@@ -88,12 +88,16 @@ static void start(struct run *r, const char *what, const char *arg)
     free(argv[3]);
 }
 
+/* The tool's first word, and init's, which may come after it. */
 static void await_ready(struct run *r)
 {
+    struct pollfd p = {.fd = r->box.report_fd, .events = POLLIN};
     char byte = 0;
 
     CHECK_INT(read(r->out, &byte, 1), 1);
     CHECK_INT(byte, '!');
+    CHECK_INT(poll(&p, 1, PATIENCE_MS), 1);
+    CHECK(box_poll(&r->box));
 }
 
 static void finish(struct run *r)
@@ -310,15 +314,11 @@ static void a_tool_with_raw_sockets_has_that_capability_alone(void)
 
 static void obeys(enum box_level level)
 {
-    struct pollfd p;
     struct run r;
 
     (void)level;
     start(&r, "wait", "");
     await_ready(&r);
-    p = (struct pollfd){.fd = r.box.report_fd, .events = POLLIN};
-    CHECK_INT(poll(&p, 1, PATIENCE_MS), 1); /* the note may come after the tool's first word */
-    CHECK(box_poll(&r.box));
     CHECK_INT(marked_processes(), 1);
     box_terminate(&r.box);
     finish(&r);

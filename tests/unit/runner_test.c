@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,6 +17,7 @@
 
 #include "base/clock.h"
 #include "box/box.h"
+#include "ipc/chan.h"
 #include "ipc/record.h"
 #include "runner/runner.h"
 #include "tap.h"
@@ -919,6 +921,51 @@ static void a_tool_started_by_root_is_nobody_with_one_capability_at_most(void)
     each_level(is_nobody);
 }
 
+static void a_runner_that_hears_nonsense_ends_itself(void)
+{
+    auto_free char *base = str_fmt("%s/work-nonsense", test_dir());
+    struct runner_config c = {.hold_fd = -1, .work_dir = base};
+    /* no such message; a launch without its socket; a launch that is cut; a stop with a tail */
+    static const struct {
+        const char *p;
+        size_t n;
+    } cases[] = {{"\xff\xff", 2},
+                 {"\1\0", 2},
+                 {"\1\0\1\0\0\0\0\0\0\0\4\0\0\0test", 18},
+                 {"\2\0\1\0\0\0\0\0\0\0!", 11}};
+
+    CHECK(box_force_level(BOX_SUBREAPER));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int fd;
+
+        d = (struct daemon){.pidfd = -1};
+        CHECK_OK(runner_spawn(&c, &fd, &d.pidfd, ERR));
+        CHECK_INT(send(fd, cases[i].p, cases[i].n, 0), cases[i].n);
+        await_runner_end();
+        close(fd);
+    }
+}
+
+static void a_daemon_that_hears_nonsense_gives_the_runner_up(void)
+{
+    static const char *const cases[] = {"\3\0", "\4\0xxxxxxxx", "\5\0garbage", "\1\0", "\x63\0"};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        static const struct runner_events events = {.gone = on_gone};
+        int fds[2];
+
+        d = (struct daemon){.pidfd = -1};
+        CHECK_OK(chan_pair(fds, ERR));
+        CHECK_OK(loop_new(&d.l, ERR));
+        CHECK_OK(runner_connect(d.l, fds[0], &events, &d.r, ERR));
+        CHECK(send(fds[1], cases[i], 2 + strlen(cases[i] + 2), 0) > 0);
+        turn();
+        CHECK_INT(d.gone, 1);
+        close(fds[1]);
+        daemon_free();
+    }
+}
+
 static void what_cannot_be_launched_is_refused_at_once(void)
 {
     auto_free char *long_arg = xmalloc(200001);
@@ -948,4 +995,5 @@ TESTS(a_run_tells_its_results_its_raw_output_and_its_end, a_missing_program_did_
       old_work_is_swept_at_the_start_however_deep, many_runs_at_once_do_not_mix,
       tools_die_with_a_runner_that_is_killed, runner_and_tools_go_when_the_daemon_has_gone,
       a_tool_started_by_root_is_nobody_with_one_capability_at_most,
+      a_runner_that_hears_nonsense_ends_itself, a_daemon_that_hears_nonsense_gives_the_runner_up,
       what_cannot_be_launched_is_refused_at_once)
