@@ -35,6 +35,7 @@ void conn_new(struct http_server *s, int fd, bool local, const struct sockaddr *
     c->s = s;
     c->peer = peer;
     c->local = local;
+    c->wants = EPOLLIN;
     c->w = (struct watch){.fd = fd, .events = EPOLLIN, .fn = conn_event};
     c->t.fn = conn_timer;
     peer_name(sa, c->peer_text);
@@ -79,6 +80,16 @@ void conn_close(struct conn *c)
         r->on_abort(r);
     }
     server_conn_gone(c->s, c);
+}
+
+/*
+ * Who wants neither to read nor to write is still told, once, that the peer hung up: also when
+ * bytes lie before the end that nobody will read.
+ */
+void conn_want(struct conn *c, uint32_t events, bool on)
+{
+    c->wants = on ? c->wants | events : c->wants & ~events;
+    watch_events(&c->w, c->wants ? c->wants : EPOLLRDHUP | EPOLLET);
 }
 
 /* A deadline that moves back costs nothing: the timer finds out when it fires. */
@@ -143,10 +154,12 @@ static void conn_shake(struct conn *c)
 
     if (rc == 0) {
         c->phase = PH_IDLE;
-        watch_events(&c->w, EPOLLIN);
+        conn_want(c, EPOLLOUT, false);
+        conn_want(c, EPOLLIN, true);
         conn_deadline(c, c->s->cfg.idle_timeout_ms);
     } else if (rc == TLS_AGAIN) {
-        watch_events(&c->w, tls_wants_write(c->tls) ? EPOLLOUT : EPOLLIN);
+        conn_want(c, EPOLLOUT, tls_wants_write(c->tls));
+        conn_want(c, EPOLLIN, !tls_wants_write(c->tls));
     } else {
         conn_close(c);
     }
@@ -166,6 +179,10 @@ static void conn_event(struct watch *w, uint32_t events)
     }
     if (events & (EPOLLERR | EPOLLHUP) && !(events & EPOLLIN && c->phase < PH_BUSY)) {
         conn_close(c);
+        return;
+    }
+    if (events & EPOLLRDHUP && req_is_events(c->req) && c->req->waiting) {
+        conn_close(c); /* what was sent ahead of the hang-up will never be asked */
         return;
     }
     if (events & EPOLLOUT) {
@@ -242,7 +259,8 @@ static void conn_linger(struct conn *c)
         conn_close(c);
         return;
     }
-    watch_events(&c->w, EPOLLIN);
+    conn_want(c, EPOLLOUT, false);
+    conn_want(c, EPOLLIN, true);
     conn_deadline(c, LINGER_MS);
 }
 
@@ -283,7 +301,6 @@ void conn_next(struct conn *c)
             conn_make_ready(c);
         }
     }
-    if (!c->eof) {
-        watch_events(&c->w, EPOLLIN);
-    }
+    conn_want(c, EPOLLOUT, false);
+    conn_want(c, EPOLLIN, !c->eof);
 }

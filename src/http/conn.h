@@ -90,6 +90,7 @@ struct conn {
     int64_t since_ms;    /* start of the phase, where the deadline depends on it */
     uint32_t drained;    /* while lingering */
     enum phase phase;
+    uint32_t wants; /* EPOLLIN, EPOLLOUT: see conn_want() */
     bool pending, ready, eof, local;
     bool orphan; /* dead, but its handler still has the request and was not told */
     char peer_text[INET6_ADDRSTRLEN];
@@ -152,8 +153,9 @@ void conn_close(struct conn *c); /* at once; tells the handler or the stream */
 void conn_pend(struct conn *c);  /* into this turn's flush, or another turn */
 void conn_make_ready(struct conn *c);
 void conn_run_ready(struct conn *c);
-void conn_deadline(struct conn *c, int64_t in_ms); /* 0: none */
-void conn_next(struct conn *c);                    /* the answer is out */
+void conn_want(struct conn *c, uint32_t events, bool on); /* EPOLLIN or EPOLLOUT */
+void conn_deadline(struct conn *c, int64_t in_ms);        /* 0: none */
+void conn_next(struct conn *c);                           /* the answer is out */
 
 /* request.c */
 struct http_req *req_get(struct http_server *s, struct conn *c);

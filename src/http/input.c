@@ -250,11 +250,6 @@ static bool conn_room(struct conn *c)
     return true;
 }
 
-static void conn_pause(struct conn *c)
-{
-    watch_events(&c->w, c->w.events & ~(uint32_t)EPOLLIN);
-}
-
 static void conn_at_eof(struct conn *c)
 {
     const struct http_req *r = c->req;
@@ -265,7 +260,7 @@ static void conn_at_eof(struct conn *c)
         conn_close(c); /* nobody half-closes an event stream: the listener has left */
     } else {
         c->eof = true;
-        conn_pause(c);
+        conn_want(c, EPOLLIN, false);
     }
 }
 
@@ -278,7 +273,7 @@ static void conn_read(struct conn *c)
         r = c->req = req_get(c->s, c);
     }
     if (c->phase >= PH_BUSY ? r->in_len >= r->in_size : !conn_room(c)) {
-        conn_pause(c);
+        conn_want(c, EPOLLIN, false);
         return;
     }
     n = conn_recv(c, r->in + r->in_len, MIN(r->in_size - r->in_len, READ_AHEAD));

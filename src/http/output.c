@@ -138,17 +138,10 @@ static ssize_t conn_send(struct conn *c)
     return rc;
 }
 
-static void want_out(struct conn *c, bool on)
-{
-    uint32_t out = on ? EPOLLOUT : 0;
-
-    watch_events(&c->w, (c->w.events & ~(uint32_t)EPOLLOUT) | out);
-}
-
 /* Everything was sent and the stream has nothing now: hold as little as possible. */
 static void stream_rest(struct conn *c)
 {
-    want_out(c, false);
+    conn_want(c, EPOLLOUT, false);
     conn_deadline(c, 0);
     buf_done(&c->req->out);
     buf_done(&c->req->body);
@@ -191,7 +184,7 @@ void conn_flush(struct conn *c)
             budget -= MIN(budget, (size_t)n);
         }
         if (n <= 0 || (r->stream && budget == 0)) {
-            want_out(c, true);
+            conn_want(c, EPOLLOUT, true);
             conn_deadline(c, c->s->cfg.write_timeout_ms);
             return;
         }

@@ -24,7 +24,7 @@ struct http_req *req_get(struct http_server *s, struct conn *c)
 
 bool req_is_events(const struct http_req *r)
 {
-    return r->stream && r->match.route && r->match.route->flags & ROUTE_STREAM;
+    return r && r->stream && r->match.route && r->match.route->flags & ROUTE_STREAM;
 }
 
 static void buf_shrink(struct buf *b)

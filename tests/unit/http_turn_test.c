@@ -260,6 +260,38 @@ static void an_event_stream_ends_when_its_client_hangs_up(void)
     stop();
 }
 
+static void what_was_sent_ahead_does_not_hide_that_a_client_left(void)
+{
+    static char junk[16384];
+    struct http_stats st;
+    int fd;
+
+    memset(junk, 'x', sizeof junk);
+    start();
+    app.stream_waits = true;
+    fd = dial();
+    say(fd, GET("/events"));
+    turns(5);
+    CHECK(send(fd, junk, sizeof junk, MSG_NOSIGNAL) == sizeof junk);
+    turns(5);
+    CHECK_INT(app.done_calls, 0);
+    close(fd);
+    turns(5);
+    CHECK_INT(app.done_calls, 1);
+    fd = dial();
+    say(fd, GET("/hold"));
+    turns(5);
+    CHECK(send(fd, junk, sizeof junk, MSG_NOSIGNAL) == sizeof junk);
+    turns(5);
+    CHECK(app.held);
+    reset(fd);
+    turns(5);
+    CHECK_INT(app.aborted, 1);
+    http_stats(app.server, &st);
+    CHECK_INT(st.conns, 0);
+    stop();
+}
+
 /* ---- deadlines and limits ---- */
 
 static void a_header_that_drips_is_ended_with_408(void)
@@ -453,7 +485,8 @@ TESTS(a_failed_commit_replaces_the_answers_of_its_turn, a_held_request_is_answer
       a_handler_that_cannot_be_told_may_answer_nobody,
       a_stream_is_sent_in_chunks_and_the_connection_kept, a_slow_reader_is_not_buffered_for,
       a_waiting_stream_goes_on_when_woken, a_broken_stream_is_visibly_cut_off,
-      an_event_stream_ends_when_its_client_hangs_up, a_header_that_drips_is_ended_with_408,
+      an_event_stream_ends_when_its_client_hangs_up,
+      what_was_sent_ahead_does_not_hide_that_a_client_left, a_header_that_drips_is_ended_with_408,
       a_body_that_does_not_come_is_ended_with_408, idle_connections_are_closed_without_a_word,
       a_held_request_has_no_deadline, a_reader_that_stalls_is_dropped,
       connections_are_limited_by_address_and_in_all,
