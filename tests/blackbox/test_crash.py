@@ -50,6 +50,7 @@ class Load(threading.Thread):
                         self.cancelled.add(victim)
             except (requests.RequestException, ValueError):
                 return
+            time.sleep(self.rng.uniform(0, 0.02))
 
 
 def roles(srv):
@@ -86,8 +87,11 @@ def strike(srv, whom):
 
 
 def check_after(srv, accepted, asked, cancelled):
+    tally = {"lost once or more": 0}
     for job_id in accepted:
         job = srv.wait(job_id, 90)
+        tally[job["status"]] = tally.get(job["status"], 0) + 1
+        tally["lost once or more"] += srv.get(f"/api/v1/scans/{job_id}").json()["lost"] > 0
         assert job["request"]["ports"] == accepted[job_id]
         assert job["status"] in ("completed", "cancelled", "failed"), job
         if job["status"] == "failed":
@@ -97,6 +101,8 @@ def check_after(srv, accepted, asked, cancelled):
             assert job_id in asked, job
         else:
             assert job_id not in cancelled, f"confirmed as cancelled, and now {job}"
+    print(f"{len(accepted)} jobs: {tally}")
+    assert tally["lost once or more"], "nothing was running when processes were killed"
     # Terminal is for ever, and said once: the event log has one end for each job.
     ends = {}
     events = srv.get(
@@ -166,13 +172,18 @@ def crash_rounds(srv, whom, rounds):
     assert not stray, f"half-written files: {stray}"
 
 
-SETTINGS = {"SCANPOD_LEASE_SCALE": "100", "SCANPOD_MAX_WAITING": "0", "SCANPOD_KILL_GRACE_MS": "100"}
+SETTINGS = {
+    "SCANPOD_LEASE_SCALE": "100",
+    "SCANPOD_MAX_WAITING": "0",
+    "SCANPOD_KILL_GRACE_MS": "100",
+    "SCANPOD_MAX_SCAN_WORKERS": "8",
+}
 
 
 @pytest.mark.seconds(900)
 @pytest.mark.parametrize("whom", ["daemon", "runner", "both"])
 def test_no_job_is_lost_when_processes_are_killed(make_server, fake_nmap, whom):
-    tool = fake_nmap("progress", steps=2, pause=0.05)
+    tool = fake_nmap("progress", steps=2, pause=0.02)
     srv = make_server(tool=tool, env=SETTINGS)
     crash_rounds(srv, whom, ROUNDS)
 
