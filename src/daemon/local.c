@@ -10,7 +10,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "box/box.h"
 #include "daemon/privilege.h"
 #include "daemon/serve.h"
 #include "daemon/turn.h"
@@ -30,7 +29,7 @@ struct local {
     struct id job;
     char *work_dir;
     int runner_fd, runner_pidfd;
-    bool over, raw_sockets;
+    bool over;
 };
 
 static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -70,6 +69,13 @@ static void on_interrupt(int signo, void *arg)
     if (sched_cancel(lo->sched, &lo->job, &now, NULL) != 0) {
         loop_stop(lo->loop);
     }
+}
+
+static void on_runner_gone(void *arg)
+{
+    struct local *lo = arg;
+
+    loop_stop(lo->loop);
 }
 
 static int check_request(const struct local *lo, struct err *e)
@@ -119,7 +125,6 @@ static int start(struct local *lo, struct err *e)
     struct worker_config wc = {
         .tool_nmap = option_str(o, "tool-nmap"),
         .allow_unsafe_args = option_bool(o, "allow-unsafe-args"),
-        .raw_sockets = lo->raw_sockets,
         .grace_ms = (uint32_t)option_int(o, "kill-grace-ms"),
         .output_max = (uint64_t)option_int(o, "max-output-mb") << 20,
     };
@@ -140,6 +145,7 @@ static int start(struct local *lo, struct err *e)
         return rc;
     }
     worker_attach(lo->worker, lo->sched);
+    worker_on_runner_gone(lo->worker, on_runner_gone, lo);
     lo->turn.loop = lo->loop;
     lo->turn.store = lo->store;
     lo->turn.sched = lo->sched;
@@ -160,12 +166,9 @@ static int spawn_runner(struct local *lo, struct err *e)
     }
     if (user.change) {
         c.user = user.name;
-        lo->raw_sockets = true;
         if (chown(lo->work_dir, user.uid, user.gid) < 0) {
             return err_errno(e, "give '%s' to user '%s'", lo->work_dir, user.name);
         }
-    } else {
-        box_probe(&lo->raw_sockets);
     }
     return runner_spawn(&c, &lo->runner_fd, &lo->runner_pidfd, e);
 }
@@ -222,7 +225,8 @@ int local_scan_run(struct local_scan *ls, struct err *e)
         rc = loop_run(lo.loop, e);
         sched_unwait(&lo.waiter);
         if (rc == 0) {
-            rc = lo.over ? finish(&lo, e) : err_set(e, ERR_TOOL, "interrupted");
+            rc = lo.over ? finish(&lo, e)
+                         : err_set(e, ERR_SANDBOX, "the scan did not come to its end");
         }
     }
     local_done(&lo);

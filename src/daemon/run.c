@@ -210,6 +210,15 @@ static void stopped_by_us(const struct tool_run *r, struct outcome *o, struct bu
     }
 }
 
+/* A disk that is full now may not be later; a parser that failed once fails again. */
+static void parser_failed(const struct tool_run *r, struct outcome *o, struct buf *m)
+{
+    o->state = JOB_FAILED;
+    o->reason = REASON_INTERNAL;
+    o->retryable = r->parse_code == ERR_FULL || r->parse_code == ERR_IO;
+    buf_addf(m, "the parser failed: %s", r->parse_message ? r->parse_message : "it crashed");
+}
+
 static void ended_itself(const struct tool_run *r, const struct runner_end *end, struct outcome *o,
                          struct buf *m)
 {
@@ -225,8 +234,7 @@ static void ended_itself(const struct tool_run *r, const struct runner_end *end,
         buf_addf(m, "the tool failed with exit status %d", end->exit_status);
         add_last_line(m, end->stderr_tail);
     } else if (end->parser_failed || r->bad_records) {
-        o->reason = REASON_INTERNAL;
-        buf_addf(m, "the parser failed: %s", r->parse_message ? r->parse_message : "it crashed");
+        parser_failed(r, o, m);
     } else if (str_eq(r->exit, "error")) {
         o->reason = REASON_TOOL_FAILED;
         buf_adds(m, "the tool reported an error");
@@ -257,6 +265,8 @@ static void fill_outcome(const struct tool_run *r, const struct runner_end *end,
         o->state = JOB_FAILED;
         o->reason = REASON_LIMIT;
         buf_adds(m, "the tool wrote more than the output limit allows (limit: output)");
+    } else if (end->cause == RUN_PARSER) {
+        parser_failed(r, o, m);
     } else if (r->stop == STOP_STORE || (r->stop != STOP_NONE && end->cause == RUN_STOPPED)) {
         stopped_by_us(r, o, m);
     } else {

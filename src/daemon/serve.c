@@ -15,7 +15,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "box/box.h"
 #include "daemon/access.h"
 #include "daemon/privilege.h"
 #include "daemon/probe.h"
@@ -37,8 +36,6 @@ struct server {
     const char **hosts; /* points into hosts_text */
     char *hosts_text;
     char nmap_version[64];
-    char confinement[64];
-    bool raw_sockets;
     struct loop *loop;
     struct store *store;
     struct sched *sched;
@@ -165,7 +162,6 @@ static int start_work(struct server *s, struct err *e)
         .blob_dir = s->blob_dir,
         .tool_nmap = option_str(o, "tool-nmap"),
         .allow_unsafe_args = option_bool(o, "allow-unsafe-args"),
-        .raw_sockets = s->raw_sockets,
         .grace_ms = (uint32_t)option_int(o, "kill-grace-ms"),
         .output_max = (uint64_t)option_int(o, "max-output-mb") << 20,
     };
@@ -213,7 +209,7 @@ static int start_http(struct server *s, struct err *e)
         .blob_dir = s->blob_dir,
         .version = SCANPOD_VERSION,
         .nmap_version = s->nmap_version[0] ? s->nmap_version : NULL,
-        .confinement = s->confinement,
+        .confinement = worker_level(s->worker),
         .ttl_us = ttl_us(o),
         .reparse = reparse_hook,
         .reparse_arg = s,
@@ -244,14 +240,6 @@ static int start_http(struct server *s, struct err *e)
 static void probe(struct server *s)
 {
     struct err e = {0};
-    enum box_level level = box_probe(&s->raw_sockets);
-
-    /* The runner kept what the daemon gave up: its level is what counts when started as root. */
-    if (s->user.change) {
-        level = BOX_PIDNS;
-        s->raw_sockets = true;
-    }
-    snprintf(s->confinement, sizeof s->confinement, "%s", box_level_name(level));
     if (tool_probe(&tool_nmap, option_str(s->settings, "tool-nmap"), s->nmap_version,
                    sizeof s->nmap_version, &e) != 0) {
         log_warn("tool_missing", KV("tool", "nmap"), KV("error", e.msg));
@@ -392,7 +380,7 @@ int serve_main(struct option_set *settings)
     }
     log_info("listening", KV("address", option_str(settings, "listen")),
              KV("tls", s.cert_path ? "yes" : "no"), KV("data_dir", s.dir),
-             KV("confinement", s.confinement), KV("nmap", s.nmap_version));
+             KV("confinement", worker_level(s.worker)), KV("nmap", s.nmap_version));
     rc = loop_run(s.loop, &e);
     if (rc == 0 && store_dirty(s.store)) {
         rc = store_commit(s.store, &e);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@
 #include "store/blob.h"
 #include "tool/tool.h"
 
+enum { READY_MS = 5000 };
+
 struct worker {
     struct loop *loop;
     struct store *store;
@@ -25,7 +28,9 @@ struct worker {
     struct tool_run **runs;     /* owned */
     uint32_t n, size;
     uint64_t last_run;
-    bool stopping;
+    char level[32]; /* of the runner's boxes; "" until it said */
+    bool raw_sockets;
+    bool lost; /* the runner is gone */
     void (*gone)(void *arg);
     void *gone_arg;
 };
@@ -93,7 +98,7 @@ static int build_argv(const struct worker *w, const struct tool *t, const struct
                              .ports = j->ports,
                              .arguments = &args,
                              .ipv6 = targets_have_ipv6(&targets),
-                             .raw_sockets = w->config.raw_sockets};
+                             .raw_sockets = w->raw_sockets};
 
     return t->build_argv(&scan, program, argv, e);
 }
@@ -134,7 +139,7 @@ static int launch(struct worker *w, struct tool_run *r, const struct tool *t, co
         .grace_ms = w->config.grace_ms,
         .output_max = w->config.output_max,
         .wall_ms = (uint32_t)j->run_timeout_s * 1000u,
-        .raw_sockets = w->config.raw_sockets && (t->needs & TOOL_WANTS_RAW),
+        .raw_sockets = w->raw_sockets && (t->needs & TOOL_WANTS_RAW),
         .mem_mb = t->limits.mem_mb,
         .files = t->limits.files,
         .procs = t->limits.procs,
@@ -206,6 +211,14 @@ struct worker_link worker_link(struct worker *w)
 
 /* ---- from the runner ---- */
 
+static void on_ready(void *arg, const char *level, bool raw_sockets)
+{
+    struct worker *w = arg;
+
+    snprintf(w->level, sizeof w->level, "%s", level);
+    w->raw_sockets = raw_sockets;
+}
+
 static void on_records(void *arg, uint64_t run, const void *p, size_t n)
 {
     struct worker *w = arg;
@@ -271,16 +284,33 @@ static void on_gone(void *arg)
     struct worker *w = arg;
 
     log_error("runner_gone");
+    w->lost = true;
     if (w->gone) {
         w->gone(w->gone_arg);
     }
+}
+
+static int wait_ready(struct worker *w, struct err *e)
+{
+    int64_t deadline = boot_ms() + READY_MS;
+    int rc = 0;
+
+    while (rc == 0 && !w->level[0] && !w->lost && boot_ms() < deadline) {
+        rc = loop_turn(w->loop, 100, e);
+    }
+    if (rc == 0 && !w->level[0]) {
+        rc = err_set(e, ERR_SANDBOX, "the runner process %s",
+                     w->lost ? "ended at its start" : "does not answer");
+    }
+    return rc;
 }
 
 int worker_new(struct loop *l, struct store *s, const struct worker_config *c, struct worker **out,
                struct err *e)
 {
     struct worker *w = xcalloc(1, sizeof *w);
-    struct runner_events ev = {.records = on_records,
+    struct runner_events ev = {.ready = on_ready,
+                               .records = on_records,
                                .records_end = on_records_end,
                                .ended = on_ended,
                                .gone = on_gone,
@@ -293,12 +323,20 @@ int worker_new(struct loop *l, struct store *s, const struct worker_config *c, s
     w->config.blob_dir = w->blob_dir = xstrdup(c->blob_dir);
     w->config.tool_nmap = w->tool_nmap = xstrdup(c->tool_nmap);
     rc = runner_connect(l, c->runner_fd, &ev, &w->runner, e);
+    if (rc == 0) {
+        rc = wait_ready(w, e);
+    }
     if (rc != 0) {
         worker_free(w);
         return rc;
     }
     *out = w;
     return 0;
+}
+
+const char *worker_level(const struct worker *w)
+{
+    return w->level;
 }
 
 void worker_free(struct worker *w)
@@ -346,7 +384,6 @@ void worker_turn_done(struct worker *w, bool committed)
 
 void worker_stop_all(struct worker *w)
 {
-    w->stopping = true;
     for (uint32_t i = 0; i < w->n; i++) {
         if (w->runs[i]->stop == STOP_NONE) {
             w->runs[i]->stop = STOP_DRAIN;

@@ -23,13 +23,17 @@ struct worker_config {
     const char *blob_dir;  /* NULL: raw output is not kept */
     const char *tool_nmap; /* configured path or NULL */
     bool allow_unsafe_args;
-    bool raw_sockets; /* the runner can give them */
     uint32_t grace_ms;
     uint64_t output_max;
 };
 
+/*
+ * Turns the loop until the runner has said what its boxes can do (a few milliseconds after its
+ * start, at most 5 s). worker_level() names them.
+ */
 int worker_new(struct loop *l, struct store *s, const struct worker_config *c, struct worker **out,
                struct err *e);
+const char *worker_level(const struct worker *w);
 void worker_free(struct worker *w);
 void worker_attach(struct worker *w, struct sched *s); /* before the first turn */
 struct worker_link worker_link(struct worker *w);
