@@ -5,84 +5,56 @@
 #include "base/mem.h"
 #include "http/conn.h"
 
+static const struct {
+    int status;
+    const char *text;
+} reasons[] = {
+    {200, "200 OK"},
+    {201, "201 Created"},
+    {202, "202 Accepted"},
+    {204, "204 No Content"},
+    {301, "301 Moved Permanently"},
+    {302, "302 Found"},
+    {303, "303 See Other"},
+    {304, "304 Not Modified"},
+    {307, "307 Temporary Redirect"},
+    {308, "308 Permanent Redirect"},
+    {400, "400 Bad Request"},
+    {401, "401 Unauthorized"},
+    {403, "403 Forbidden"},
+    {404, "404 Not Found"},
+    {405, "405 Method Not Allowed"},
+    {406, "406 Not Acceptable"},
+    {408, "408 Request Timeout"},
+    {409, "409 Conflict"},
+    {410, "410 Gone"},
+    {412, "412 Precondition Failed"},
+    {413, "413 Content Too Large"},
+    {414, "414 URI Too Long"},
+    {415, "415 Unsupported Media Type"},
+    {417, "417 Expectation Failed"},
+    {421, "421 Misdirected Request"},
+    {422, "422 Unprocessable Content"},
+    {428, "428 Precondition Required"},
+    {429, "429 Too Many Requests"},
+    {431, "431 Request Header Fields Too Large"},
+    {500, "500 Internal Server Error"},
+    {501, "501 Not Implemented"},
+    {502, "502 Bad Gateway"},
+    {503, "503 Service Unavailable"},
+    {504, "504 Gateway Timeout"},
+    {505, "505 HTTP Version Not Supported"},
+    {507, "507 Insufficient Storage"},
+};
+
 static const char *reason(int status)
 {
-    switch (status) {
-    case 200:
-        return "200 OK";
-    case 201:
-        return "201 Created";
-    case 202:
-        return "202 Accepted";
-    case 204:
-        return "204 No Content";
-    case 301:
-        return "301 Moved Permanently";
-    case 302:
-        return "302 Found";
-    case 303:
-        return "303 See Other";
-    case 304:
-        return "304 Not Modified";
-    case 307:
-        return "307 Temporary Redirect";
-    case 308:
-        return "308 Permanent Redirect";
-    case 400:
-        return "400 Bad Request";
-    case 401:
-        return "401 Unauthorized";
-    case 403:
-        return "403 Forbidden";
-    case 404:
-        return "404 Not Found";
-    case 405:
-        return "405 Method Not Allowed";
-    case 406:
-        return "406 Not Acceptable";
-    case 408:
-        return "408 Request Timeout";
-    case 409:
-        return "409 Conflict";
-    case 410:
-        return "410 Gone";
-    case 412:
-        return "412 Precondition Failed";
-    case 413:
-        return "413 Content Too Large";
-    case 414:
-        return "414 URI Too Long";
-    case 415:
-        return "415 Unsupported Media Type";
-    case 417:
-        return "417 Expectation Failed";
-    case 421:
-        return "421 Misdirected Request";
-    case 422:
-        return "422 Unprocessable Content";
-    case 428:
-        return "428 Precondition Required";
-    case 429:
-        return "429 Too Many Requests";
-    case 431:
-        return "431 Request Header Fields Too Large";
-    case 500:
-        return "500 Internal Server Error";
-    case 501:
-        return "501 Not Implemented";
-    case 502:
-        return "502 Bad Gateway";
-    case 503:
-        return "503 Service Unavailable";
-    case 504:
-        return "504 Gateway Timeout";
-    case 505:
-        return "505 HTTP Version Not Supported";
-    case 507:
-        return "507 Insufficient Storage";
-    default:
-        return NULL;
+    for (unsigned i = 0; i < ARRAY_LEN(reasons); i++) {
+        if (reasons[i].status == status) {
+            return reasons[i].text;
+        }
     }
+    return NULL;
 }
 
 void http_add_header(struct http_req *r, const char *name, const char *value)
