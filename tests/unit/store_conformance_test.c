@@ -436,6 +436,45 @@ static void lists_are_filtered_ordered_and_paged(struct store *s)
     check_list(s, &(struct job_filter){.since_us = 9999}, "");
 }
 
+static int count_head(void *arg, int64_t num, const struct id *id, enum job_state st)
+{
+    (void)num;
+    (void)id;
+    (void)st;
+    ++*(int *)arg;
+    return 0;
+}
+
+/* Also where the clock jumped back, and where many jobs came at one time. */
+static void lists_by_time_miss_no_job(struct store *s)
+{
+    enum { JOBS = 900 };
+    int64_t at[JOBS];
+
+    for (int i = 0; i < JOBS; i++) {
+        struct job j = new_job();
+
+        at[i] = j.created_us = i < 300 ? 5000 : i < 600 ? 3000 + i / 10 : 5000 + i / 10;
+        CHECK_OK(store_job_add(s, &j, ERR));
+        job_done(&j);
+    }
+    for (int64_t since = 3020; since < 5100; since += since == 3070 ? 1920 : 1) {
+        int want = 0;
+        int got = 0;
+        struct job_filter f = {.since_us = since};
+
+        for (int i = 0; i < JOBS; i++) {
+            want += at[i] >= since;
+        }
+        CHECK_OK(store_job_heads(s, &f, count_head, &got, ERR));
+        CHECK_INT(got, want);
+        got = 0;
+        f.tool = "nmap";
+        CHECK_OK(store_job_heads(s, &f, count_head, &got, ERR));
+        CHECK_INT(got, want);
+    }
+}
+
 static int stop_at_first(void *arg, const struct job *j, struct err *e)
 {
     (void)arg;
@@ -1004,6 +1043,9 @@ static void counts_of_results_are_told_once_per_commit(struct store *s)
     CHECK_INT(events_after(s, last).n, 0);
     CHECK_OK(store_commit(s, ERR));
     CHECK_STR(events_after(s, last).text, "job.hosts");
+    CHECK_OK(store_task_renew(s, &l, NULL, ERR));
+    CHECK_OK(store_commit(s, ERR));
+    CHECK_INT(events_after(s, last).n, 1); /* no new hosts, no new event */
     add_host(s, &l, "up", 1);
     finish(s, &l, &completed, 0);
     CHECK_OK(store_commit(s, ERR));
@@ -1373,6 +1415,7 @@ BOTH(a_full_store_refuses_with_what_to_do)
 BOTH(too_many_waiting_jobs_are_refused_until_one_runs)
 BOTH(counts_follow_every_change)
 BOTH(lists_are_filtered_ordered_and_paged)
+BOTH(lists_by_time_miss_no_job)
 BOTH(a_list_stops_when_its_reader_says_so)
 BOTH(the_highest_priority_is_claimed_first_then_the_oldest)
 BOTH(a_claim_starts_the_job_under_a_new_lease)
@@ -1414,7 +1457,7 @@ TESTS(OF_BOTH(a_new_job_is_read_back_as_it_was_sent), OF_BOTH(an_unknown_job_is_
       OF_BOTH(a_full_store_refuses_with_what_to_do),
       OF_BOTH(too_many_waiting_jobs_are_refused_until_one_runs),
       OF_BOTH(counts_follow_every_change), OF_BOTH(lists_are_filtered_ordered_and_paged),
-      OF_BOTH(a_list_stops_when_its_reader_says_so),
+      OF_BOTH(lists_by_time_miss_no_job), OF_BOTH(a_list_stops_when_its_reader_says_so),
       OF_BOTH(the_highest_priority_is_claimed_first_then_the_oldest),
       OF_BOTH(a_claim_starts_the_job_under_a_new_lease),
       OF_BOTH(reports_under_an_old_lease_are_fenced), OF_BOTH(renewals_count_and_tell_of_a_cancel),

@@ -349,6 +349,92 @@ static void the_schema_refuses_states_that_make_no_sense(void)
     }
 }
 
+static int64_t rows_in(struct store *s, const char *table)
+{
+    auto_free char *sql = str_fmt("SELECT count(*) FROM %s", table);
+    sqlite3_stmt *st;
+    int64_t n;
+
+    CHECK_INT(sqlite3_prepare_v2(store_sqlite(s), sql, -1, &st, NULL), SQLITE_OK);
+    CHECK_INT(sqlite3_step(st), SQLITE_ROW);
+    n = sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    return n;
+}
+
+/* Two tries with hosts and raw files, an unfinished host, then the end. */
+static void run_it(struct store *s, bool last)
+{
+    struct outcome o = {.state = last ? JOB_COMPLETED : JOB_FAILED,
+                        .retryable = true,
+                        .stderr_tail = "words",
+                        .raw_path = "ab/raw"};
+    struct host h = {.state = "up", .reason_ttl = -1};
+    struct port p = {.number = 1, .protocol = "tcp", .state = "open"};
+    struct task t;
+    struct job j = {0};
+    bool got = false;
+    struct lease l;
+    int64_t seq;
+
+    CHECK_OK(store_task_claim(s, "w", &t, &j, &got, ERR));
+    CHECK(got);
+    job_done(&j);
+    l = (struct lease){t.job_id, t.idx, t.epoch, t.token};
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(store_host_begin(s, &l, &h, &seq, ERR));
+        CHECK_OK(store_host_port(s, &p, ERR));
+        if (i < 2) {
+            CHECK_OK(store_host_end(s, ERR));
+        }
+        CHECK_OK(store_commit(s, ERR));
+    }
+    CHECK_OK(store_task_finish(s, &l, &o, 1, NULL, ERR));
+    CHECK_OK(store_task_due(s, INT64_MAX, NULL, ERR));
+    CHECK_OK(store_commit(s, ERR));
+}
+
+static void nothing_stays_behind_of_a_deleted_job(void)
+{
+    static const char *const tables[] = {"job",  "job_text", "task", "host",
+                                         "port", "blob",     "purge"};
+    auto_free char *dir = new_dir();
+    struct store *s = open_store(dir);
+    bool more = true;
+    int files = 0;
+    struct job j;
+
+    job_init(&j);
+    j.id = id_new();
+    j.tool = xstrdup("nmap");
+    j.targets = xstrdup("192.0.2.1");
+    j.max_attempts = 2;
+    CHECK_OK(store_job_add(s, &j, ERR));
+    run_it(s, false);
+    run_it(s, true);
+    CHECK_OK(store_job_delete(s, &j.id, ERR));
+    job_done(&j);
+    while (more) {
+        char *path = NULL;
+        int64_t id;
+
+        CHECK_OK(store_purge_step(s, 1, &more, &path, &id, ERR));
+        if (path) {
+            CHECK_OK(store_purge_done(s, id, ERR));
+            files++;
+        }
+        free(path);
+        CHECK_OK(store_commit(s, ERR));
+    }
+    CHECK_INT(files, 2);
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+        if (rows_in(s, tables[i]) != 0) {
+            tap_fail(__FILE__, __LINE__, "rows stay in %s", tables[i]);
+        }
+    }
+    store_close(s);
+}
+
 /* ---- the log ---- */
 
 static int64_t size_of(const char *dir, const char *name)
@@ -643,7 +729,7 @@ TESTS(files_are_for_the_owner_only, what_was_committed_is_there_after_reopening,
       children_that_do_not_go_are_named_in_the_end, a_database_of_a_newer_version_is_refused,
       a_file_that_is_no_database_is_refused_and_left_alone,
       the_schema_allows_the_moves_of_the_table_and_no_others,
-      the_schema_refuses_states_that_make_no_sense,
+      the_schema_refuses_states_that_make_no_sense, nothing_stays_behind_of_a_deleted_job,
       the_log_is_moved_into_the_database_only_when_idle,
       a_full_database_breaks_the_turn_and_works_again_with_space,
       a_write_that_fails_in_the_commit_is_undone, no_job_that_was_told_is_lost_in_a_crash)
