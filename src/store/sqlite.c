@@ -227,35 +227,33 @@ static int log_grew(void *arg, sqlite3 *db, const char *name, int frames)
     (void)db;
     (void)name;
     if (frames < q->log_frames) {
-        q->log_written = 0; /* it started over */
+        q->log_tried = 0; /* it started over */
     }
     q->log_frames = frames;
     return SQLITE_OK;
 }
 
-static void checkpoint(struct sqlite *q, int mode)
-{
-    int in_log = 0;
-    int written = 0;
-
-    if (sqlite3_wal_checkpoint_v2(q->db, "main", mode, &in_log, &written) == SQLITE_OK) {
-        q->log_frames = MAX(in_log, 0);
-        q->log_written = MAX(written, 0);
-    } else if (sqlite3_extended_errcode(q->db) == SQLITE_IOERR_FSYNC) {
-        q->dead = true;
-    }
-}
-
+/* Tries again only after as much more: a reader or a full disk may be in the way. */
 static void sqlite_idle(struct store *s)
 {
     struct sqlite *q = sqlite_of(s);
-    int64_t waiting = (int64_t)(q->log_frames - q->log_written) * PAGE_SIZE;
+    int mode = SQLITE_CHECKPOINT_PASSIVE;
+    int in_log = -1;
 
-    if ((int64_t)q->log_frames * PAGE_SIZE > LOG_TRUNCATE) {
-        checkpoint(q, SQLITE_CHECKPOINT_TRUNCATE);
-    } else if (waiting > LOG_PASSIVE) {
-        checkpoint(q, SQLITE_CHECKPOINT_PASSIVE);
+    if (q->log_frames - q->log_tried <= LOG_PASSIVE / PAGE_SIZE) {
+        return;
     }
+    if (q->log_frames > LOG_TRUNCATE / PAGE_SIZE) {
+        mode = SQLITE_CHECKPOINT_TRUNCATE;
+    }
+    sqlite3_wal_checkpoint_v2(q->db, "main", mode, &in_log, NULL);
+    if (sqlite3_extended_errcode(q->db) == SQLITE_IOERR_FSYNC) {
+        q->dead = true;
+    }
+    if (in_log >= 0) {
+        q->log_frames = in_log;
+    }
+    q->log_tried = q->log_frames;
 }
 
 static int64_t sqlite_log_bytes(struct store *s)

@@ -30,7 +30,7 @@ struct sqlite {
     int n_tools_committed;
     struct buf addrs, names; /* scratch: packed lists of a host */
     int log_frames;          /* in the WAL */
-    int log_written;         /* of them, already in the database */
+    int log_tried;           /* of them, when they were last moved into the database */
     bool dead;               /* fsync failed: nothing may be acknowledged any more */
 };
 
