@@ -1,5 +1,5 @@
 /*
- * Raw files. The window is small (128 KiB), so that a writer needs less than 1 MiB however large
+ * Raw files. The window is small (128 KiB), so that a writer needs 1.2 MiB however large
  * the output is; scanners repeat themselves at short distances, so that costs little.
  *
  * The end of a writer syncs the file. The file systems that we run on make a new file's name

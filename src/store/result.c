@@ -160,7 +160,8 @@ static struct intake *intake_find(struct store *s, const struct lease *l)
 
 static int fenced(struct store *s)
 {
-    return store_fail(s, ERR_FENCED, "the task has been given to somebody else or has ended");
+    store_fail(s, ERR_FENCED, "the task has been given to somebody else or has ended");
+    return ERR_FENCED;
 }
 
 static bool holds(const struct task *t, const struct lease *l)
@@ -218,6 +219,7 @@ static int host_begin(struct store *s, const struct lease *l, const struct host 
     }
     it = s->current && same_lease(&s->current->lease, l) ? s->current : intake_find(s, l);
     rc = it ? store_begin(s) : intake_start(s, l, &it);
+    assert(rc != 0 || it);
     if (rc == 0 && it->open) {
         rc = unfinished(s, it);
     }

@@ -16,7 +16,8 @@ static bool same_claim(const struct task *t, const struct lease *l)
 
 static int fenced(struct store *s)
 {
-    return store_fail(s, ERR_FENCED, "the task has been given to somebody else or has ended");
+    store_fail(s, ERR_FENCED, "the task has been given to somebody else or has ended");
+    return ERR_FENCED;
 }
 
 /* Loads the job of a lease; ERR_FENCED if it is gone. */
