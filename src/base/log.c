@@ -13,7 +13,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 
-enum { VALUE_MAX = 1024, FILE_MAX = 5 << 20, FILES_KEPT = 3 };
+enum { VALUE_MAX = 1024, FILE_MAX = 5 << 20, FILES_KEPT = 3, EVENTS_PER_S = 100 };
 
 /* The one global of base/: a log that had to be handed through every call would not be used. */
 static struct {
@@ -128,7 +128,7 @@ static void add_json(struct buf *b, const char *when, enum log_level level, cons
     json_end(&j);
 }
 
-void log_event(enum log_level level, const char *event, const struct kv *kv, unsigned n)
+static void emit(enum log_level level, const char *event, const struct kv *kv, unsigned n)
 {
     auto_buf b = {0};
     char when[RFC3339_LEN + 1];
@@ -146,5 +146,51 @@ void log_event(enum log_level level, const char *event, const struct kv *kv, uns
     sink.size += (int64_t)b.len;
     if (sink.path && sink.size > FILE_MAX) {
         rotate();
+    }
+}
+
+/*
+ * At most EVENTS_PER_S of one kind: whoever can make us log must not be able to fill the disk or
+ * hold up the loop. What was left out is told with the next event of that slot.
+ */
+static bool let_through(const char *event)
+{
+    static struct {
+        int64_t second;
+        uint32_t n, left_out;
+        const char *event;
+    } slots[64];
+    uint32_t h = 5381;
+    int64_t now = boot_ms() / 1000;
+    uint32_t left_out;
+
+    for (const char *p = event; *p; p++) {
+        h = h * 33 + (unsigned char)*p;
+    }
+    h %= ARRAY_LEN(slots);
+    if (slots[h].second == now) {
+        slots[h].n++;
+        if (slots[h].n > EVENTS_PER_S) {
+            slots[h].left_out++;
+            return false;
+        }
+        return true;
+    }
+    left_out = slots[h].left_out;
+    if (left_out > 0) {
+        emit(LOG_WARN, "log_left_out",
+             (struct kv[]){KV("event", slots[h].event), KV("count", left_out)}, 2);
+    }
+    slots[h].second = now;
+    slots[h].n = 1;
+    slots[h].left_out = 0;
+    slots[h].event = event;
+    return true;
+}
+
+void log_event(enum log_level level, const char *event, const struct kv *kv, unsigned n)
+{
+    if (let_through(event)) {
+        emit(level, event, kv, n);
     }
 }

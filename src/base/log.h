@@ -3,7 +3,8 @@
  *
  * One event is one line on stderr (or in a file that rotates): the old service's
  * `time | LEVEL | event | key=value ...` as text, or one JSON object. Values are escaped, cut at
- * 1 KiB and never contain secrets. Rooms below sched/ log at debug level only.
+ * 1 KiB and never contain secrets. Of one event at most 100 are written a second; the next one
+ * after that says how many were left out. Rooms below sched/ log at debug level only.
  */
 #pragma once
 
@@ -39,6 +40,7 @@ void log_setup(enum log_level level, enum log_format format);
 int log_to_file(const char *path, struct err *e);
 bool log_level_parse(const char *name, enum log_level *out); /* DEBUG INFO WARNING ERROR */
 bool log_on(enum log_level level);
+/* `event` is a literal: it is remembered. */
 void log_event(enum log_level level, const char *event, const struct kv *kv, unsigned n);
 
 #define LOG_AT(level, event, ...)                                                 \

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "tap.h"
 
 static void a_message_that_is_cut_ends_in_a_whole_character(void)
@@ -116,8 +117,32 @@ static void a_typing_error_is_one_or_two_steps_away(void)
     CHECK_INT(str_distance("", "abc"), 3);
 }
 
+static void a_flood_of_one_event_is_cut_and_counted(void)
+{
+    auto_free char *path = str_fmt("%s/log", test_dir());
+    char line[512];
+    unsigned floods = 0;
+    unsigned others = 0;
+    FILE *f;
+
+    CHECK_OK(log_to_file(path, ERR));
+    for (int i = 0; i < 5000; i++) {
+        log_warn("flood", KV("i", i));
+    }
+    log_warn("other");
+    f = fopen(path, "r");
+    CHECK(f != NULL);
+    while (fgets(line, sizeof line, f)) {
+        floods += strstr(line, "| flood |") != NULL;
+        others += strstr(line, "| other |") != NULL;
+    }
+    fclose(f);
+    CHECK(floods >= 100 && floods <= 300); /* the clock may have passed a second or two */
+    CHECK_INT(others, 1);
+}
+
 TESTS(a_message_that_is_cut_ends_in_a_whole_character,
       a_buffer_with_a_cap_drops_what_does_not_fit_and_says_so, ids_increase_and_survive_text,
       times_are_written_and_read_back, a_hostile_string_cannot_leave_its_json_quotes,
       a_terminal_never_sees_control_or_bidi_characters, numbers_are_read_whole_or_not_at_all,
-      a_typing_error_is_one_or_two_steps_away)
+      a_typing_error_is_one_or_two_steps_away, a_flood_of_one_event_is_cut_and_counted)
