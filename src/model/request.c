@@ -82,49 +82,54 @@ int shell_split(const char *s, struct strvec *out, struct err *e)
 /* ---- targets ---- */
 
 struct octet {
-    uint8_t set[32]; /* one bit for each value */
+    unsigned low, high; /* 0..255 */
 };
+
+/* One decimal number of at most 255; *at is moved behind it. False: none there. */
+static bool octet_number(const char **at, const char *end, unsigned *out)
+{
+    const char *s = *at;
+    unsigned v = 0;
+
+    for (; s < end && *s >= '0' && *s <= '9'; s++) {
+        v = v * 10 + (unsigned)(*s - '0');
+        if (v > 255) {
+            return false;
+        }
+    }
+    if (s == *at) {
+        return false;
+    }
+    *at = s;
+    *out = v;
+    return true;
+}
 
 /* "7", "1-5", "1-", "-5", "-", "*"; n bytes at s. */
 static bool octet_read(const char *s, size_t n, struct octet *o)
 {
-    uint64_t low = 0, high = 255;
-    auto_free char *text = xstrndup(s, n);
-    char *dash = strchr(text, '-');
+    const char *end = s + n;
+    bool first;
 
-    if (!str_eq(text, "*")) {
-        if (dash) {
-            *dash++ = '\0';
-        }
-        if ((*text || !dash) && !str_to_u64(text, 0, 255, &low)) {
-            return false;
-        }
-        high = dash ? high : low;
-        if (dash && *dash && !str_to_u64(dash, low, 255, &high)) {
-            return false;
-        }
+    *o = (struct octet){.high = 255};
+    if (n == 1 && *s == '*') {
+        return true;
     }
-    *o = (struct octet){0};
-    for (uint64_t v = low; v <= high; v++) {
-        o->set[v / 8] |= (uint8_t)(1u << v % 8);
+    first = octet_number(&s, end, &o->low);
+    if (s == end) {
+        o->high = o->low;
+        return first;
     }
-    return true;
+    if (*s++ != '-') {
+        return false;
+    }
+    return s == end || (octet_number(&s, end, &o->high) && s == end && o->low <= o->high);
 }
 
 /* How many values the octet has when its `free_bits` lowest bits may be anything. */
 static unsigned octet_count(const struct octet *o, unsigned free_bits)
 {
-    unsigned n = 0;
-
-    for (unsigned low = 0; low < 256; low += 1u << free_bits) {
-        bool any = false;
-
-        for (unsigned v = low; v < low + (1u << free_bits); v++) {
-            any = any || (o->set[v / 8] >> v % 8 & 1);
-        }
-        n += any ? 1u << free_bits : 0;
-    }
-    return n;
+    return ((o->high >> free_bits) - (o->low >> free_bits) + 1) << free_bits;
 }
 
 /* Four octets, ranges allowed: how many addresses under this prefix length. 0: malformed. */
