@@ -114,6 +114,7 @@ int store_open_locked(const char *url, int lock_fd, struct store **out, struct e
     if (rc != 0) {
         return rc;
     }
+    assert(s);
     store_set_hooks(s, real_clock, real_token, NULL);
     s->now = s->committed;
     *out = s;
