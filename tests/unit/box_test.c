@@ -23,16 +23,6 @@ enum { PATIENCE_MS = 30000 };
 
 static char mark[64];
 
-static const char *standin(void)
-{
-    const char *path = getenv("SCANPOD_TEST_STANDIN");
-
-    if (!path) {
-        tap_fail(__FILE__, __LINE__, "SCANPOD_TEST_STANDIN is not set");
-    }
-    return path;
-}
-
 /* How many processes carry our mark as an argument. */
 static unsigned marked_processes(void)
 {
@@ -78,7 +68,7 @@ static void start_spec(struct run *r, struct box_spec *spec)
 
 static void start(struct run *r, const char *what, const char *arg)
 {
-    char *argv[] = {xstrdup(standin()), mark, xstrdup(what), xstrdup(arg), NULL};
+    char *argv[] = {xstrdup(test_standin()), mark, xstrdup(what), xstrdup(arg), NULL};
     char *env[] = {NULL};
     struct box_spec spec = {.argv = argv, .env = env, .in = -1, .err = -1, .hold_fd = -1};
 
@@ -178,7 +168,7 @@ static void cannot_start(enum box_level level)
     char program[] = "/nonexistent/scanner";
     char no_dir[] = "/nonexistent";
     char *argv[] = {program, NULL};
-    char *shown[] = {xstrdup(standin()), NULL};
+    char *shown[] = {xstrdup(test_standin()), NULL};
     char *env[] = {NULL};
     struct box_spec spec = {.argv = argv, .env = env, .in = -1, .err = -1, .hold_fd = -1};
     struct run r;
@@ -216,7 +206,7 @@ static void check_line(const struct run *r, const char *line)
 
 static void is_given_little(enum box_level level)
 {
-    char *argv[] = {xstrdup(standin()), mark, xstrdup("show"), NULL};
+    char *argv[] = {xstrdup(test_standin()), mark, xstrdup("show"), NULL};
     char *env[] = {xstrdup("ONLY=this"), NULL};
     char *dir = realpath(test_dir(), NULL);
     struct box_spec spec = {
@@ -284,7 +274,7 @@ static void a_tool_is_given_its_descriptors_and_nothing_else(void)
 
 static void a_tool_with_raw_sockets_has_that_capability_alone(void)
 {
-    char *argv[] = {xstrdup(standin()), mark, xstrdup("show"), NULL};
+    char *argv[] = {xstrdup(test_standin()), mark, xstrdup("show"), NULL};
     char *env[] = {NULL};
     struct box_spec spec = {
         .argv = argv, .env = env, .in = -1, .err = -1, .hold_fd = -1, .raw_sockets = true};
@@ -430,7 +420,7 @@ static void a_process_that_forks_on_and_on_is_caught(void)
 static void holds_a_lock(enum box_level level)
 {
     auto_free char *path = str_fmt("%s/lock", test_dir());
-    char *argv[] = {xstrdup(standin()), mark, xstrdup("wait"), NULL};
+    char *argv[] = {xstrdup(test_standin()), mark, xstrdup("wait"), NULL};
     char *env[] = {NULL};
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     struct box_spec spec = {.argv = argv, .env = env, .in = -1, .err = -1, .hold_fd = lock};
@@ -471,7 +461,7 @@ static void loses_its_caller(enum box_level level)
     snprintf(mark, sizeof mark, "box-test-%d-orphan-%d-end", getpid(), (int)level);
     caller = fork();
     if (caller == 0) {
-        char *argv[] = {xstrdup(standin()), mark, xstrdup("daemon-and-wait"), NULL};
+        char *argv[] = {xstrdup(test_standin()), mark, xstrdup("daemon-and-wait"), NULL};
         char *env[] = {NULL};
         struct box_spec spec = {
             .argv = argv, .env = env, .in = -1, .err = -1, .out = told[1], .hold_fd = told[1]};

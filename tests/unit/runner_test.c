@@ -27,16 +27,6 @@ enum { PATIENCE_MS = 60000, RUNS_MAX = 32 };
 static char mark[64];
 static enum box_level level_now;
 
-static const char *standin(void)
-{
-    const char *path = getenv("SCANPOD_TEST_STANDIN");
-
-    if (!path) {
-        tap_fail(__FILE__, __LINE__, "SCANPOD_TEST_STANDIN is not set");
-    }
-    return path;
-}
-
 /* Every run's tool has MARK.RUN. as an argument; run 0 stands for all. */
 static unsigned marked_processes(uint64_t run)
 {
@@ -294,7 +284,7 @@ static int launch_as(struct runner_launch *l, const char *program, const char *w
 
 static void launch(struct runner_launch l, const char *what, const char *arg)
 {
-    CHECK_OK(launch_as(&l, standin(), what, arg));
+    CHECK_OK(launch_as(&l, test_standin(), what, arg));
 }
 
 static const struct seen *finish(uint64_t run)
@@ -865,7 +855,7 @@ static void runner_is_killed(void)
     await_runner_end();
     await_no_process();
     runner_stop(d.r, 1); /* harmless now */
-    CHECK_ERR(launch_as(&(struct runner_launch){.run = 9}, standin(), "exit", "0"), ERR_IO);
+    CHECK_ERR(launch_as(&(struct runner_launch){.run = 9}, test_standin(), "exit", "0"), ERR_IO);
     daemon_free();
 }
 
@@ -975,9 +965,9 @@ static void what_cannot_be_launched_is_refused_at_once(void)
     long_arg[200000] = '\0';
     CHECK(box_force_level(level_now = BOX_SUBREAPER));
     daemon_start();
-    CHECK_ERR(launch_as(&l, standin(), "exit", "0"), ERR_INVALID);
+    CHECK_ERR(launch_as(&l, test_standin(), "exit", "0"), ERR_INVALID);
     l.parser = NULL;
-    CHECK_ERR(launch_as(&l, standin(), "exit", long_arg), ERR_LIMIT);
+    CHECK_ERR(launch_as(&l, test_standin(), "exit", long_arg), ERR_LIMIT);
     launch((struct runner_launch){.run = 1}, "exit", "0"); /* the number is free again */
     (void)finish(1);
     daemon_stop();

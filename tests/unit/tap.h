@@ -37,6 +37,8 @@ char *test_fixture(const char *path, size_t *n); /* skips the test when fixtures
 bool test_fixtures_present(void);
 /* An empty directory, removed at exit. Borrowed. */
 const char *test_dir(void);
+/* The stand-in for a tool (tests/tools), where any user can run it. Borrowed. */
+const char *test_standin(void);
 
 #define CHECK(cond)                                              \
     do {                                                         \
