@@ -56,7 +56,7 @@ SANITIZER_REPORT = re.compile(
     r"ERROR: (Address|Leak|Thread)Sanitizer|runtime error: |AddressSanitizer:DEADLYSIGNAL"
 )
 SANITIZER_ENV = {
-    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99:strict_string_checks=1",
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:exitcode=98",
     "LSAN_OPTIONS": "report_objects=1",
 }
