@@ -14,8 +14,12 @@
 struct api_key_row {
     struct key key;
     bool in_force;
+    bool used;        /* since it was last told to the store */
+    int64_t noted_us; /* when that was */
     struct api_key_row *next;
 };
+
+enum { NOTE_AFTER_MS = 1000, NOTE_EACH_US = 60 * 1000000 };
 
 static struct api_key_row *row_of(struct api *a, const char *id)
 {
@@ -42,8 +46,36 @@ static int load_row(void *arg, const struct key *k, struct err *e)
     return 0;
 }
 
+/*
+ * Last uses go to the store a moment later, from a turn of their own: a request that only reads
+ * does not fail because the disk is full.
+ */
+static void on_note(struct timer *t)
+{
+    struct api *a = container_of(t, struct api, key_timer);
+
+    for (struct api_key_row *row = a->keys; row; row = row->next) {
+        if (row->used) {
+            row->used = false;
+            row->noted_us = wall_us();
+            store_key_used(a->store, row->key.id, row->noted_us, NULL);
+        }
+    }
+}
+
+static void note_use(struct api *a, struct api_key_row *row)
+{
+    if (!row->used && wall_us() - row->noted_us >= NOTE_EACH_US) {
+        row->used = true;
+        if (!a->key_timer.loop) {
+            timer_arm(a->loop, &a->key_timer, NOTE_AFTER_MS);
+        }
+    }
+}
+
 int api_keys_load(struct api *a, struct err *e)
 {
+    a->key_timer.fn = on_note;
     if (a->cfg.legacy_key) {
         sha256_of(a->cfg.legacy_key, strlen(a->cfg.legacy_key), a->legacy_hash);
     }
@@ -52,6 +84,7 @@ int api_keys_load(struct api *a, struct err *e)
 
 void api_keys_free(struct api *a)
 {
+    timer_stop(&a->key_timer);
     while (a->keys) {
         struct api_key_row *row = a->keys;
 
@@ -134,6 +167,9 @@ bool api_authorize(struct http_req *r, const struct http_route *route, void *app
     }
     if (!find_key(a, secret, &row)) {
         return refuse(r, "Invalid API key", "the key is not known or was revoked");
+    }
+    if (row) {
+        note_use(a, row);
     }
     http_set_user(r, row);
     return true;

@@ -30,6 +30,7 @@ struct api {
     struct http_server *server; /* NULL until api_set_server() */
     struct api_config cfg;
     struct api_key_row *keys; /* owned list; rows live as long as the api */
+    struct timer key_timer;   /* last uses that are not in the store yet */
     uint8_t legacy_hash[32];  /* of cfg.legacy_key */
     struct view_cache *cache;
     struct sse_hub *hub;
