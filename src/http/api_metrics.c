@@ -176,25 +176,32 @@ static void put_http(struct api *a, struct buf *b)
     route_end(&br);
 }
 
+/* Resident pages: the second number of statm. */
+static int64_t resident_pages(void)
+{
+    FILE *f = fopen("/proc/self/statm", "re");
+    char line[128] = "";
+    char *space;
+
+    if (!f) {
+        return 0;
+    }
+    space = fgets(line, sizeof line, f) ? strchr(line, ' ') : NULL;
+    fclose(f);
+    return space ? strtoll(space, NULL, 10) : 0;
+}
+
 static void put_process(const struct api *a, struct buf *b)
 {
     struct rusage u = {0};
-    long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
 
-    if (f) {
-        if (fscanf(f, "%*d %ld", &pages) != 1) {
-            pages = 0;
-        }
-        fclose(f);
-    }
     getrusage(RUSAGE_SELF, &u);
     family(b, "process_cpu_seconds_total", "counter", "Processor time of this process.");
     seconds(b, "process_cpu_seconds_total",
             (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * INT64_C(1000000) + u.ru_utime.tv_usec +
                 u.ru_stime.tv_usec);
     one(b, "process_resident_memory_bytes", "gauge", "Memory of this process.",
-        (int64_t)pages * sysconf(_SC_PAGESIZE));
+        resident_pages() * sysconf(_SC_PAGESIZE));
     family(b, "scanpod_build_info", "gauge", "1, with the version as a label.");
     labelled(b, "scanpod_build_info", "version", a->cfg.version ? a->cfg.version : "", 1);
 }
