@@ -85,12 +85,11 @@ has_candidates() {
     done
 }
 
+# Sets names: the missing packages, with clang's version where it belongs.
 resolve_names() {
-    local i version
-    version=$(clang_version)
-    for i in "${!missing[@]}"; do
-        missing[i]=${missing[i]//@/${version:-14}}
-    done
+    local version
+    version=$(clang_version || true)
+    names=("${missing[@]//@/${version:-14}}")
 }
 
 # Words that make a command run as root, in $as_root; exits 3 with the command if there are none.
@@ -122,7 +121,7 @@ apt() {
 
 # Installs what is missing of the groups, or says what to install. $no_install and $dry_run count.
 need_packages() {
-    local command line
+    local command line names
     find_missing "$@"
     if [ ${#missing[@]} -eq 0 ]; then
         packages_line="nothing missing"
@@ -133,28 +132,28 @@ need_packages() {
         die 3 "install these, named as Debian names them: ${missing[*]}"
     fi
     resolve_names
-    command="apt-get install --no-install-recommends ${missing[*]}"
+    command="apt-get install --no-install-recommends ${names[*]}"
     if [ "${dry_run-}" ]; then
         packages_line="would run: $command"
         return
     fi
     if [ "${no_install-}" ]; then
-        die 3 "missing: ${missing[*]}" "$command"
+        die 3 "missing: ${names[*]}" "$command"
     fi
     find_root "sudo $command"
-    line="${#missing[@]} missing: ${missing[*]}"
+    line="${#names[@]} missing: ${names[*]}"
     say "     installing ${line} (${as_root[*]}${as_root[*]:+ }apt-get)"
-    if lists_are_old || ! has_candidates "${missing[@]}"; then
+    if lists_are_old || ! has_candidates "${names[@]}"; then
         apt update || say "     apt-get update failed; going on with the lists that are here" >&2
         resolve_names
     fi
-    apt install --no-install-recommends "${missing[@]}" ||
+    apt install --no-install-recommends "${names[@]}" ||
         die 1 "apt-get could not install what is missing" "$command"
     # A package that needed another one to be named (clang's version) may be found only now.
     find_missing "$@"
     if [ ${#missing[@]} -gt 0 ]; then
         resolve_names
-        apt install --no-install-recommends "${missing[@]}" || true
+        apt install --no-install-recommends "${names[@]}" || true
         find_missing "$@"
     fi
     if [ ${#missing[@]} -gt 0 ]; then
