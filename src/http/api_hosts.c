@@ -219,7 +219,8 @@ struct host_stream {
     struct host_filter filter;
     char *state; /* owned: what filter.state points to */
     struct host_writer w;
-    struct buf head, tail; /* owned */
+    struct buf head, tail;  /* owned */
+    int64_t expected, sent; /* hosts; expected -1: not known */
     bool started;
 };
 
@@ -239,8 +240,12 @@ static int stream_more(struct http_stream *st, struct buf *out)
         return -1;
     }
     hs->filter.after = hs->w.last;
+    hs->sent += hs->w.n;
     if (hs->w.stopped || hs->w.n == hs->filter.limit) {
         return 1;
+    }
+    if (hs->expected >= 0 && hs->sent != hs->expected) {
+        return -1; /* deleted under us: half of a list must not look like a whole one */
     }
     buf_add(out, hs->tail.data, hs->tail.len);
     return 0;
@@ -257,15 +262,16 @@ static void stream_done(struct http_stream *st)
     free(hs);
 }
 
-static struct host_stream *stream_new(struct api *a, int64_t job_num)
+static struct host_stream *stream_new(struct api *a, const struct job *job)
 {
     struct host_stream *hs = xcalloc(1, sizeof *hs);
 
     hs->st.more = stream_more;
     hs->st.done = stream_done;
     hs->api = a;
-    hs->job_num = job_num;
+    hs->job_num = job->num;
     hs->filter.limit = BATCH;
+    hs->expected = job_state_terminal(job->state) ? job->hosts : -1;
     return hs;
 }
 
@@ -305,7 +311,7 @@ static int old_small(struct api *a, struct buf *out, const struct job *job, stru
 
 static void old_large(struct api *a, struct http_req *r, const struct job *job)
 {
-    struct host_stream *hs = stream_new(a, job->num);
+    struct host_stream *hs = stream_new(a, job);
     struct json end;
 
     /* One writer goes through head, hosts and tail, so that its commas are right. */
@@ -407,12 +413,15 @@ static bool host_query(struct http_req *r, struct host_filter *f)
 static void hosts_lines(struct api *a, struct http_req *r, const struct job *job,
                         const struct host_filter *f)
 {
-    struct host_stream *hs = stream_new(a, job->num);
+    struct host_stream *hs = stream_new(a, job);
 
     hs->state = xstrdup(f->state);
     hs->filter = *f;
     hs->filter.state = hs->state;
     hs->filter.limit = BATCH;
+    if (f->state || f->open_only || f->after) {
+        hs->expected = -1;
+    }
     hs->w = (struct host_writer){.j = json_to(&hs->head), .lines = true};
     http_reply_stream(r, 200, "application/x-ndjson", &hs->st);
 }

@@ -192,9 +192,11 @@ static void cancelled(struct api *a, struct http_req *r, struct job *job, bool t
 {
     if (job_state_terminal(job->state) && job->state != JOB_CANCELLED) {
         no_cancel(r, job);
-        return;
+    } else if (timed_out && !job->cancel_requested) {
+        api_error(r, ERR_IO, "the cancel could not be made durable");
+    } else {
+        old_job_reply(a, r, job);
     }
-    old_job_reply(a, r, job);
 }
 
 void old_cancel(struct http_req *r, void *app)

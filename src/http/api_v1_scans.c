@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/digest.h"
+#include "tool/tool.h"
 
 static void job_reply(struct http_req *r, int status, const struct job *job)
 {
@@ -336,6 +337,30 @@ void v1_cancel(struct http_req *r, void *app)
     job_done(&job);
 }
 
+/* The rules may have become stricter since the job was accepted. */
+static bool still_allowed(struct api *a, struct http_req *r, const struct job *job)
+{
+    struct problems p = {0};
+    struct err e = {0};
+
+    if (api_check_targets(job->targets, &e) < 0) {
+        problem_add(&p, "/targets", "%s", e.msg);
+    }
+    if (job->ports && api_check_ports(job->ports, &e) < 0) {
+        problem_add(&p, "/ports", "%s", e.msg);
+    }
+    if (!tool_find(job->tool)) {
+        problem_add(&p, "/tool", "there is no such tool");
+    } else if (job->arguments && api_check_arguments(a, job->tool, job->arguments, &e) < 0) {
+        problem_add(&p, "/arguments", "%s", e.msg);
+    }
+    if (p.n) {
+        problems_reply(r, &p);
+        return false;
+    }
+    return true;
+}
+
 void v1_retry(struct http_req *r, void *app)
 {
     static const char *const known[] = {NULL};
@@ -348,6 +373,10 @@ void v1_retry(struct http_req *r, void *app)
     }
     if (!job_state_terminal(job.state)) {
         api_error(r, ERR_CONFLICT, "the job is still %s", job_state_name(job.state));
+        job_done(&job);
+        return;
+    }
+    if (!still_allowed(a, r, &job)) {
         job_done(&job);
         return;
     }

@@ -252,6 +252,17 @@ def test_a_retry_is_a_new_job(make_server, fake_nmap):
     assert (r.json()["ports"], r.json()["timeout"]) == ("81", 9)
 
 
+def test_a_retry_follows_the_rules_of_today(make_server):
+    srv = make_server(env={"SCANPOD_ALLOW_UNSAFE_ARGS": "true"})
+    job_id = submit(srv, arguments="--script banner")
+    done(srv, job_id)
+    assert srv.post(f"{V1}/{job_id}/retry").status_code == 202
+    srv.env["SCANPOD_ALLOW_UNSAFE_ARGS"] = "false"
+    srv.restart()
+    got = problem(srv.post(f"{V1}/{job_id}/retry"), 422, "invalid")
+    assert [e["pointer"] for e in got["errors"]] == ["/arguments"]
+
+
 def test_a_job_is_deleted_with_its_results_and_raw_output(server):
     job_id = submit(server)
     done(server, job_id)
@@ -465,6 +476,19 @@ def test_a_key_is_made_used_and_revoked(make_server):
     for path in srv.data_dir.rglob("*"):
         if path.is_file():
             assert made["key"].encode() not in path.read_bytes(), path
+
+
+def test_the_last_use_of_a_key_is_remembered(make_server):
+    srv = make_server()
+    made = srv.post("/api/v1/keys", json={"name": "ci"}).json()
+
+    def used():
+        (row,) = [k for k in srv.get("/api/v1/keys").json()["items"] if k["id"] == made["id"]]
+        return row["last_used_at"]
+
+    assert used() is None
+    assert srv.get(V1, key=made["key"]).status_code == 200
+    assert wait_until(used, 20, "the use to be noted") >= made["created_at"]
 
 
 def test_idempotency_keys_of_two_api_keys_do_not_meet(make_server):

@@ -283,6 +283,49 @@ static void many_hosts_are_streamed_whole_in_every_form(void)
     rig_stop();
 }
 
+/* Lets the kernel take little from the server's end of this connection. */
+static void narrow(int fd)
+{
+    struct sockaddr_in mine;
+    struct sockaddr_in peer;
+    socklen_t len = sizeof mine;
+    int small = 8192;
+
+    CHECK_INT(getsockname(fd, (struct sockaddr *)&mine, &len), 0);
+    for (int other = 0; other < 256; other++) {
+        len = sizeof peer;
+        if (getpeername(other, (struct sockaddr *)&peer, &len) == 0 &&
+            peer.sin_port == mine.sin_port) {
+            CHECK_INT(setsockopt(other, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+        }
+    }
+}
+
+static void a_list_that_is_deleted_while_it_is_sent_does_not_look_whole(void)
+{
+    auto_free char *id = NULL;
+    auto_free char *path = NULL;
+    auto_buf got = {0};
+    struct id raw;
+    int fd;
+
+    rig_start(1, NULL);
+    id = completed_job(1500);
+    path = str_fmt("/api/v1/scans/%s/hosts?format=ndjson", id);
+    fd = say("GET", path, NULL, NULL);
+    turns(1);
+    narrow(fd);
+    turns(3);
+    CHECK(id_parse(id, &raw));
+    CHECK_OK(store_job_delete(rig.store, &raw, ERR));
+    for (int i = 0; i < 5000 && take(fd, &got); i++) {
+        turns(1);
+    }
+    close(fd);
+    CHECK(got.len > 0 && !strstr(got.data, "\r\n0\r\n\r\n"));
+    rig_stop();
+}
+
 static void a_cached_job_that_was_deleted_is_gone_at_once(void)
 {
     auto_free char *id = NULL;
@@ -683,24 +726,6 @@ static void a_place_that_is_not_kept_is_a_gap(void)
     rig_stop();
 }
 
-/* Lets the kernel take little from the server's end of this connection. */
-static void narrow(int fd)
-{
-    struct sockaddr_in mine;
-    struct sockaddr_in peer;
-    socklen_t len = sizeof mine;
-    int small = 8192;
-
-    CHECK_INT(getsockname(fd, (struct sockaddr *)&mine, &len), 0);
-    for (int other = 0; other < 256; other++) {
-        len = sizeof peer;
-        if (getpeername(other, (struct sockaddr *)&peer, &len) == 0 &&
-            peer.sin_port == mine.sin_port) {
-            CHECK_INT(setsockopt(other, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
-        }
-    }
-}
-
 static void a_client_that_does_not_read_is_told_that_it_lagged(void)
 {
     auto_buf got = {0};
@@ -810,7 +835,9 @@ TESTS(a_job_goes_through_the_old_surface_with_its_words,
       a_cancel_answers_when_the_tool_is_dead, a_run_that_ends_before_its_cancel_was_not_cancelled,
       a_client_that_leaves_while_it_waits_leaves_nothing_behind,
       ports_are_sorted_inside_each_protocol_whatever_the_tool_said,
-      many_hosts_are_streamed_whole_in_every_form, a_cached_job_that_was_deleted_is_gone_at_once,
+      many_hosts_are_streamed_whole_in_every_form,
+      a_list_that_is_deleted_while_it_is_sent_does_not_look_whole,
+      a_cached_job_that_was_deleted_is_gone_at_once,
       a_request_is_refused_with_a_pointer_to_each_wrong_member, arguments_in_an_array_stay_apart,
       the_same_idempotency_key_gives_the_same_job, a_list_is_paged_and_filtered,
       a_long_poll_answers_when_the_job_changes, a_long_poll_gives_up_with_304,
