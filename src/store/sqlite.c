@@ -455,6 +455,19 @@ static const struct store_ops ops = {
     .keys = sqlite_keys,
 };
 
+/* One thread, and nobody asks how much memory SQLite has: no locks and no counters for each malloc.
+ */
+static void configure(void)
+{
+    static bool done;
+
+    if (!done) {
+        done = true; /* without effect when somebody in the process opened a database before */
+        sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+        sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    }
+}
+
 int sqlite_open(const char *dir, int lock_fd, struct store **out, struct err *e)
 {
     auto_free char *path = str_fmt("%s/scanpod.db", dir);
@@ -464,6 +477,7 @@ int sqlite_open(const char *dir, int lock_fd, struct store **out, struct err *e)
     if (rc != 0) {
         return rc;
     }
+    configure();
     q = xcalloc(1, sizeof *q);
     q->base.ops = &ops;
     q->lock_fd = -1;

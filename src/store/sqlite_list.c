@@ -1,6 +1,7 @@
 /*
- * Lists of jobs in SQLite: by number, and merged from the index (tool, state, num) when a filter
- * names states or a tool, so that a page costs the same however many jobs there are.
+ * Lists of jobs in SQLite: by number, and merged from the indexes (tool, state, num) and, of queued
+ * jobs, (tool, priority, num) when a filter names states or a tool, so that a page costs the same
+ * however many jobs there are.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -64,18 +65,44 @@ static int descending(const void *a, const void *b)
     return ascending(b, a);
 }
 
-/* The first numbers of one tool in one state. */
-static int stream(struct sqlite *q, const struct scan *sc, int tool, int state, int64_t *nums,
-                  uint32_t *n)
+/* Numbers in order, found one after the other in an index: the jobs of one tool with one key. */
+struct stream {
+    const char *up, *down;
+    int key;
+};
+
+static const char list_up[] = "SELECT num FROM job WHERE tool = ? AND state = ? AND state <> 1"
+                              " AND num > ? AND num < ? ORDER BY num LIMIT ?";
+static const char list_down[] = "SELECT num FROM job WHERE tool = ? AND state = ? AND state <> 1"
+                                " AND num > ? AND num < ? ORDER BY num DESC LIMIT ?";
+static const char ready_up[] = "SELECT num FROM job WHERE tool = ? AND priority = ? AND state = 1"
+                               " AND num > ? AND num < ? ORDER BY num LIMIT ?";
+static const char ready_down[] = "SELECT num FROM job WHERE tool = ? AND priority = ? AND state = 1"
+                                 " AND num > ? AND num < ? ORDER BY num DESC LIMIT ?";
+
+/* By state, but queued jobs by priority. */
+static unsigned streams_of(uint32_t states, struct stream out[JOB_STATES + JOB_PRIORITY_MAX])
 {
-    static const char up[] = "SELECT num FROM job WHERE tool = ? AND state = ? AND num > ?"
-                             " AND num < ? ORDER BY num LIMIT ?";
-    static const char down[] = "SELECT num FROM job WHERE tool = ? AND state = ? AND num > ?"
-                               " AND num < ? ORDER BY num DESC LIMIT ?";
-    struct binder b = {sq_stmt(q, sc->f->oldest_first ? up : down), 0};
+    unsigned n = 0;
+
+    for (int st = 0; st < JOB_STATES; st++) {
+        if ((states & (1u << st)) && st != JOB_QUEUED) {
+            out[n++] = (struct stream){list_up, list_down, st};
+        }
+    }
+    for (int p = 0; (states & (1u << JOB_QUEUED)) && p <= JOB_PRIORITY_MAX; p++) {
+        out[n++] = (struct stream){ready_up, ready_down, p};
+    }
+    return n;
+}
+
+static int stream(struct sqlite *q, const struct scan *sc, int tool, const struct stream *of,
+                  int64_t *nums, uint32_t *n)
+{
+    struct binder b = {sq_stmt(q, sc->f->oldest_first ? of->up : of->down), 0};
 
     b_int(&b, tool);
-    b_int(&b, state);
+    b_int(&b, of->key);
     b_int(&b, sc->lo);
     b_int(&b, sc->hi);
     b_int(&b, sc->f->limit);
@@ -89,20 +116,22 @@ static int merged(struct sqlite *q, const struct scan *sc, int64_t *nums, uint32
     auto_free int64_t *all = NULL;
     size_t size = 0;
     size_t total = 0;
+    struct stream of[JOB_STATES + JOB_PRIORITY_MAX];
+    unsigned streams = streams_of(sc->f->states, of);
     int rc = 0;
 
     for (int t = 1; rc == 0 && t <= q->n_tools; t++) {
-        for (int st = 0; rc == 0 && st < JOB_STATES; st++) {
+        for (unsigned i = 0; rc == 0 && i < streams; i++) {
             uint32_t got = 0;
 
-            if ((sc->tool && sc->tool != t) || !(sc->f->states & (1u << st))) {
-                continue;
+            if (sc->tool && sc->tool != t) {
+                break;
             }
             if (total + limit > size) {
                 size = 2 * size + limit;
                 all = xrealloc(all, size * sizeof *all);
             }
-            rc = stream(q, sc, t, st, all + total, &got);
+            rc = stream(q, sc, t, &of[i], all + total, &got);
             total += got;
         }
     }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "store/sqlite.h"
 
 #define TASK_COLUMNS                                                                         \
@@ -28,26 +29,19 @@ static void bind_task(struct binder *b, const struct task_row *r)
     b_int(b, t->idx);
 }
 
+/* That of a queued job is implied by the job until something happens to it. */
 int sqlite_task_add(struct store *s, const struct task_row *r)
 {
-    static const char put[] =
-        "INSERT INTO task (state, priority, epoch, token, beat, attempts, failed, lost, run_at_us,"
-        " worker, result, job_num, idx) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    struct sqlite *q = sqlite_of(s);
-    struct binder b = {sq_stmt(q, put), 0};
-
-    bind_task(&b, r);
-    return sq_run(q, b.st, "store a task");
+    return r->task.state == JOB_QUEUED ? 0 : sqlite_task_put(s, r);
 }
 
 int sqlite_task_put(struct store *s, const struct task_row *r)
 {
-    static const char update[] =
-        "UPDATE task SET state = ?, priority = ?, epoch = ?, token = ?, beat = ?, attempts = ?,"
-        " failed = ?, lost = ?, run_at_us = ?, worker = ?, result = ? WHERE job_num = ?"
-        " AND idx = ?";
+    static const char put[] =
+        "INSERT OR REPLACE INTO task (state, priority, epoch, token, beat, attempts, failed, lost,"
+        " run_at_us, worker, result, job_num, idx) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     struct sqlite *q = sqlite_of(s);
-    struct binder b = {sq_stmt(q, update), 0};
+    struct binder b = {sq_stmt(q, put), 0};
 
     bind_task(&b, r);
     return sq_run(q, b.st, "store a task");
@@ -73,6 +67,24 @@ static void read_task(struct columns *c, struct task_row *out)
     out->result = c_int(c);
 }
 
+/* A task without a row, from its job. */
+static int implied(struct sqlite *q, int64_t job_num, struct task_row *out)
+{
+    static const char get[] = "SELECT priority FROM job WHERE num = ? AND state = 1";
+    struct binder b = {sq_stmt(q, get), 0};
+    int rc;
+
+    b_int(&b, job_num);
+    rc = sq_step(q, b.st, "read a task");
+    if (rc > 0) {
+        *out = (struct task_row){.task = {.job_num = job_num,
+                                          .state = JOB_QUEUED,
+                                          .priority = (int32_t)sqlite3_column_int64(b.st, 0)}};
+        sqlite3_reset(b.st);
+    }
+    return rc;
+}
+
 int sqlite_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row *out)
 {
     static const char get[] = "SELECT " TASK_COLUMNS " FROM task WHERE job_num = ? AND idx = ?";
@@ -84,32 +96,47 @@ int sqlite_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_
     b_int(&b, job_num);
     b_int(&b, idx);
     rc = sq_step(q, b.st, "read a task");
-    if (rc == 0) {
-        return store_fail(s, ERR_NOT_FOUND, "no such job");
-    }
     if (rc > 0) {
         read_task(&c, out);
         sqlite3_reset(b.st);
-        rc = 0;
+    } else if (rc == 0 && idx == 0) {
+        rc = implied(q, job_num, out);
     }
-    return rc;
+    if (rc == 0) {
+        return store_fail(s, ERR_NOT_FOUND, "no such job");
+    }
+    return MIN(rc, 0);
 }
 
 int sqlite_task_next(struct store *s, struct task_row *out, bool *found)
 {
-    static const char get[] = "SELECT " TASK_COLUMNS " FROM task WHERE state = 1"
-                              " ORDER BY priority DESC, job_num, idx LIMIT 1";
+    static const char get[] = "SELECT priority, num FROM job WHERE state = 1 AND tool = ?"
+                              " ORDER BY priority DESC, num LIMIT 1";
     struct sqlite *q = sqlite_of(s);
-    struct columns c = {sq_stmt(q, get), 0};
-    int rc = sq_step(q, c.st, "find a task");
+    int64_t best = -1;
+    int64_t num = 0;
+    int rc = 0;
 
-    *found = rc > 0;
-    if (rc > 0) {
-        read_task(&c, out);
-        sqlite3_reset(c.st);
-        rc = 0;
+    for (int tool = 1; rc == 0 && tool <= q->n_tools; tool++) {
+        struct binder b = {sq_stmt(q, get), 0};
+        struct columns c = {b.st, 0};
+
+        b_int(&b, tool);
+        rc = sq_step(q, b.st, "find a task");
+        if (rc > 0) {
+            int64_t priority = c_int(&c);
+            int64_t first = c_int(&c);
+
+            if (priority > best || (priority == best && first < num)) {
+                best = priority;
+                num = first;
+            }
+            sqlite3_reset(b.st);
+            rc = 0;
+        }
     }
-    return rc;
+    *found = num > 0;
+    return rc == 0 && num > 0 ? sqlite_task_find(s, num, 0, out) : rc;
 }
 
 int sqlite_task_running(struct store *s, task_fn fn, void *arg)

@@ -333,7 +333,7 @@ static void the_schema_refuses_states_that_make_no_sense(void)
         "UPDATE job SET priority = 10",
         "UPDATE job SET targets = NULL",
         "UPDATE job SET id = x'00'",
-        "UPDATE task SET state = 3, token = 0",
+        "INSERT INTO task VALUES (1, 0, 3, 5, 1, 0, 0, 0, 0, 0, 0, 'w', 0)",
         "UPDATE tally SET queued = -1",
         "INSERT INTO tally SELECT 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0",
     };

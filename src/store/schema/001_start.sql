@@ -67,8 +67,9 @@ CREATE TABLE job (
     CHECK (state <> 0 OR run_at_us <> 0),
     CHECK (queue_expires_us = 0 OR state IN (1, 2))
 ) STRICT;
--- Lists by tool and state are merged from these; tools are few.
-CREATE INDEX job_list ON job (tool, state, num);
+-- Lists by tool and state are merged from these two; tools and priorities are few.
+CREATE INDEX job_list ON job (tool, state, num) WHERE state <> 1;
+CREATE INDEX job_ready ON job (tool, priority DESC, num) WHERE state = 1; -- what runs next, too
 CREATE INDEX job_ended ON job (completed_us, num) WHERE completed_us <> 0;
 CREATE INDEX job_overdue ON job (queue_expires_us, num) WHERE queue_expires_us <> 0;
 
@@ -98,6 +99,8 @@ CREATE TABLE mark (
 ) STRICT;
 CREATE INDEX mark_created ON mark (created_us, num);
 
+-- The one task of a job. A queued job without a row has a task that nothing happened to yet: most
+-- jobs are submitted in bulk, and their tasks are written when they are first claimed.
 CREATE TABLE task (
     job_num INTEGER NOT NULL,
     idx INTEGER NOT NULL,
@@ -115,7 +118,6 @@ CREATE TABLE task (
     PRIMARY KEY (job_num, idx),
     CHECK (state <> 3 OR token <> 0)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX task_ready ON task (priority DESC, job_num, idx) WHERE state = 1;
 CREATE INDEX task_due ON task (run_at_us, job_num, idx) WHERE state = 0;
 CREATE INDEX task_running ON task (job_num, idx) WHERE state = 3;
 
