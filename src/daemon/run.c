@@ -231,6 +231,7 @@ static void ended_itself(const struct tool_run *r, const struct runner_end *end,
         add_last_line(m, end->stderr_tail);
     } else if (end->exit_status != 0) {
         o->reason = REASON_TOOL_FAILED;
+        o->retryable = true;
         buf_addf(m, "the tool failed with exit status %d", end->exit_status);
         add_last_line(m, end->stderr_tail);
     } else if (end->parser_failed || r->bad_records) {

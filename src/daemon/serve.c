@@ -206,6 +206,8 @@ static int start_http(struct server *s, struct err *e)
         .scan_timeout_s = (int32_t)option_int(o, "scan-timeout"),
         .queue_timeout_s = (int32_t)option_int(o, "queue-timeout"),
         .retries = (int32_t)option_int(o, "retries"),
+        .old_retries =
+            option_from(o, "retries", NULL) == FROM_DEFAULT ? 0 : (int32_t)option_int(o, "retries"),
         .blob_dir = s->blob_dir,
         .version = SCANPOD_VERSION,
         .nmap_version = s->nmap_version[0] ? s->nmap_version : NULL,

@@ -54,8 +54,11 @@ const struct option settings_table[] = {
          .help = "jobs that may wait; more are refused; 0: no cap")},
     {INT("queue-timeout", "QUEUE_TIMEOUT", 1, 2592000, .def = "86400",
          .help = "seconds a job may wait before it fails")},
-    {INT("retries", "RETRIES", 0, JOB_RETRIES_MAX, .def = "3",
-         .help = "further attempts after the scanner failed")},
+    {INT(
+        "retries", "RETRIES", 0, JOB_RETRIES_MAX, .def = "3",
+        .help =
+            "further attempts after the scanner failed, where a job does not say (old routes: none "
+            "unless this is set)")},
     {INT("retry-delay-ms", "RETRY_DELAY_MS", 0, 600000, .def = "10000",
          .help = "milliseconds before the first further attempt; doubles")},
     {INT("kill-grace-ms", "KILL_GRACE_MS", 0, 60000, .def = "1000",

@@ -15,6 +15,7 @@ struct api_config {
     int32_t scan_timeout_s; /* default run time limit */
     int32_t queue_timeout_s;
     int32_t retries;
+    int32_t old_retries; /* of jobs from the old routes, whose clients expect a failure at once */
     const char *blob_dir;
     const char *version;
     const char *nmap_version; /* NULL: nmap not found */

@@ -90,7 +90,8 @@ int api_submit(struct api *a, struct http_req *r, const struct scan_request *q, 
     out->run_timeout_s = or_default(q->timeout_s, a->cfg.scan_timeout_s);
     out->queue_timeout_s = or_default(q->queue_timeout_s, a->cfg.queue_timeout_s);
     out->priority = or_default(q->priority, JOB_PRIORITY_DEFAULT);
-    out->max_attempts = 1 + or_default(q->retries, a->cfg.retries);
+    out->max_attempts =
+        1 + or_default(q->retries, api_old(r) ? a->cfg.old_retries : a->cfg.retries);
     out->key_id = xstrdup(api_key_id(r));
     out->created_us = wall_us();
     if (out->queue_timeout_s > 0) {

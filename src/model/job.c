@@ -134,3 +134,8 @@ void job_done(struct job *j)
         *owned[i] = NULL;
     }
 }
+
+bool job_reason_ours(enum job_reason r)
+{
+    return r == REASON_SANDBOX || r == REASON_INTERNAL || r == REASON_WORKER_LOST;
+}

@@ -53,6 +53,8 @@ enum job_reason {
 
 const char *job_reason_name(enum job_reason r); /* "tool_failed" */
 bool job_reason_parse(const char *s, enum job_reason *out);
+/* Our failure, not the tool's: a further try is charged to TASK_MAX_LOST, not to max_attempts. */
+bool job_reason_ours(enum job_reason r);
 
 enum {
     JOB_TIMEOUT_MIN_S = 1,
@@ -133,7 +135,7 @@ struct lease {
     uint64_t token;
 };
 
-enum { TASK_MAX_LOST = 3 };
+enum { TASK_MAX_LOST = 3 }; /* dead workers and other failures of ours, together */
 
 /* How a task's run ended, as the worker reports it. Strings are borrowed for the call. */
 struct outcome {

@@ -208,14 +208,17 @@ static int finish(struct store *s, struct work *w, const struct outcome *o, int6
 {
     struct task *t = &w->row.task;
     bool failed = o->state == JOB_FAILED;
-    bool again =
-        failed && o->retryable && t->failed + 1 < w->job.max_attempts && !w->job.cancel_requested;
+    bool ours = failed && job_reason_ours(o->reason);
+    bool left = ours ? t->lost + 1 < TASK_MAX_LOST : t->failed + 1 < w->job.max_attempts;
+    bool again = failed && o->retryable && left && !w->job.cancel_requested;
     int rc = store_begin(s);
 
     if (rc != 0) {
         return rc;
     }
-    t->failed += failed;
+    t->failed += failed && !ours;
+    t->lost += ours;
+    w->job.lost = t->lost;
     return again ? retry(s, w, o, retry_at_us) : end_with(s, w, o);
 }
 

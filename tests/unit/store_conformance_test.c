@@ -732,6 +732,22 @@ static void a_cancelled_run_is_not_retried(struct store *s)
     CHECK_INT(finish(s, &l, &failed, 5000), JOB_FAILED);
 }
 
+static void our_own_failures_have_a_budget_of_their_own(struct store *s)
+{
+    const struct outcome ours = {
+        .state = JOB_FAILED, .reason = REASON_SANDBOX, .retryable = true, .exit_status = -1};
+    struct lease l;
+
+    add_with(s, 4, 1); /* no retry for the tool's failures */
+    for (int i = 1; i < TASK_MAX_LOST; i++) {
+        l = claim(s);
+        CHECK_INT(finish(s, &l, &ours, 1), JOB_SCHEDULED);
+        CHECK_OK(store_task_due(s, INT64_MAX, &(int64_t){0}, ERR));
+    }
+    l = claim(s);
+    CHECK_INT(finish(s, &l, &ours, 1), JOB_FAILED);
+}
+
 static void a_time_out_is_not_retried(struct store *s)
 {
     struct lease l;
@@ -1427,6 +1443,7 @@ BOTH(the_same_end_twice_changes_nothing)
 BOTH(a_run_cannot_end_in_a_state_that_is_no_end)
 BOTH(a_failure_is_retried_while_attempts_are_left)
 BOTH(a_cancelled_run_is_not_retried)
+BOTH(our_own_failures_have_a_budget_of_their_own)
 BOTH(a_time_out_is_not_retried)
 BOTH(a_job_that_ended_stays_as_it_is)
 BOTH(waiting_jobs_are_cancelled_at_once)
@@ -1465,8 +1482,9 @@ TESTS(OF_BOTH(a_new_job_is_read_back_as_it_was_sent), OF_BOTH(an_unknown_job_is_
       OF_BOTH(the_same_end_twice_changes_nothing),
       OF_BOTH(a_run_cannot_end_in_a_state_that_is_no_end),
       OF_BOTH(a_failure_is_retried_while_attempts_are_left),
-      OF_BOTH(a_cancelled_run_is_not_retried), OF_BOTH(a_time_out_is_not_retried),
-      OF_BOTH(a_job_that_ended_stays_as_it_is), OF_BOTH(waiting_jobs_are_cancelled_at_once),
+      OF_BOTH(a_cancelled_run_is_not_retried), OF_BOTH(our_own_failures_have_a_budget_of_their_own),
+      OF_BOTH(a_time_out_is_not_retried), OF_BOTH(a_job_that_ended_stays_as_it_is),
+      OF_BOTH(waiting_jobs_are_cancelled_at_once),
       OF_BOTH(a_second_cancel_of_a_running_job_changes_nothing),
       OF_BOTH(lost_workers_are_counted_and_at_last_fail_the_job),
       OF_BOTH(a_released_task_is_as_if_never_claimed),

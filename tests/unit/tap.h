@@ -98,7 +98,8 @@ extern struct err tap_err;
 
 /* Applies TAP_ROW_ to up to 256 arguments. */
 #define TAP_PARENS_       ()
-#define TAP_EXPAND_(...)  TAP_E3_(TAP_E3_(TAP_E3_(TAP_E3_(__VA_ARGS__))))
+#define TAP_EXPAND_(...)  TAP_E4_(TAP_E4_(TAP_E4_(TAP_E4_(__VA_ARGS__))))
+#define TAP_E4_(...)      TAP_E3_(TAP_E3_(TAP_E3_(TAP_E3_(__VA_ARGS__))))
 #define TAP_E3_(...)      TAP_E2_(TAP_E2_(TAP_E2_(TAP_E2_(__VA_ARGS__))))
 #define TAP_E2_(...)      TAP_E1_(TAP_E1_(TAP_E1_(TAP_E1_(__VA_ARGS__))))
 #define TAP_E1_(...)      __VA_ARGS__
