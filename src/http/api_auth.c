@@ -147,6 +147,16 @@ static bool refuse(struct http_req *r, const char *old_detail, const char *detai
     return false;
 }
 
+/* A proxy may have checked the one and we the other: nothing more is read from this connection. */
+static bool ambiguous(struct http_req *r)
+{
+    log_warn("ambiguous_credentials", KV("peer", http_peer(r)), KV("path", http_path(r)));
+    http_not_stored(r);
+    http_close_after(r);
+    api_status(r, 400, "two different keys were sent", "send X-API-Key or Authorization, not both");
+    return false;
+}
+
 bool api_authorize(struct http_req *r, const struct http_route *route, void *app)
 {
     struct api *a = app;
@@ -163,7 +173,7 @@ bool api_authorize(struct http_req *r, const struct http_route *route, void *app
         return refuse(r, "Not authenticated", "a key is needed");
     }
     if (header && token && strcmp(header, token) != 0) {
-        return refuse(r, "Invalid API key", "two different keys were sent");
+        return ambiguous(r);
     }
     if (!find_key(a, secret, &row)) {
         return refuse(r, "Invalid API key", "the key is not known or was revoked");

@@ -98,6 +98,8 @@ void http_on_abort(struct http_req *r, void (*fn)(struct http_req *r));
 void http_add_header(struct http_req *r, const char *name, const char *value);
 /* Copies the body. type NULL: none. */
 void http_reply(struct http_req *r, int status, const char *type, const void *body, size_t n);
+/* The connection ends after this answer: what follows in it is not to be trusted. */
+void http_close_after(struct http_req *r);
 /* The buffer for a body: write into it, then http_reply_buf(). Saves a copy. */
 struct buf *http_out(struct http_req *r);
 void http_reply_buf(struct http_req *r, int status, const char *type);

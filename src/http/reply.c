@@ -71,6 +71,11 @@ void http_add_header(struct http_req *r, const char *name, const char *value)
     buf_add(&r->extra, "\r\n", 2);
 }
 
+void http_close_after(struct http_req *r)
+{
+    r->close = true;
+}
+
 void http_not_stored(struct http_req *r)
 {
     r->not_stored = true;
