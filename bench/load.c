@@ -1,10 +1,11 @@
 /*
  * load - a closed loop of HTTP requests: each connection sends the next one when its answer is
- * complete. Unlike wrk it tells what each connection got, so that one that starves is seen.
+ * complete. Unlike wrk it tells what each connection got, so that one that starves is seen, and it
+ * can send a number of requests instead of sending for a time.
  *
- * usage: load PORT CONNECTIONS SECONDS METHOD PATH KEY [BODY]
+ * usage: load PORT CONNECTIONS SECONDS|nCOUNT METHOD PATH KEY [BODY]
  * Prints one JSON object: rate, latencies, answers that were not 2xx, requests of the connection
- * that got the fewest.
+ * that got the fewest. After nCOUNT another line: a JSON array of each connection's last answer.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -33,6 +34,7 @@ struct conn {
 struct load {
     struct conn *conns;
     long n;
+    uint64_t left, open; /* requests that may still be sent; that wait for an answer */
     int epoll;
     char *request;
     uint64_t answers, bad;
@@ -86,6 +88,11 @@ static void request_send(struct load *l, struct conn *c)
 {
     size_t n = strlen(l->request);
 
+    if (l->left == 0) {
+        return;
+    }
+    l->left--;
+    l->open++;
     c->have = c->need = 0;
     c->sent_us = now_us();
     if (send(c->fd, l->request, n, MSG_NOSIGNAL) != (ssize_t)n) {
@@ -130,6 +137,7 @@ static void answer_done(struct load *l, struct conn *c)
     double us = now_us() - c->sent_us;
 
     l->answers++;
+    l->open--;
     c->answers++;
     l->bad += c->in[9] != '2';
     l->bucket[bucket_of(us)]++;
@@ -168,7 +176,7 @@ static double run(struct load *l, double seconds)
     for (long i = 0; i < l->n; i++) {
         request_send(l, &l->conns[i]);
     }
-    while (now < end) {
+    while (now < end && l->open > 0) {
         struct epoll_event ev[256];
         int n = epoll_wait(l->epoll, ev, 256, 100);
 
@@ -183,6 +191,18 @@ static double run(struct load *l, double seconds)
         now = now_us();
     }
     return (now - start) / 1e6;
+}
+
+/* The bodies are JSON already. */
+static void print_last(const struct load *l)
+{
+    for (long i = 0; i < l->n; i++) {
+        const struct conn *c = &l->conns[i];
+        const char *body = c->answers ? strstr(c->in, "\r\n\r\n") : NULL;
+
+        printf("%s%s", i ? "," : "[", body ? body + 4 : "null");
+    }
+    puts("]");
 }
 
 static char *request_make(char **argv, const char *body)
@@ -205,14 +225,17 @@ int main(int argc, char **argv)
 {
     static struct load l;
     double seconds, took;
+    bool counted;
     uint64_t least = UINT64_MAX;
 
     if (argc != 7 && argc != 8) {
-        fputs("usage: load PORT CONNECTIONS SECONDS METHOD PATH KEY [BODY]\n", stderr);
+        fputs("usage: load PORT CONNECTIONS SECONDS|nCOUNT METHOD PATH KEY [BODY]\n", stderr);
         return 2;
     }
     l.n = strtol(argv[2], NULL, 10);
-    seconds = strtod(argv[3], NULL);
+    counted = argv[3][0] == 'n';
+    seconds = counted ? 3600 : strtod(argv[3], NULL);
+    l.left = counted ? strtoull(argv[3] + 1, NULL, 10) : UINT64_MAX;
     l.conns = l.n > 0 && l.n <= CONNS_MAX ? calloc((size_t)l.n, sizeof *l.conns) : NULL;
     l.epoll = epoll_create1(EPOLL_CLOEXEC);
     l.request = request_make(argv, argv[7]);
@@ -225,14 +248,19 @@ int main(int argc, char **argv)
     took = run(&l, seconds);
     for (long i = 0; i < l.n; i++) {
         least = l.conns[i].answers < least ? l.conns[i].answers : least;
-        close(l.conns[i].fd);
-        free(l.conns[i].in);
     }
     printf("{\"rate\":%.1f,\"p50_us\":%.0f,\"p99_us\":%.0f,\"p999_us\":%.0f,\"max_us\":%.0f,"
            "\"bad\":%llu,\"answers\":%llu,\"least\":%llu}\n",
            (double)l.answers / took, percentile(&l, 0.5), percentile(&l, 0.99),
            percentile(&l, 0.999), l.max_us, (unsigned long long)l.bad,
            (unsigned long long)l.answers, (unsigned long long)least);
+    if (counted) {
+        print_last(&l);
+    }
+    for (long i = 0; i < l.n; i++) {
+        close(l.conns[i].fd);
+        free(l.conns[i].in);
+    }
     free(l.conns);
     free(l.request);
     return 0;

@@ -29,6 +29,16 @@ def load(server, path, seconds, connections=64, method="GET", body=None):
     return checked(json.loads(out), path)
 
 
+def post_many(server, path, body, count, connections=8):
+    """Sends `count` POSTs as fast as they are answered; the last answer of each connection."""
+    out = subprocess.run([program("load"), str(server.port), str(connections), f"n{count}", "POST",
+                          path, server.key, json.dumps(body)],
+                         check=True, text=True, stdout=subprocess.PIPE).stdout
+    figures, last = (json.loads(line) for line in out.strip().splitlines())
+    checked(figures, path)
+    return last
+
+
 def checked(figures, what):
     if figures["bad"]:
         raise SystemExit(f"{what}: {figures['bad']} answers were no success")
