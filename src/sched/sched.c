@@ -1,9 +1,10 @@
 /*
  * How a turn goes through here: reports that the worker made during the turn have already been
  * applied to the store. Before the commit, tasks that are due become queued, stale ones expire,
- * and free slots are filled by claims. After it, the claims are launched and those who wait for a
- * job are told. A commit that failed took all of that back: the claims are forgotten, and ends of
- * runs, which only we know, are applied again in a later turn until one succeeds.
+ * and free slots are filled by claims; a run that ends in this turn leaves its slot in it. After
+ * it, the claims are launched and those who wait for a job are told. A commit that failed took all
+ * of that back: the claims are forgotten, and ends of runs, which only we know, are applied again
+ * in a later turn until one succeeds.
  */
 #include "sched/sched.h"
 
@@ -39,7 +40,8 @@ struct run {
     enum run_step step;
     struct outcome end; /* strings owned, STEP_ENDED */
     int64_t retry_at_us;
-    bool applied; /* the end is in the current transaction */
+    bool applied;       /* the end is in the current transaction */
+    enum job_state now; /* of the job, by that end */
     int64_t claimed_ms, beat_ms;
 };
 
@@ -50,7 +52,7 @@ struct sched {
     char *worker; /* owned, config points to them */
     char *blob_dir;
     struct worker_link link;
-    struct run **runs; /* config.slots of them at most, in use: n */
+    struct run **runs; /* twice config.slots: those that end and those that take their places */
     uint32_t n;
     struct lease *cancels; /* to be sent after the commit */
     uint32_t n_cancels, size_cancels;
@@ -152,7 +154,7 @@ int sched_new(struct loop *l, struct store *st, const struct sched_config *c,
     s->config.worker = s->worker = xstrdup(c->worker);
     s->config.blob_dir = s->blob_dir = xstrdup(c->blob_dir);
     s->link = *w;
-    s->runs = xcalloc(c->slots, sizeof *s->runs);
+    s->runs = xcalloc((size_t)c->slots * 2, sizeof *s->runs);
     s->stats.slots = c->slots;
     s->tick.fn = on_tick;
     s->due.fn = on_due;
@@ -283,14 +285,27 @@ static int64_t backoff_us(const struct sched *s, int32_t failed)
     return ms * 500 + (int64_t)((double)ms * 1000 * ((double)jitter / UINT32_MAX));
 }
 
-static void log_finished(const struct run *r, enum job_state now)
+static void log_finished(const struct run *r)
 {
     char id[ID_TEXT + 1];
 
     id_text(&r->task.job_id, id);
-    log_info("job_ended", KV("job", id), KV("state", job_state_name(now)),
+    log_info("job_ended", KV("job", id), KV("state", job_state_name(r->now)),
              KV("reason", job_reason_name(r->end.reason)), KV("attempt", r->task.attempts),
              KV("ms", boot_ms() - r->claimed_ms), KV("error", r->end.error));
+}
+
+static enum job_state state_of(struct sched *s, const struct id *job)
+{
+    enum job_state state = JOB_RUNNING;
+    struct job j = {0};
+
+    job_init(&j);
+    if (store_job_get(s->store, job, &j, NULL) == 0) {
+        state = j.state;
+    }
+    job_done(&j);
+    return state;
 }
 
 /* Applies what only we know of a run that is over. The store's answer is final once committed. */
@@ -298,17 +313,17 @@ static void apply_end(struct sched *s, struct run *r)
 {
     struct lease l = lease_of(r);
     struct err e = {0};
-    enum job_state now = JOB_RUNNING;
     int rc;
 
     if (r->step == STEP_RELEASED) {
         rc = store_task_release(s->store, &l, &e);
     } else {
-        rc = store_task_finish(s->store, &l, &r->end, r->retry_at_us, &now, &e);
+        rc = store_task_finish(s->store, &l, &r->end, r->retry_at_us, &r->now, &e);
     }
     if (rc == ERR_FENCED || rc == ERR_NOT_FOUND) {
         s->stats.fenced++;
         log_warn("report_fenced", KV("error", e.msg));
+        r->now = state_of(s, &r->task.job_id);
     } else if (rc != 0) {
         log_error("report_failed", KV("error", e.msg));
         return;
@@ -358,6 +373,7 @@ static void renew(struct sched *s, struct run *r, int64_t now)
 void sched_before_commit(struct sched *s)
 {
     int64_t now = loop_now_ms(s->loop);
+    uint32_t busy = 0;
     bool claimed = true;
 
     for (uint32_t i = 0; i < s->n; i++) {
@@ -368,13 +384,15 @@ void sched_before_commit(struct sched *s)
         } else if (r->step == STEP_RUNNING) {
             renew(s, r, now);
         }
+        busy += !r->applied;
     }
     if (s->ticked) {
         housekeeping(s);
     }
-    /* A run whose end is not committed yet still holds its slot: the rows are not its own yet. */
-    while (claimed && !s->draining && s->n < s->config.slots && store_task_ready(s->store)) {
+    /* An end that is in this transaction frees its slot: both are committed, or neither is. */
+    while (claimed && !s->draining && busy < s->config.slots && store_task_ready(s->store)) {
         claim_one(s, &claimed);
+        busy += claimed;
     }
 }
 
@@ -406,20 +424,14 @@ static void remove_blob(const struct sched *s, const struct run *r)
 static void settle_end(struct sched *s, struct run *r)
 {
     if (r->step == STEP_ENDED) {
-        bool again = r->retry_at_us != 0 && r->end.retryable;
-        struct job now = {0};
+        bool over = job_state_terminal(r->now);
 
-        job_init(&now);
-        if (store_job_get(s->store, &r->task.job_id, &now, NULL) == 0) {
-            log_finished(r, now.state);
-            again = !job_state_terminal(now.state);
-            s->stats.finished[now.state] += job_state_terminal(now.state);
-        }
-        job_done(&now);
-        s->stats.retries += again;
+        log_finished(r);
+        s->stats.finished[r->now] += over;
+        s->stats.retries += !over;
         s->stats.run_us_total += (boot_ms() - r->claimed_ms) * 1000;
         s->stats.run_n++;
-        if (again) {
+        if (!over) {
             remove_blob(s, r);
             timer_arm(s->loop, &s->due, MAX(1, (r->retry_at_us - wall_us()) / 1000 + 1));
         }

@@ -130,6 +130,30 @@ static void no_more_runs_than_slots(void)
     tear_down(&b);
 }
 
+static void a_run_that_ends_leaves_its_slot_in_the_same_turn(void)
+{
+    struct bench b;
+    struct outcome o = {.state = JOB_COMPLETED, .exit_status = 0};
+    struct id first;
+    struct id second;
+
+    set_up(&b, 1);
+    first = add_job(&b, 1);
+    second = add_job(&b, 1);
+    turn(&b, true);
+    CHECK_INT(b.n_run, 1);
+    sched_finish(b.sched, &b.lease, &o);
+    turn(&b, false); /* neither the end nor the claim is true */
+    CHECK_INT(b.n_run, 1);
+    CHECK_INT(state_of(&b, &first), JOB_RUNNING);
+    CHECK_INT(state_of(&b, &second), JOB_QUEUED);
+    turn(&b, true);
+    CHECK_INT(b.n_run, 2);
+    CHECK_INT(state_of(&b, &first), JOB_COMPLETED);
+    CHECK_INT(state_of(&b, &second), JOB_RUNNING);
+    tear_down(&b);
+}
+
 static void the_end_of_a_run_survives_failed_commits(void)
 {
     struct bench b;
@@ -275,7 +299,8 @@ static void draining_claims_nothing_and_hands_back(void)
 }
 
 TESTS(a_claim_is_launched_only_when_it_is_committed, no_more_runs_than_slots,
-      the_end_of_a_run_survives_failed_commits, a_crash_is_tried_again_until_the_budget_is_used_up,
+      a_run_that_ends_leaves_its_slot_in_the_same_turn, the_end_of_a_run_survives_failed_commits,
+      a_crash_is_tried_again_until_the_budget_is_used_up,
       a_running_job_is_cancelled_at_the_worker_after_the_commit,
       a_queued_job_is_cancelled_at_once_and_never_runs, who_waits_hears_of_committed_changes_only,
       what_ran_when_the_last_process_died_is_queued_again, draining_claims_nothing_and_hands_back)
