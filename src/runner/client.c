@@ -2,10 +2,15 @@
  * The daemon's side of the runner. Messages and records come on different sockets; the order of
  * call-backs is made here: records are not read before STARTED (or ENDED, when the tool never
  * started), and ENDED waits until the records are read to their end.
+ *
+ * How much is read when decides how many commits a run costs. A few records stay in the socket for
+ * a moment: mostly more of them or the run's end are on their way, and then all is one transaction.
+ * When there are many, a turn takes as many as it can without making others wait.
  */
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,13 +18,20 @@
 #include "box/box.h"
 #include "runner/proto.h"
 
-enum { RECORDS_AT_ONCE = 64 << 10 };
+enum {
+    RECORDS_AT_ONCE = 64 << 10,
+    RECORDS_A_TURN = 512 << 10, /* a few milliseconds' work for the store */
+    FEW_RECORDS = 32 << 10,     /* bytes; less is left in the socket */
+    FEW_MS = 20,                /* for so long */
+    RECORD_SOCKET = 1 << 20,    /* what the kernel may hold; it takes less if it has to */
+};
 
 struct launched {
     struct launched *next;
     struct runner *runner;
     uint64_t run;
     struct watch records; /* fd -1: read to its end */
+    struct timer few;     /* runs while a few records wait for more */
     bool go, paused;
     struct buf ended; /* the body of ENDED, while records are being read */
 };
@@ -45,6 +57,7 @@ static struct launched *find(const struct runner *r, uint64_t run)
 
 static void close_records(struct launched *l)
 {
+    timer_stop(&l->few);
     watch_del(&l->records);
     fd_close(&l->records.fd);
 }
@@ -99,32 +112,72 @@ static void tell_end(struct launched *l)
 static void update_records(struct launched *l)
 {
     if (l->records.fd >= 0) {
-        watch_events(&l->records, l->go && !l->paused ? EPOLLIN : 0);
+        watch_events(&l->records, l->go && !l->paused && !l->few.loop ? EPOLLIN : 0);
     }
 }
 
-static void on_records(struct watch *w, uint32_t events)
+static void records_over(struct launched *l)
 {
-    struct launched *l = container_of(w, struct launched, records);
     struct runner *r = l->runner;
-    ssize_t n = recv(w->fd, r->chunk, RECORDS_AT_ONCE, MSG_DONTWAIT);
 
-    (void)events;
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return;
-    }
-    if (n > 0) {
-        if (r->ev.records) {
-            r->ev.records(r->ev.arg, l->run, r->chunk, (size_t)n);
-        }
-        return;
-    }
     close_records(l);
     if (r->ev.records_end) {
         r->ev.records_end(r->ev.arg, l->run);
     }
     if (l->ended.len) {
         tell_end(l);
+    }
+}
+
+static void read_records(struct runner *r, uint64_t run)
+{
+    struct launched *l = find(r, run);
+
+    /* Whoever is told may pause the run, or end it with all others. */
+    for (size_t got = 0; l && !l->paused && got < RECORDS_A_TURN; l = find(r, run)) {
+        ssize_t n = recv(l->records.fd, r->chunk, RECORDS_AT_ONCE, MSG_DONTWAIT);
+
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+            return;
+        }
+        if (n <= 0) {
+            records_over(l);
+            return;
+        }
+        got += (size_t)n;
+        if (r->ev.records) {
+            r->ev.records(r->ev.arg, run, r->chunk, (size_t)n);
+        }
+    }
+}
+
+static bool only_few(const struct launched *l, uint32_t events)
+{
+    int n = 0;
+
+    return !l->ended.len && !(events & (EPOLLHUP | EPOLLERR)) &&
+           ioctl(l->records.fd, FIONREAD, &n) == 0 && n < FEW_RECORDS;
+}
+
+static void on_records(struct watch *w, uint32_t events)
+{
+    struct launched *l = container_of(w, struct launched, records);
+
+    if (only_few(l, events)) {
+        timer_arm(l->runner->loop, &l->few, FEW_MS);
+        update_records(l);
+    } else {
+        read_records(l->runner, l->run);
+    }
+}
+
+static void on_few(struct timer *t)
+{
+    struct launched *l = container_of(t, struct launched, few);
+
+    update_records(l);
+    if (!l->paused) {
+        read_records(l->runner, l->run);
     }
 }
 
@@ -167,10 +220,14 @@ static bool on_ended(struct runner *r, struct wire w)
     }
     buf_add(&l->ended, body, (size_t)(w.end - body));
     l->go = true;
+    timer_stop(&l->few);
     if (l->records.fd < 0) {
         tell_end(l);
-    } else {
-        update_records(l);
+        return true;
+    }
+    update_records(l);
+    if (!l->paused) { /* the parser is gone: what is left goes into the same turn as the end */
+        read_records(r, l->run);
     }
     return true;
 }
@@ -246,6 +303,7 @@ int runner_connect(struct loop *l, int fd, const struct runner_events *ev, struc
 int runner_launch(struct runner *r, const struct runner_launch *spec, struct err *e)
 {
     auto_buf body = {0};
+    const int room = RECORD_SOCKET;
     int records[2];
     int fds[2];
     struct launched *l;
@@ -261,12 +319,14 @@ int runner_launch(struct runner *r, const struct runner_launch *spec, struct err
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, records) < 0) {
         return err_errno(e, "make a record socket");
     }
+    (void)setsockopt(records[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     fds[0] = records[1];
     fds[1] = spec->blob_fd;
     l = xcalloc(1, sizeof *l);
     l->runner = r;
     l->run = spec->run;
     l->records = (struct watch){.fd = records[0], .fn = on_records};
+    l->few.fn = on_few;
     l->next = r->runs;
     r->runs = l;
     rc = watch_add(r->loop, &l->records, e);

@@ -1,8 +1,8 @@
 /*
  * One run: a box with the tool, a parser process, and a working directory.
  *
- *     begin --> box and parser run --> box is gone and parser has ended --> directory is swept
- *           --> ENDED is sent, the run is freed
+ *     begin --> box runs ----> box is gone --> directory is swept --> ENDED is sent,
+ *           '-> parser runs -> parser has read and stored all ----'   the run is freed
  *
  * Whatever ends it early (stop, time, output, a dead parser) asks the tool politely, and kills the
  * box when the grace is over. The first cause is the one that is told.
@@ -57,7 +57,7 @@ struct run {
     struct watch err_watch; /* fd -1: closed */
     struct stderr_tail tail;
 
-    bool dir_made;
+    bool dir_made, dir_gone;
     struct child sweeper;
     struct timer wall, kill, parser_check, err_pause;
 };
@@ -125,13 +125,21 @@ static void tell_end(struct run *r)
     runner_run_over(rp);
 }
 
+static void maybe_over(struct run *r)
+{
+    if (r->box_over && r->dir_gone && r->parser.watch.fd < 0) {
+        tell_end(r);
+    }
+}
+
 static void on_swept(struct watch *w, uint32_t events)
 {
     struct run *r = container_of(w, struct run, sweeper.watch);
 
     (void)events;
     (void)child_reap(&r->sweeper);
-    tell_end(r);
+    r->dir_gone = true;
+    maybe_over(r);
 }
 
 /* An empty directory is gone at once; a full one is emptied by a process of its own. */
@@ -140,7 +148,7 @@ static void sweep(struct run *r)
     int rc;
 
     if (!r->dir_made || unlinkat(r->rp->work_fd, r->name, AT_REMOVEDIR) == 0) {
-        tell_end(r);
+        r->dir_gone = true;
         return;
     }
     rc = child_fork(&r->sweeper, r->rp->loop, on_swept);
@@ -149,14 +157,7 @@ static void sweep(struct run *r)
     }
     if (rc < 0) {
         (void)sweep_tree(r->rp->work_fd, r->name);
-        tell_end(r);
-    }
-}
-
-static void maybe_over(struct run *r)
-{
-    if (r->box_over && r->parser.watch.fd < 0) {
-        sweep(r);
+        r->dir_gone = true;
     }
 }
 
@@ -285,6 +286,7 @@ static void on_box_gone(struct watch *w, uint32_t events)
         r->parser_until_ms = boot_ms() + PARSER_LAST_MS;
         timer_arm(r->rp->loop, &r->parser_check, r->rp->parser_idle_ms);
     }
+    sweep(r);
     maybe_over(r);
 }
 
@@ -489,5 +491,8 @@ void run_begin(struct runner_process *rp, const struct runner_launch *l, int rec
     r->next = rp->runs;
     rp->runs = r;
     run_start(r, l, &job);
-    maybe_over(r);
+    if (r->box_over) { /* it never began */
+        sweep(r);
+        maybe_over(r);
+    }
 }
