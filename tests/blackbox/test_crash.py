@@ -15,7 +15,7 @@ import time
 import pytest
 import requests
 
-from conftest import TERMINAL, alive, descendants, wait_until
+from conftest import TERMINAL, alive, descendants, proc_stat, wait_until
 
 ROUNDS = int(os.environ.get("SCANPOD_CRASH_ROUNDS", "10"))
 SEED = int(os.environ.get("SCANPOD_CRASH_SEED", str(random.SystemRandom().randrange(1 << 32))))
@@ -54,18 +54,21 @@ class Load(threading.Thread):
 
 
 def roles(srv):
-    """The daemon's direct children that are roles of the binary: the runner."""
-    found = []
-    for pid, _ in descendants(srv.pid):
-        try:
-            exe = os.readlink(f"/proc/{pid}/exe")
-            with open(f"/proc/{pid}/stat") as f:
-                ppid = int(f.read().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        if ppid == srv.pid and exe == os.path.realpath(srv.binary):
-            found.append(pid)
-    return found
+    """The runner: the daemon's direct child that was forked from it and is no other program."""
+    own = cmdline(srv.pid)
+    return [
+        pid
+        for pid, _ in descendants(srv.pid)
+        if cmdline(pid) == own and (proc_stat(pid) or [0])[0] == srv.pid
+    ]
+
+
+def cmdline(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            return f.read()
+    except OSError:
+        return None
 
 
 def strike(srv, whom):
@@ -188,6 +191,7 @@ def test_no_job_is_lost_when_processes_are_killed(make_server, fake_nmap, whom):
     crash_rounds(srv, whom, ROUNDS)
 
 
+@pytest.mark.smoke
 @pytest.mark.seconds(900)
 def test_no_job_is_lost_when_the_real_nmap_runs(make_server, real_nmap):
     srv = make_server(tool=real_nmap, env=SETTINGS)
