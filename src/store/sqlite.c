@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "store/sqlite_log.h"
 
 enum {
     PAGE_SIZE = 4096,
@@ -200,6 +201,9 @@ static int sqlite_commit(struct store *s, const struct tally *t)
         }
     }
     rc = sq_run(q, sq_stmt(q, "COMMIT"), "commit");
+    if (rc == 0 && sqlite_log_end(q->db, true) != SQLITE_OK) {
+        return store_fail(s, ERR_IO, "cannot write the log");
+    }
     if (rc == 0) {
         q->n_tools_committed = q->n_tools;
     }
@@ -213,6 +217,7 @@ static void sqlite_rollback(struct store *s)
     if (!sqlite3_get_autocommit(q->db)) {
         sqlite3_exec(q->db, "ROLLBACK", NULL, NULL, NULL);
     }
+    sqlite_log_end(q->db, false);
     while (q->n_tools > q->n_tools_committed) {
         free(q->tools[--q->n_tools]);
     }
@@ -481,8 +486,8 @@ int sqlite_open(const char *dir, int lock_fd, struct store **out, struct err *e)
     q = xcalloc(1, sizeof *q);
     q->base.ops = &ops;
     q->lock_fd = -1;
-    if (sqlite3_open_v2(path, &q->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
-        SQLITE_OK) {
+    if (sqlite3_open_v2(path, &q->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                        sqlite_log_vfs()) != SQLITE_OK) {
         rc = sq_fail(q, "open the database");
     } else {
         rc = open_schema(q, path);
