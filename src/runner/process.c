@@ -5,17 +5,13 @@
 #include "runner/process.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "box/box.h"
 #include "runner/proto.h"
-#include "runner/sweep.h"
 
 enum { CLOSING_MAX_MS = 10000, PARSER_IDLE_MS = 60000 };
 
@@ -38,6 +34,7 @@ static void close_down(struct runner_process *rp)
     rp->closing = true;
     chan_done(&rp->chan);
     run_abandon_all(rp);
+    work_dirs_close(&rp->work);
     timer_arm(rp->loop, &rp->last_resort, CLOSING_MAX_MS);
     runner_run_over(rp);
 }
@@ -95,23 +92,6 @@ static void on_close(struct chan *c)
     close_down(container_of(c, struct runner_process, chan));
 }
 
-/* The daemon made it; a one-shot run may not have. */
-static void open_work_dir(struct runner_process *rp, const char *dir)
-{
-    char *full;
-
-    rp->work_fd = -1;
-    if (mkdir(dir, 0700) == 0 || errno == EEXIST) {
-        rp->work_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    }
-    rp->work_errno = errno;
-    full = rp->work_fd >= 0 ? realpath(dir, NULL) : NULL;
-    rp->work_dir = full ? full : xstrdup(dir);
-    if (rp->work_fd >= 0) {
-        sweep_numbers(rp->work_fd);
-    }
-}
-
 _Noreturn void runner_process(const struct runner_config *c, int chan_fd)
 {
     struct runner_process rp = {
@@ -123,7 +103,7 @@ _Noreturn void runner_process(const struct runner_config *c, int chan_fd)
     auto_buf ready = {0};
     struct err e = {0};
 
-    open_work_dir(&rp, c->work_dir);
+    work_dirs_open(&rp.work, c->work_dir);
     if (chdir("/") < 0) {
         broken("change directory", NULL);
     }

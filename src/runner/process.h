@@ -7,6 +7,7 @@
 #include "event/loop.h"
 #include "ipc/chan.h"
 #include "runner/runner.h"
+#include "runner/work_dir.h"
 
 struct run;
 
@@ -15,9 +16,7 @@ struct runner_process {
     struct chan chan;
     struct run *runs;
     int hold_fd;
-    int work_fd;    /* -1: the directory cannot be used, work_errno says why */
-    char *work_dir; /* absolute */
-    int work_errno;
+    struct work_dirs work;
     bool raw_sockets;
     uint32_t parser_idle_ms;
     bool closing; /* the daemon is gone: nothing is told any more */

@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -40,7 +39,6 @@ struct run {
     struct run *next;
     struct runner_process *rp;
     uint64_t id;
-    char name[24]; /* of the directory */
     uint32_t grace_ms;
     enum runner_cause cause;
 
@@ -57,7 +55,8 @@ struct run {
     struct watch err_watch; /* fd -1: closed */
     struct stderr_tail tail;
 
-    bool dir_made, dir_gone;
+    struct work_dir dir;
+    bool dir_made, dir_left;
     struct child sweeper;
     struct timer wall, kill, parser_check, err_pause;
 };
@@ -127,7 +126,7 @@ static void tell_end(struct run *r)
 
 static void maybe_over(struct run *r)
 {
-    if (r->box_over && r->dir_gone && r->parser.watch.fd < 0) {
+    if (r->box_over && r->dir_left && r->parser.watch.fd < 0) {
         tell_end(r);
     }
 }
@@ -138,26 +137,26 @@ static void on_swept(struct watch *w, uint32_t events)
 
     (void)events;
     (void)child_reap(&r->sweeper);
-    r->dir_gone = true;
+    r->dir_left = true;
     maybe_over(r);
 }
 
-/* An empty directory is gone at once; a full one is emptied by a process of its own. */
+/* An empty directory takes no time; a full one is emptied by a process of its own. */
 static void sweep(struct run *r)
 {
     int rc;
 
-    if (!r->dir_made || unlinkat(r->rp->work_fd, r->name, AT_REMOVEDIR) == 0) {
-        r->dir_gone = true;
+    if (!r->dir_made || work_dir_give(&r->rp->work, &r->dir)) {
+        r->dir_left = true;
         return;
     }
     rc = child_fork(&r->sweeper, r->rp->loop, on_swept);
     if (rc == 0) {
-        _exit(sweep_tree(r->rp->work_fd, r->name) == 0 ? 0 : 1);
+        _exit(sweep_tree(r->rp->work.fd, r->dir.name) == 0 ? 0 : 1);
     }
     if (rc < 0) {
-        (void)sweep_tree(r->rp->work_fd, r->name);
-        r->dir_gone = true;
+        (void)sweep_tree(r->rp->work.fd, r->dir.name);
+        r->dir_left = true;
     }
 }
 
@@ -367,23 +366,10 @@ static void not_started(struct run *r, const char *step, int errnum)
     r->box_over = true;
 }
 
-static bool make_dir(struct run *r)
-{
-    struct runner_process *rp = r->rp;
-
-    snprintf(r->name, sizeof r->name, "%llu", (unsigned long long)r->id);
-    if (rp->work_fd < 0) {
-        errno = rp->work_errno;
-        return false;
-    }
-    r->dir_made = mkdirat(rp->work_fd, r->name, 0700) == 0;
-    return r->dir_made;
-}
-
 static int start_box(struct run *r, const struct runner_launch *l, const struct pipes *p)
 {
     const struct runner_process *rp = r->rp;
-    auto_free char *dir = str_fmt("%s/%s", rp->work_dir, r->name);
+    auto_free char *dir = str_fmt("%s/%s", rp->work.path, r->dir.name);
     auto_strvec env = {0};
     struct box_spec spec = {
         .argv = l->argv->v,
@@ -439,7 +425,8 @@ static void run_start(struct run *r, const struct runner_launch *l, struct parse
 {
     struct pipes p = {{-1, -1}, {-1, -1}};
 
-    if (!make_dir(r)) {
+    r->dir_made = work_dir_take(&r->rp->work, r->id, &r->dir);
+    if (!r->dir_made) {
         not_started(r, "workdir", errno);
         return;
     }

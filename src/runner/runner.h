@@ -57,8 +57,9 @@ struct runner_end {
 /*
  * In the parent, early: the child closes everything but its channel, hold_fd and stderr.
  * *out_fd: the daemon's end of the channel. The child never returns. It removes what runs of a
- * former runner left in work_dir (the lock says that there is no other), and makes a private
- * directory there for each run, which is the tool's working directory and is gone before `ended`.
+ * former runner left in work_dir (the lock says that there is no other). Each run has a private
+ * directory there, empty at its start: the tool's working directory. Before `ended` it is gone, or
+ * kept for another run if nothing in it was touched; when the runner has ended, none is left.
  */
 struct runner_config {
     const char *user; /* name to become when root (else nobody); NULL: stay */

@@ -20,6 +20,7 @@
 #include "ipc/chan.h"
 #include "ipc/record.h"
 #include "runner/runner.h"
+#include "runner/work_dir.h"
 #include "tap.h"
 
 enum { PATIENCE_MS = 60000, RUNS_MAX = 32 };
@@ -255,10 +256,10 @@ static void daemon_free(void)
 static void daemon_stop(void)
 {
     CHECK_INT(marked_processes(0), 0);
-    CHECK_INT(entries(d.work_dir), 0);
     runner_free(d.r);
     d.r = NULL;
     await_runner_end();
+    CHECK_INT(entries(d.work_dir), 0);
     daemon_free();
 }
 
@@ -766,6 +767,38 @@ static void a_working_directory_goes_with_all_that_is_in_it_and_nothing_else(voi
     each_level(leaves_litter);
 }
 
+static void a_directory_is_used_again_only_if_it_is_as_new(void)
+{
+    auto_free char *base = str_fmt("%s/work-dirs", test_dir());
+    struct work_dirs ds;
+    struct work_dir w;
+    int fd;
+
+    work_dirs_open(&ds, base);
+    CHECK(work_dir_take(&ds, 1, &w));
+    CHECK(work_dir_give(&ds, &w));
+    CHECK(work_dir_take(&ds, 2, &w));
+    CHECK_STR(w.name, "1");
+    fd = openat(ds.fd, "1/left", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(fd >= 0);
+    close(fd);
+    CHECK(!work_dir_give(&ds, &w)); /* to be swept */
+    CHECK_INT(unlinkat(ds.fd, "1/left", 0), 0);
+    CHECK(work_dir_give(&ds, &w)); /* empty, but not as it was */
+    CHECK_INT(faccessat(ds.fd, "1", F_OK, 0), -1);
+    CHECK(work_dir_take(&ds, 3, &w));
+    CHECK_STR(w.name, "3");
+    CHECK_INT(fchmodat(ds.fd, "3", 0755, 0), 0);
+    CHECK(work_dir_give(&ds, &w));
+    CHECK_INT(faccessat(ds.fd, "3", F_OK, 0), -1);
+    CHECK(work_dir_take(&ds, 4, &w));
+    CHECK(work_dir_give(&ds, &w));
+    work_dirs_close(&ds);
+    CHECK_INT(entries(base), 0);
+    close(ds.fd);
+    free(ds.path);
+}
+
 static void old_work_is_swept_at_the_start_however_deep(void)
 {
     auto_free char *base = str_fmt("%s/work-old", test_dir());
@@ -982,8 +1015,9 @@ TESTS(a_run_tells_its_results_its_raw_output_and_its_end, a_missing_program_did_
       output_that_breaks_off_keeps_its_complete_hosts, results_come_while_the_tool_still_runs,
       a_paused_run_keeps_its_records_and_its_end_back,
       a_working_directory_goes_with_all_that_is_in_it_and_nothing_else,
-      old_work_is_swept_at_the_start_however_deep, many_runs_at_once_do_not_mix,
-      tools_die_with_a_runner_that_is_killed, runner_and_tools_go_when_the_daemon_has_gone,
+      a_directory_is_used_again_only_if_it_is_as_new, old_work_is_swept_at_the_start_however_deep,
+      many_runs_at_once_do_not_mix, tools_die_with_a_runner_that_is_killed,
+      runner_and_tools_go_when_the_daemon_has_gone,
       a_tool_started_by_root_is_nobody_with_one_capability_at_most,
       a_runner_that_hears_nonsense_ends_itself, a_daemon_that_hears_nonsense_gives_the_runner_up,
       what_cannot_be_launched_is_refused_at_once)
