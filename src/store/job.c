@@ -124,15 +124,23 @@ static int check_new(struct store *s, const struct job *j)
 
 static void start_job(struct store *s, const struct job *j, struct work *w)
 {
-    w->job = *j; /* strings stay the caller's */
+    job_init(&w->job); /* nothing came of it yet */
+    w->job.id = j->id;
     w->job.num = s->now.next_job;
     w->job.rev = 1;
     w->job.state = j->run_at_us > 0 ? JOB_SCHEDULED : JOB_QUEUED;
+    w->job.tool = j->tool; /* strings stay the caller's */
+    w->job.targets = j->targets;
+    w->job.ports = j->ports;
+    w->job.arguments = j->arguments;
+    w->job.timeout_s = j->timeout_s;
+    w->job.run_timeout_s = j->run_timeout_s;
+    w->job.queue_timeout_s = j->queue_timeout_s;
+    w->job.priority = j->priority;
+    w->job.max_attempts = j->max_attempts;
+    w->job.key_id = j->key_id;
+    w->job.created_us = j->created_us;
     w->job.run_at_us = MAX(j->run_at_us, 0);
-    w->job.started_us = w->job.completed_us = 0;
-    w->job.cancel_requested = w->job.partial = false;
-    w->job.attempts = w->job.lost = 0;
-    w->job.hosts = w->job.hosts_up = w->job.ports_open = 0;
     if (w->job.state == JOB_SCHEDULED) {
         w->job.queue_expires_us = 0;
     } else {
@@ -174,7 +182,11 @@ static int job_add(struct store *s, struct job *j)
         rc = event_add(s, &w, "job.created", NULL);
     }
     if (rc == 0) {
-        *j = w.job;
+        j->num = w.job.num;
+        j->rev = w.job.rev;
+        j->state = w.job.state;
+        j->run_at_us = w.job.run_at_us;
+        j->queue_expires_us = w.job.queue_expires_us;
     }
     return rc;
 }

@@ -140,13 +140,11 @@ static void bind_fate(struct binder *b, const struct job *j)
     b_int(b, j->num);
 }
 
+/* What the columns without a value have is what a new job has. */
 static const char insert_job[] =
-    "INSERT INTO job (rev, state, started_us, completed_us, run_at_us, queue_expires_us, reason,"
-    " error, exit_status, exit_signal, command_line, tool_version, confinement, partial,"
-    " cancel_requested, attempts, lost, percent_x100, remaining_s, hosts, hosts_up, ports_open,"
-    " raw_sha256, raw_size, num, id, tool, targets, ports, arguments, timeout_s, run_timeout_s,"
-    " queue_timeout_s, priority, max_attempts, key_id, created_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?,"
-    " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    "INSERT INTO job (num, id, rev, state, tool, targets, ports, arguments, timeout_s,"
+    " run_timeout_s, queue_timeout_s, priority, max_attempts, key_id, created_us, run_at_us,"
+    " queue_expires_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /* No job up to this one was created later than the mark says: where lists by time may start. */
 static int put_mark(struct sqlite *q, const struct job *j)
@@ -169,8 +167,10 @@ int sqlite_job_add(struct store *s, const struct job *j)
         return rc;
     }
     b.st = sq_stmt(q, insert_job);
-    bind_fate(&b, j);
+    b_int(&b, j->num);
     b_id(&b, &j->id);
+    b_int(&b, (int64_t)j->rev);
+    b_int(&b, j->state);
     b_int(&b, tool);
     b_text(&b, j->targets);
     b_text(&b, j->ports);
@@ -182,6 +182,8 @@ int sqlite_job_add(struct store *s, const struct job *j)
     b_int(&b, j->max_attempts);
     b_text(&b, j->key_id);
     b_int(&b, j->created_us);
+    b_int(&b, j->run_at_us);
+    b_int(&b, j->queue_expires_us);
     rc = sq_run(q, b.st, "store a job");
     if (rc != 0 && sqlite3_extended_errcode(q->db) == SQLITE_CONSTRAINT_UNIQUE) {
         return store_fail(s, ERR_CONFLICT, "a job with this id exists already");
