@@ -81,7 +81,11 @@ void http_not_stored(struct http_req *r)
     r->not_stored = true;
 }
 
-enum { LENGTH_CHUNKED = -1, LENGTH_NONE = -2 };
+enum {
+    LENGTH_CHUNKED = -1,
+    LENGTH_NONE = -2,
+    BODY_COPIED = 1024, /* behind its head: one buffer is sent faster than two */
+};
 
 static void head_write(struct http_req *r, int status, const char *type, int64_t length)
 {
@@ -172,6 +176,9 @@ void http_reply_buf(struct http_req *r, int status, const char *type)
     }
     head_plain(r, status, type, r->body.len);
     if (!has_body(r, status)) {
+        buf_reset(&r->body);
+    } else if (r->body.len <= BODY_COPIED) {
+        buf_add(&r->out, r->body.data, r->body.len);
         buf_reset(&r->body);
     }
 }
