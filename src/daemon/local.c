@@ -189,7 +189,6 @@ static int finish(struct local *lo, struct err *e)
 
 static void local_done(struct local *lo)
 {
-    turn_stop(&lo->turn);
     sched_free(lo->sched);
     worker_free(lo->worker);
     store_close(lo->store);

@@ -330,7 +330,6 @@ static int start_unprivileged(struct server *s, struct err *e)
 
 static void server_done(struct server *s)
 {
-    turn_stop(&s->turn);
     timer_stop(&s->drain_timer);
     http_server_free(s->http);
     api_free(s->api);

@@ -3,16 +3,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { IDLE_MS = 250 };
-
-/* After a commit, not inside one: a checkpoint can take longer than any request may wait. */
-static void on_idle(struct timer *timer)
-{
-    struct turn *t = container_of(timer, struct turn, idle);
-
-    store_idle(t->store);
-}
-
 static bool commit(struct turn *t)
 {
     struct err e = {0};
@@ -23,9 +13,6 @@ static bool commit(struct turn *t)
     }
     rc = store_commit(t->store, &e);
     if (rc == 0) {
-        if (!t->idle.loop) {
-            timer_arm(t->loop, &t->idle, IDLE_MS);
-        }
         return true;
     }
     log_error("commit_failed", KV("error", e.msg));
@@ -50,16 +37,11 @@ static void on_turn_end(struct turn_hook *hook)
     if (t->http) {
         http_server_flush(t->http);
     }
+    store_idle(t->store); /* a checkpoint now and then: no answer waits for it any more */
 }
 
 void turn_start(struct turn *t)
 {
     t->hook.fn = on_turn_end;
-    t->idle.fn = on_idle;
     loop_at_turn_end(t->loop, &t->hook);
-}
-
-void turn_stop(struct turn *t)
-{
-    timer_stop(&t->idle);
 }

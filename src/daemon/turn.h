@@ -1,5 +1,6 @@
 /*
- * turn - the end of a turn, in its one order: claims, commit, launches and waiters, replies.
+ * turn - the end of a turn, in its one order: claims, commit, launches and waiters, replies, and
+ * what the store has to tidy up.
  */
 #pragma once
 
@@ -18,8 +19,6 @@ struct turn {
     struct worker *worker;
     struct api *api;          /* NULL: no server */
     struct http_server *http; /* NULL: no server */
-    struct timer idle;        /* checkpoints, when there is time */
 };
 
 void turn_start(struct turn *t);
-void turn_stop(struct turn *t);
