@@ -65,7 +65,7 @@ static int open_local(struct cli *c, struct store **out)
         rc = data_dir_prepare(dir, &user, &e);
     }
     if (rc == 0) {
-        rc = store_lock(dir, &lock, &e);
+        rc = data_dir_lock(dir, &user, &lock, &e);
     }
     if (rc == 0) {
         rc = privilege_drop(&user, &e);

@@ -1,8 +1,10 @@
 #include "daemon/privilege.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,10 +12,12 @@
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "store/store.h"
 
 int service_user_find(const char *configured, struct service_user *out, struct err *e)
 {
@@ -41,6 +45,18 @@ int service_user_find(const char *configured, struct service_user *out, struct e
     return 0;
 }
 
+/* A service manager may have given some to a user that is not root. */
+static int drop_capabilities(struct err *e)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    if (syscall(SYS_capset, &head, none) < 0) { /* the ambient ones go with the permitted ones */
+        return err_errno(e, "drop capabilities");
+    }
+    return 0;
+}
+
 int privilege_drop(const struct service_user *u, struct err *e)
 {
     if (u->change && (setgroups(0, NULL) < 0 || setresgid(u->gid, u->gid, u->gid) < 0 ||
@@ -50,7 +66,7 @@ int privilege_drop(const struct service_user *u, struct err *e)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
         return err_errno(e, "give up new privileges");
     }
-    return 0;
+    return drop_capabilities(e);
 }
 
 static int make_parents(const char *dir, struct err *e)
@@ -70,30 +86,87 @@ static int make_parents(const char *dir, struct err *e)
     return 0;
 }
 
+static bool dir_is_empty(const char *path)
+{
+    DIR *d = opendir(path);
+    const struct dirent *entry;
+    bool empty = d != NULL;
+
+    while (empty && (entry = readdir(d)) != NULL) {
+        empty = str_eq(entry->d_name, ".") || str_eq(entry->d_name, "..");
+    }
+    if (d) {
+        closedir(d);
+    }
+    return empty;
+}
+
+/* A directory with something in it that is not the user's is not ours: --data-dir /etc is a slip.
+ */
+static int hand_over(const char *path, const struct service_user *u, struct err *e)
+{
+    if (!dir_is_empty(path)) {
+        return err_set(e, ERR_INVALID,
+                       "'%s' is not empty and does not belong to user '%s': choose another "
+                       "directory, or hand it over with: chown -R %s '%s'",
+                       path, u->name, u->name, path);
+    }
+    if (lchown(path, u->uid, u->gid) < 0) {
+        return err_errno(e, "give '%s' to user '%s'", path, u->name);
+    }
+    return 0;
+}
+
+static int prepare_part(const char *path, const struct service_user *u, struct err *e)
+{
+    struct stat st;
+
+    if (mkdir(path, 0700) < 0 && errno != EEXIST) {
+        return err_errno(e, "make directory '%s'", path);
+    }
+    if (lstat(path, &st) < 0 || !S_ISDIR(st.st_mode)) {
+        return err_set(e, ERR_INVALID, "'%s' is not a directory", path);
+    }
+    if (st.st_mode & 022) {
+        return err_set(e, ERR_INVALID, "others may write to '%s'; close it with: chmod go-w '%s'",
+                       path, path);
+    }
+    return u->change && st.st_uid != u->uid ? hand_over(path, u, e) : 0;
+}
+
 int data_dir_prepare(const char *dir, const struct service_user *u, struct err *e)
 {
     static const char *const parts[] = {"", "/blob", "/work"};
-    struct stat st;
+    mode_t mask = umask(022); /* the user has to get through the parents */
     int rc = make_parents(dir, e);
 
+    umask(mask);
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(parts); i++) {
         auto_free char *path = str_fmt("%s%s", dir, parts[i]);
 
-        if (mkdir(path, 0700) < 0 && errno != EEXIST) {
-            return err_errno(e, "make directory '%s'", path);
-        }
-        if (lstat(path, &st) < 0 || !S_ISDIR(st.st_mode)) {
-            return err_set(e, ERR_INVALID, "'%s' is not a directory", path);
-        }
-        if (st.st_mode & 022) {
-            return err_set(e, ERR_INVALID,
-                           "others may write to '%s'; close it with: chmod go-w '%s'", path, path);
-        }
-        if (u->change && st.st_uid != u->uid && lchown(path, u->uid, u->gid) < 0) {
-            return err_errno(e, "give '%s' to user '%s'", path, u->name);
-        }
+        rc = prepare_part(path, u, e);
     }
     return rc;
+}
+
+int data_dir_lock(const char *dir, const struct service_user *u, int *out_fd, struct err *e)
+{
+    auto_fd int fd = -1;
+    struct stat st;
+    int rc = store_lock(dir, &fd, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    /* The directory is the user's: what lies there under this name need not be our lock. */
+    if (u->change && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1)) {
+        return err_set(e, ERR_INVALID, "'%s/lock' is not a file of its own", dir);
+    }
+    if (u->change && fchown(fd, u->uid, u->gid) < 0) {
+        return err_errno(e, "give '%s/lock' to user '%s'", dir, u->name);
+    }
+    *out_fd = take_fd(&fd);
+    return 0;
 }
 
 int data_dir_check(const char *dir, const struct service_user *u, struct err *e)
@@ -112,7 +185,7 @@ int data_dir_check(const char *dir, const struct service_user *u, struct err *e)
 
 int file_keep(const char *file, char **path, int *out_fd, struct err *e)
 {
-    auto_fd int in = open(file, O_RDONLY | O_CLOEXEC);
+    auto_fd int in = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     auto_fd int mem = -1;
     struct stat st;
 
@@ -129,8 +202,11 @@ int file_keep(const char *file, char **path, int *out_fd, struct err *e)
     for (off_t left = st.st_size; left > 0;) {
         ssize_t n = sendfile(mem, in, NULL, (size_t)left);
 
-        if (n <= 0) {
+        if (n < 0) {
             return err_errno(e, "read '%s'", file);
+        }
+        if (n == 0) {
+            return err_set(e, ERR_IO, "read '%s': it became shorter meanwhile", file);
         }
         left -= n;
     }

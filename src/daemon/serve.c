@@ -91,7 +91,7 @@ static int start_privileged(struct server *s, struct err *e)
     if ((rc = access_check(s->settings, e)) != 0 ||
         (rc = service_user_find(option_str(s->settings, "user"), &s->user, e)) != 0 ||
         (rc = data_dir_prepare(s->dir, &s->user, e)) != 0 ||
-        (rc = store_lock(s->dir, &s->lock_fd, e)) != 0 || (rc = keep_tls(s, e)) != 0 ||
+        (rc = data_dir_lock(s->dir, &s->user, &s->lock_fd, e)) != 0 || (rc = keep_tls(s, e)) != 0 ||
         (rc = http_listen(option_str(s->settings, "listen"), &s->listen_fd, e)) != 0) {
         return rc;
     }

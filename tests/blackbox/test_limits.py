@@ -243,7 +243,23 @@ def test_a_data_directory_that_others_may_write_to_is_refused(scanpod, workdir):
     assert done.returncode != 0 and "chmod" in done.stderr
 
 
+def test_a_directory_with_the_files_of_others_is_not_taken_over(scanpod, workdir, need_root):
+    other = workdir / "other"
+    other.mkdir(mode=0o755)
+    (other / "file").write_text("x")
+    done = scanpod("serve", "--listen", f"127.0.0.1:{free_port()}", "--data-dir", other)
+    assert done.returncode == 2 and "chown" in done.stderr, done.stderr
+    assert other.stat().st_uid == 0 and os.listdir(other) == ["file"]
+
+
 # ---------------------------------------------------------------- privileges and the end
+
+
+def test_nothing_in_the_data_directory_belongs_to_root(make_server, fake_nmap, need_root):
+    srv = make_server(tool=fake_nmap("ok"))
+    srv.wait(srv.submit())
+    roots = [p for p in srv.data_dir.rglob("*") if p.stat().st_uid == 0]
+    assert (srv.data_dir / "lock").exists() and roots == []
 
 
 @pytest.mark.smoke
