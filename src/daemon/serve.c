@@ -23,7 +23,7 @@
 #include "runner/runner.h"
 #include "version.h"
 
-enum { DRAIN_MS = 5000 };
+enum { DRAIN_MS = 5000, DRAIN_STEP_MS = 20 };
 
 struct server {
     struct option_set *settings;
@@ -44,19 +44,20 @@ struct server {
     struct http_server *http;
     struct turn turn;
     struct timer drain_timer;
+    int64_t drain_end_ms;
     bool draining, failed;
 };
 
 /* ---- while still privileged ---- */
 
-static int split_hosts(struct server *s)
+static void split_hosts(struct server *s)
 {
     const char *text = option_str(s->settings, "hosts");
     size_t n = 0;
 
     s->hosts = xcalloc(1, sizeof(char *));
     if (!text) {
-        return 0;
+        return;
     }
     s->hosts_text = xstrdup(text);
     for (char *save, *h = strtok_r(s->hosts_text, ", ", &save); h;
@@ -65,7 +66,6 @@ static int split_hosts(struct server *s)
         s->hosts[n++] = h;
         s->hosts[n] = NULL;
     }
-    return 0;
 }
 
 static int keep_tls(struct server *s, struct err *e)
@@ -250,23 +250,20 @@ static void probe(struct server *s)
 
 /* ---- the end ---- */
 
-static void maybe_stop(struct server *s)
-{
-    if (s->draining && sched_idle(s->sched)) {
-        loop_stop(s->loop);
-    }
-}
-
+/* Tools have had their grace and then some: what is left goes with the runner. */
 static void on_drain_tick(struct timer *t)
 {
     struct server *s = container_of(t, struct server, drain_timer);
+    bool late = loop_now_ms(s->loop) >= s->drain_end_ms;
 
-    if (!s->draining || sched_idle(s->sched) || t->at_ms == 0) {
-        loop_stop(s->loop);
+    if (!late && !sched_idle(s->sched)) {
+        timer_arm(s->loop, t, DRAIN_STEP_MS);
         return;
     }
-    maybe_stop(s);
-    timer_arm(s->loop, t, 20);
+    if (late) {
+        log_warn("drain_timeout");
+    }
+    loop_stop(s->loop);
 }
 
 static void on_stop(int signo, void *arg)
@@ -282,6 +279,7 @@ static void on_stop(int signo, void *arg)
     sched_drain(s->sched);
     worker_stop_all(s->worker);
     http_server_drain(s->http);
+    s->drain_end_ms = loop_now_ms(s->loop) + option_int(s->settings, "kill-grace-ms") + DRAIN_MS;
     timer_arm(s->loop, &s->drain_timer, 1);
 }
 
