@@ -302,11 +302,22 @@ static int on_signals(struct server *s, struct err *e)
     return rc == 0 ? loop_signal(s->loop, SIGINT, on_stop, s, e) : rc;
 }
 
+/*
+ * Only now: it is rotated by the service user, and a directory that this user may write to must not
+ * choose by a link which file root appends to.
+ */
+static int open_log(const struct option_set *o, struct err *e)
+{
+    const char *path = option_str(o, "log-file");
+
+    return path ? log_to_file(path, e) : 0;
+}
+
 static int start_unprivileged(struct server *s, struct err *e)
 {
     int rc;
 
-    if ((rc = privilege_drop(&s->user, e)) != 0 ||
+    if ((rc = privilege_drop(&s->user, e)) != 0 || (rc = open_log(s->settings, e)) != 0 ||
         (rc = data_dir_check(s->dir, &s->user, e)) != 0 || (rc = loop_new(&s->loop, e)) != 0 ||
         (rc = on_signals(s, e)) != 0 || (rc = open_store(s, e)) != 0) {
         return rc;
@@ -349,13 +360,12 @@ static void server_done(struct server *s)
     free(s->hosts_text);
 }
 
-static int set_up_log(const struct option_set *o, struct err *e)
+static void set_up_log(const struct option_set *o)
 {
     enum log_level level = LOG_INFO;
 
     log_level_parse(option_str(o, "log-level"), &level);
     log_setup(level, str_eq(option_str(o, "log-format"), "json") ? LOG_JSON : LOG_TEXT);
-    return option_str(o, "log-file") ? log_to_file(option_str(o, "log-file"), e) : 0;
 }
 
 int serve_main(struct option_set *settings)
@@ -371,8 +381,8 @@ int serve_main(struct option_set *settings)
     int rc;
 
     split_hosts(&s);
-    if ((rc = set_up_log(settings, &e)) != 0 || (rc = start_privileged(&s, &e)) != 0 ||
-        (rc = start_unprivileged(&s, &e)) != 0) {
+    set_up_log(settings);
+    if ((rc = start_privileged(&s, &e)) != 0 || (rc = start_unprivileged(&s, &e)) != 0) {
         fprintf(stderr, "error: cannot start: %s\n", e.msg);
         server_done(&s);
         return err_exit_status(rc);
@@ -384,7 +394,11 @@ int serve_main(struct option_set *settings)
     if (rc == 0 && store_dirty(s.store)) {
         rc = store_commit(s.store, &e);
     }
-    log_info("stopped");
+    if (rc != 0) {
+        log_error("stopped", KV("error", e.msg));
+    } else {
+        log_info("stopped");
+    }
     server_done(&s);
     return rc != 0 ? err_exit_status(rc) : s.failed ? err_exit_status(ERR_SANDBOX) : 0;
 }

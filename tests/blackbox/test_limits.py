@@ -255,6 +255,19 @@ def test_a_directory_with_the_files_of_others_is_not_taken_over(scanpod, workdir
 # ---------------------------------------------------------------- privileges and the end
 
 
+def test_the_log_file_is_opened_by_the_service_user(make_server, scanpod, workdir, need_root):
+    where = workdir / "log"
+    where.mkdir()
+    args = ("--data-dir", workdir / "d", "--log-file", where / "scanpod.log")
+    done = scanpod("serve", "--listen", f"127.0.0.1:{free_port()}", *args)
+    assert done.returncode != 0 and "scanpod.log" in done.stderr, done.stderr
+    assert os.listdir(where) == []
+    owner = (workdir / "d").stat()
+    os.chown(where, owner.st_uid, owner.st_gid)
+    make_server(args=("--log-file", where / "scanpod.log"))
+    assert (where / "scanpod.log").stat().st_uid == owner.st_uid
+
+
 def test_nothing_in_the_data_directory_belongs_to_root(make_server, fake_nmap, need_root):
     srv = make_server(tool=fake_nmap("ok"))
     srv.wait(srv.submit())
