@@ -121,6 +121,7 @@ static int submit(struct local *lo, struct err *e)
 
 static int start(struct local *lo, struct err *e)
 {
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
     const struct option_set *o = lo->ls->settings;
     struct worker_config wc = {
         .tool_nmap = option_str(o, "tool-nmap"),
@@ -152,25 +153,54 @@ static int start(struct local *lo, struct err *e)
     lo->turn.worker = lo->worker;
     turn_start(&lo->turn);
     signal(SIGPIPE, SIG_IGN);
-    return loop_signal(lo->loop, SIGINT, on_interrupt, lo, e);
-}
-
-static int spawn_runner(struct local *lo, struct err *e)
-{
-    struct service_user user;
-    int rc = service_user_find(option_str(lo->ls->settings, "user"), &user, e);
-    struct runner_config c = {.hold_fd = -1, .work_dir = lo->work_dir};
-
-    if (rc != 0) {
-        return rc;
-    }
-    if (user.change) {
-        c.user = user.name;
-        if (chown(lo->work_dir, user.uid, user.gid) < 0) {
-            return err_errno(e, "give '%s' to user '%s'", lo->work_dir, user.name);
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        if ((rc = loop_signal(lo->loop, ends[i], on_interrupt, lo, e)) != 0) {
+            return rc;
         }
     }
-    return runner_spawn(&c, &lo->runner_fd, &lo->runner_pidfd, e);
+    return 0;
+}
+
+/* Root's TMPDIR may be one that the service user cannot enter, or remove its directory from. */
+static bool open_to_all(const char *dir)
+{
+    struct stat st;
+
+    return stat(dir, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 01777) == 01777;
+}
+
+static int make_work_dir(struct local *lo, const struct service_user *u, struct err *e)
+{
+    const char *tmp = getenv("TMPDIR");
+    bool good = tmp && tmp[0] == '/' && (!u->change || open_to_all(tmp));
+    auto_free char *dir = str_fmt("%s/scanpod-XXXXXX", good ? tmp : "/tmp");
+
+    if (!mkdtemp(dir)) {
+        return err_errno(e, "make a directory like '%s'", dir);
+    }
+    lo->work_dir = take_ptr(&dir);
+    if (u->change && chown(lo->work_dir, u->uid, u->gid) < 0) {
+        return err_errno(e, "give '%s' to user '%s'", lo->work_dir, u->name);
+    }
+    return 0;
+}
+
+/* Afterwards this process, which reads what tools and parsers say, is the service user too. */
+static int spawn_runner(struct local *lo, struct err *e)
+{
+    struct runner_config c = {.hold_fd = -1};
+    struct service_user user;
+    int rc = service_user_find(option_str(lo->ls->settings, "user"), &user, e);
+
+    if (rc == 0) {
+        rc = make_work_dir(lo, &user, e);
+    }
+    if (rc == 0) {
+        c.work_dir = lo->work_dir;
+        c.user = user.change ? user.name : NULL;
+        rc = runner_spawn(&c, &lo->runner_fd, &lo->runner_pidfd, e);
+    }
+    return rc == 0 ? privilege_drop(&user, e) : rc;
 }
 
 static int finish(struct local *lo, struct err *e)
@@ -204,20 +234,10 @@ static void local_done(struct local *lo)
 int local_scan_run(struct local_scan *ls, struct err *e)
 {
     struct local lo = {.ls = ls, .runner_fd = -1, .runner_pidfd = -1};
-    const char *tmp = getenv("TMPDIR");
-    int rc = check_request(&lo, e);
+    int rc;
 
-    if (rc != 0) {
-        return rc;
-    }
-    lo.work_dir = str_fmt("%s/scanpod-XXXXXX", tmp && tmp[0] == '/' ? tmp : "/tmp");
-    if (!mkdtemp(lo.work_dir)) {
-        rc = err_errno(e, "make a directory like '%s'", lo.work_dir);
-        free(take_ptr(&lo.work_dir));
-        return rc;
-    }
-    if ((rc = spawn_runner(&lo, e)) == 0 && (rc = start(&lo, e)) == 0 &&
-        (rc = submit(&lo, e)) == 0) {
+    if ((rc = check_request(&lo, e)) == 0 && (rc = spawn_runner(&lo, e)) == 0 &&
+        (rc = start(&lo, e)) == 0 && (rc = submit(&lo, e)) == 0) {
         lo.waiter.job = lo.job;
         lo.waiter.fn = on_change;
         sched_wait(lo.sched, &lo.waiter);

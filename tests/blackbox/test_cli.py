@@ -121,7 +121,9 @@ def test_run_ends_with_the_status_of_the_scan(scanpod, fake_nmap, standin, statu
     assert says in done.stderr
 
 
-def test_run_stops_at_ctrl_c_and_leaves_nothing(scanpod_bin, workdir, fake_nmap):
+@pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_run_stops_when_told_to_and_leaves_nothing(scanpod_bin, workdir, fake_nmap, signo):
+    workdir.chmod(0o1777)
     proc = subprocess.Popen(
         [scanpod_bin, "run", "127.0.0.1"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
@@ -131,7 +133,11 @@ def test_run_stops_at_ctrl_c_and_leaves_nothing(scanpod_bin, workdir, fake_nmap)
     while line and "running" not in line:
         line = proc.stderr.readline()
     time.sleep(0.3)
-    proc.send_signal(signal.SIGINT)
+    assert list(workdir.glob("scanpod-*"))
+    if os.geteuid() == 0:
+        uids = re.search(r"^Uid:(.*)$", open(f"/proc/{proc.pid}/status").read(), re.M)[1]
+        assert "0" not in uids.split(), "nothing that reads a tool's output is root"
+    proc.send_signal(signo)
     proc.communicate(timeout=20)
     assert proc.returncode == 130
     assert not list(workdir.glob("scanpod-*")), "the working directory is removed"
