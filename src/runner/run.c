@@ -29,9 +29,10 @@
 
 enum {
     STDERR_CHUNK = 4096,
-    STDERR_BURST = 16,          /* chunks; then the tool waits for */
-    STDERR_PAUSE_MS = 10,       /* so long */
-    KILL_AGAIN_MS = 2000,       /* for level subreaper, whose init may be hindered */
+    STDERR_BURST = 16,    /* chunks; then the tool waits for */
+    STDERR_PAUSE_MS = 10, /* so long */
+    STARTED_MS = 10,      /* told so late, or with the end: a short run wakes the daemon once */
+    KILL_AGAIN_MS = 2000, /* for level subreaper, whose init may be hindered */
     PARSER_LAST_MS = 15 * 60000 /* how long a parser may live after its tool, busy or not */
 };
 
@@ -58,7 +59,7 @@ struct run {
     struct work_dir dir;
     bool dir_made, dir_left;
     struct child sweeper;
-    struct timer wall, kill, parser_check, err_pause;
+    struct timer started, wall, kill, parser_check, err_pause;
 };
 
 struct run *run_find(struct runner_process *rp, uint64_t id)
@@ -85,12 +86,31 @@ static void unlink_run(struct run *r)
 
 static void run_free(struct run *r)
 {
+    timer_stop(&r->started);
     timer_stop(&r->wall);
     timer_stop(&r->kill);
     timer_stop(&r->parser_check);
     timer_stop(&r->err_pause);
     free(r->tail.ring);
     free(r);
+}
+
+static void tell_started(struct run *r)
+{
+    auto_buf body = {0};
+
+    timer_stop(&r->started);
+    if (r->started_told || r->rp->closing) {
+        return;
+    }
+    r->started_told = true;
+    wire_u64(&body, r->id);
+    (void)chan_send(&r->rp->chan, MSG_STARTED, body.data, body.len, NULL, 0, NULL);
+}
+
+static void on_started(struct timer *t)
+{
+    tell_started(container_of(t, struct run, started));
 }
 
 static void tell_end(struct run *r)
@@ -114,6 +134,9 @@ static void tell_end(struct run *r)
         .parser_failed = r->parser_failed,
     };
 
+    if (end.started) {
+        tell_started(r);
+    }
     end_put(&body, &end);
     if (!rp->closing) {
         /* Fails only when the daemon is gone; the channel's own end is told soon. */
@@ -239,16 +262,11 @@ static void on_wall(struct timer *t)
     end_box(container_of(t, struct run, wall), RUN_WALL);
 }
 
-static void tell_started(struct run *r)
+static void tell_started_soon(struct run *r)
 {
-    auto_buf body = {0};
-
-    if (r->started_told || r->rp->closing || !box_poll(&r->box)) {
-        return;
+    if (!r->started_told && !r->started.loop) {
+        timer_arm(r->rp->loop, &r->started, STARTED_MS);
     }
-    r->started_told = true;
-    wire_u64(&body, r->id);
-    (void)chan_send(&r->rp->chan, MSG_STARTED, body.data, body.len, NULL, 0, NULL);
 }
 
 static void on_report(struct watch *w, uint32_t events)
@@ -256,7 +274,9 @@ static void on_report(struct watch *w, uint32_t events)
     struct run *r = container_of(w, struct run, report_watch);
 
     (void)events;
-    tell_started(r);
+    if (box_poll(&r->box)) {
+        tell_started_soon(r);
+    }
     watch_del(w); /* what comes later is for box_wait() */
 }
 
@@ -267,7 +287,6 @@ static void on_box_gone(struct watch *w, uint32_t events)
     struct run *r = container_of(w, struct run, box_watch);
 
     (void)events;
-    tell_started(r);
     watch_del(&r->report_watch);
     watch_del(w);
     if (box_wait(&r->box, &r->end, NULL) != 0) {
@@ -282,6 +301,9 @@ static void on_box_gone(struct watch *w, uint32_t events)
         close_stderr(r);
     }
     if (r->parser.watch.fd >= 0) {
+        if (r->end.started) {
+            tell_started_soon(r); /* its records may be more than the socket holds */
+        }
         r->parser_until_ms = boot_ms() + PARSER_LAST_MS;
         timer_arm(r->rp->loop, &r->parser_check, r->rp->parser_idle_ms);
     }
@@ -471,6 +493,7 @@ void run_begin(struct runner_process *rp, const struct runner_launch *l, int rec
     r->grace_ms = l->grace_ms;
     r->parser.watch.fd = r->sweeper.watch.fd = -1;
     r->err_watch = (struct watch){.fd = -1, .events = EPOLLIN, .fn = on_stderr};
+    r->started.fn = on_started;
     r->wall.fn = on_wall;
     r->kill.fn = on_kill;
     r->parser_check.fn = on_parser_check;
