@@ -2,6 +2,7 @@
  * One scan without a server: the same runner, scheduler, worker and parser over a store in memory.
  */
 #include <ftw.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,8 @@
 #include "model/request.h"
 #include "runner/runner.h"
 #include "tool/tool.h"
+
+enum { RUNNER_END_MS = 5000 };
 
 struct local {
     struct local_scan *ls;
@@ -37,7 +40,18 @@ static int remove_entry(const char *path, const struct stat *st, int flag, struc
     (void)st;
     (void)flag;
     (void)ftw;
-    return remove(path);
+    (void)remove(path); /* the directory that then is not empty stays, and shows it */
+    return 0;
+}
+
+/* The runner has seen our end of its channel close: it kills what runs, tidies up and ends. */
+static void await_runner(int pidfd)
+{
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+    if (pidfd >= 0) {
+        (void)poll(&p, 1, RUNNER_END_MS);
+    }
 }
 
 static void on_change(struct job_waiter *w)
@@ -224,6 +238,7 @@ static void local_done(struct local *lo)
     store_close(lo->store);
     loop_free(lo->loop);
     fd_close(&lo->runner_fd);
+    await_runner(lo->runner_pidfd);
     fd_close(&lo->runner_pidfd);
     if (lo->work_dir) {
         nftw(lo->work_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
