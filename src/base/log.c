@@ -32,23 +32,32 @@ void log_setup(enum log_level level, enum log_format format)
     sink.format = format;
 }
 
-static int open_file(struct err *e)
+/* Leaves the sink alone if it cannot be opened. */
+static int open_file(const char *path, struct err *e)
 {
+    auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     struct stat st;
-    int fd = open(sink.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
 
     if (fd < 0 || fstat(fd, &st) < 0) {
-        return err_errno(e, "open log file '%s'", sink.path);
+        return err_errno(e, "open log file '%s'", path);
     }
-    sink.fd = fd;
+    if (sink.path) {
+        close(sink.fd);
+    }
+    sink.fd = take_fd(&fd);
     sink.size = st.st_size;
     return 0;
 }
 
 int log_to_file(const char *path, struct err *e)
 {
-    sink.path = xstrdup(path);
-    return open_file(e);
+    int rc = open_file(path, e);
+
+    if (rc == 0) {
+        free(sink.path);
+        sink.path = xstrdup(path);
+    }
+    return rc;
 }
 
 bool log_level_parse(const char *name, enum log_level *out)
@@ -75,6 +84,7 @@ bool log_on(enum log_level level)
     return level >= sink.level;
 }
 
+/* Where the directory does not let us, the file goes on growing: better than no log. */
 static void rotate(void)
 {
     for (int i = FILES_KEPT - 1; i >= 0; i--) {
@@ -83,12 +93,30 @@ static void rotate(void)
 
         rename(from, to);
     }
-    close(sink.fd);
-    if (open_file(NULL) != 0) {
-        sink.fd = STDERR_FILENO;
-        free(sink.path);
-        sink.path = NULL;
+    (void)open_file(sink.path, NULL); /* or else it goes on in the old one */
+    sink.size = 0; /* also if nothing could be renamed: not to be tried again at every line */
+}
+
+/* Quoted if it could be taken for something else: no value can look like a field of its own. */
+static void add_value(struct buf *b, const char *s)
+{
+    size_t n = strnlen(s, VALUE_MAX);
+    size_t run;
+
+    if (n > 0 && !strpbrk(s, " =\"|")) {
+        buf_add_escaped(b, s, n);
+        return;
     }
+    buf_addc(b, '"');
+    for (; n > 0; s += run, n -= run) {
+        run = MIN(strcspn(s, "\"\\"), n);
+        buf_add_escaped(b, s, run);
+        if (run < n) {
+            buf_addc(b, '\\');
+            buf_addc(b, s[run++]);
+        }
+    }
+    buf_addc(b, '"');
 }
 
 static void add_text(struct buf *b, const char *when, enum log_level level, const char *event,
@@ -100,11 +128,7 @@ static void add_text(struct buf *b, const char *when, enum log_level level, cons
         if (kv[i].type == KV_INT) {
             buf_addf(b, "%" PRId64, kv[i].i);
         } else {
-            bool quote = !kv[i].s[0] || strpbrk(kv[i].s, " =\"|") != NULL;
-
-            buf_adds(b, quote ? "\"" : "");
-            buf_add_escaped(b, kv[i].s, strnlen(kv[i].s, VALUE_MAX));
-            buf_adds(b, quote ? "\"" : "");
+            add_value(b, kv[i].s);
         }
     }
 }

@@ -117,6 +117,21 @@ static void a_typing_error_is_one_or_two_steps_away(void)
     CHECK_INT(str_distance("", "abc"), 3);
 }
 
+static void a_value_in_the_log_cannot_look_like_another_field(void)
+{
+    auto_free char *path = str_fmt("%s/values", test_dir());
+    char line[512] = "";
+    FILE *f;
+
+    CHECK_OK(log_to_file(path, ERR));
+    log_warn("values", KV("a", "x\" b=\"\\"), KV("c", "\n"), KV("d", ""));
+    f = fopen(path, "r");
+    CHECK(f != NULL);
+    CHECK(fgets(line, sizeof line, f) != NULL);
+    fclose(f);
+    CHECK(strstr(line, "| values | a=\"x\\\" b=\\\"\\\\\" c=\\x0a d=\"\"\n") != NULL);
+}
+
 static void a_flood_of_one_event_is_cut_and_counted(void)
 {
     auto_free char *path = str_fmt("%s/log", test_dir());
@@ -145,4 +160,5 @@ TESTS(a_message_that_is_cut_ends_in_a_whole_character,
       a_buffer_with_a_cap_drops_what_does_not_fit_and_says_so, ids_increase_and_survive_text,
       times_are_written_and_read_back, a_hostile_string_cannot_leave_its_json_quotes,
       a_terminal_never_sees_control_or_bidi_characters, numbers_are_read_whole_or_not_at_all,
-      a_typing_error_is_one_or_two_steps_away, a_flood_of_one_event_is_cut_and_counted)
+      a_typing_error_is_one_or_two_steps_away, a_value_in_the_log_cannot_look_like_another_field,
+      a_flood_of_one_event_is_cut_and_counted)
