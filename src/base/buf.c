@@ -279,7 +279,7 @@ bool utf8_valid(const char *s, size_t n)
     return true;
 }
 
-static uint32_t utf8_code(const char *s, size_t len)
+uint32_t utf8_code(const char *s, size_t len)
 {
     const unsigned char *p = (const unsigned char *)s;
 

@@ -58,6 +58,8 @@ bool str_to_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out);
 bool str_to_i64(const char *s, int64_t min, int64_t max, int64_t *out);
 /* Length of the valid UTF-8 character at s (1-4), or 0 when it is malformed. n > 0 bytes left. */
 size_t utf8_len(const char *s, size_t n);
+/* The code point of the character at s, whose length utf8_len() gave. */
+uint32_t utf8_code(const char *s, size_t len);
 bool utf8_valid(const char *s, size_t n);
 /*
  * Appends text from an unknown source so that a terminal shows it as text: control bytes, ESC,

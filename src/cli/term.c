@@ -75,22 +75,6 @@ void buf_add_painted(struct buf *b, bool on, enum paint p, const char *s)
     }
 }
 
-static uint32_t code_point(const char *s, size_t k)
-{
-    const unsigned char *p = (const unsigned char *)s;
-
-    switch (k) {
-    case 2:
-        return (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu);
-    case 3:
-        return (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
-    case 4:
-        return (p[0] & 0x07u) << 18 | (p[1] & 0x3fu) << 12 | (p[2] & 0x3fu) << 6 | (p[3] & 0x3fu);
-    default:
-        return p[0];
-    }
-}
-
 /* The ranges that matter for tables; independent of the locale, as our output is always UTF-8. */
 static size_t code_width(uint32_t c)
 {
@@ -115,7 +99,7 @@ size_t text_width(const char *s, size_t n)
     while (n) {
         size_t k = utf8_len(s, n);
 
-        w += k ? code_width(code_point(s, k)) : 1;
+        w += k ? code_width(utf8_code(s, k)) : 1;
         k = k ? k : 1;
         s += k;
         n -= k;
@@ -129,7 +113,7 @@ size_t text_fit(const char *s, size_t n, size_t columns)
 
     while (used < n) {
         size_t k = utf8_len(s + used, n - used);
-        size_t cw = k ? code_width(code_point(s + used, k)) : 1;
+        size_t cw = k ? code_width(utf8_code(s + used, k)) : 1;
 
         if (w + cw > columns) {
             break;
