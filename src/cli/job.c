@@ -14,14 +14,6 @@ static int find(struct cli *c, char id[ID_TEXT + 1])
     return remote_find(c, c->args.operands[0], id);
 }
 
-static void print_body(const struct answer *a)
-{
-    out_write(a->body.data, a->body.len);
-    if (a->body.len && a->body.data[a->body.len - 1] != '\n') {
-        out_write("\n", 1);
-    }
-}
-
 /* ---- show ---- */
 
 static int show(struct cli *c)
@@ -106,11 +98,13 @@ static void print_job(struct cli *c, const char *text, const struct answer *a)
         out_write(text, strlen(text));
         out_write("\n", 1);
     } else {
-        print_body(a);
+        print_answer(a);
     }
 }
 
-static int cancel(struct cli *c)
+/* The same call for every job that was named; says it of each. The first failure is the status. */
+static int each_job(struct cli *c, const char *method, const char *rest,
+                    void (*done)(struct cli *c, const char *id, const struct answer *a))
 {
     int status = STATUS_OK;
 
@@ -120,18 +114,28 @@ static int cancel(struct cli *c)
         int one = remote_find(c, c->args.operands[i], id);
 
         if (one == STATUS_OK) {
-            one = remote_job_call(c, "POST", id, "/cancel", &a);
+            one = remote_job_call(c, method, id, rest, &a);
         }
         if (one == STATUS_OK) {
-            auto_free char *text =
-                str_fmt("%s %s", id, a.status == 202 ? "is being cancelled" : "cancelled");
-
-            print_job(c, text, &a);
+            done(c, id, &a);
         }
         status = status == STATUS_OK ? one : status;
         answer_done(&a);
     }
     return status;
+}
+
+static void cancelled(struct cli *c, const char *id, const struct answer *a)
+{
+    auto_free char *text =
+        str_fmt("%s %s", id, a->status == 202 ? "is being cancelled" : "cancelled");
+
+    print_job(c, text, a);
+}
+
+static int cancel(struct cli *c)
+{
+    return each_job(c, "POST", "/cancel", cancelled);
 }
 
 const struct command command_job_cancel = {
@@ -176,25 +180,14 @@ const struct command command_job_retry = {
     .run = retry,
 };
 
+static void deleted(struct cli *c, const char *id, const struct answer *a)
+{
+    say(&c->term, "%s deleted", id);
+}
+
 static int delete (struct cli *c)
 {
-    int status = STATUS_OK;
-
-    for (size_t i = 0; i < c->args.n; i++) {
-        struct answer a = {0};
-        char id[ID_TEXT + 1];
-        int one = remote_find(c, c->args.operands[i], id);
-
-        if (one == STATUS_OK) {
-            one = remote_job_call(c, "DELETE", id, "", &a);
-        }
-        if (one == STATUS_OK) {
-            say(&c->term, "%s deleted", id);
-        }
-        status = status == STATUS_OK ? one : status;
-        answer_done(&a);
-    }
-    return status;
+    return each_job(c, "DELETE", "", deleted);
 }
 
 const struct command command_job_delete = {

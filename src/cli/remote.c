@@ -182,6 +182,14 @@ json_t *remote_job(struct cli *c, const struct answer *a)
     return job;
 }
 
+void print_answer(const struct answer *a)
+{
+    out_write(a->body.data, a->body.len);
+    if (a->body.len && a->body.data[a->body.len - 1] != '\n') {
+        out_write("\n", 1);
+    }
+}
+
 /* ---- results ---- */
 
 struct stream {

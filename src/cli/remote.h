@@ -21,6 +21,8 @@ int remote_job_call(struct cli *c, const char *method, const char *id, const cha
 /* The job of an answer; NULL after an error was printed. The caller json_decref()s. */
 json_t *remote_job(struct cli *c, const struct answer *a);
 
+/* Writes the answer's body to stdout, ended by a newline. */
+void print_answer(const struct answer *a);
 /* Writes the job's results in c->format; job_json is its own text. Warns of what is missing. */
 int remote_results(struct cli *c, const char *id, const struct buf *job_json);
 

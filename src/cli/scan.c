@@ -51,10 +51,7 @@ static int submit(struct cli *c, const struct buf *body, struct answer *a)
 static int print_detached(struct cli *c, const char *id, const struct answer *a)
 {
     if (c->format == FORMAT_JSON || c->format == FORMAT_NDJSON) {
-        out_write(a->body.data, a->body.len);
-        if (a->body.len && a->body.data[a->body.len - 1] != '\n') {
-            out_write("\n", 1);
-        }
+        print_answer(a);
         return STATUS_OK;
     }
     out_write(id, strlen(id));
