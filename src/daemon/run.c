@@ -303,6 +303,9 @@ int tool_run_reparsed(struct tool_run *r, const struct runner_end *end, struct e
                  r->have_end;
     int rc;
 
+    if (r->stop == STOP_STORE || (!whole && !r->have_run)) {
+        store_reparse_abandon(r->store, &r->lease, NULL);
+    }
     if (r->stop == STOP_STORE) {
         *e = r->store_error;
         return e->code;

@@ -438,6 +438,7 @@ int worker_reparse(struct worker *w, const struct id *job,
 
     rc = runner_launch(w->runner, &launch_spec, e);
     if (rc != 0) {
+        store_reparse_abandon(w->store, &l, NULL);
         drop_run(w, r);
     }
     return rc;

@@ -119,10 +119,10 @@ static void reparsed(void *arg, int rc, const char *message)
     if (r) {
         http_on_abort(r, NULL);
         job_init(&job);
-        if (rc < 0) {
+        if (store_job_get(rp->api->store, &rp->job, &job, &fault) < 0) {
+            api_fail(r, &fault); /* deleted in between */
+        } else if (rc < 0) {
             api_error(r, rc, "%s", message);
-        } else if (store_job_get(rp->api->store, &rp->job, &job, &fault) < 0) {
-            api_fail(r, &fault);
         } else {
             struct json j = json_to(http_out(r));
 

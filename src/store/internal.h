@@ -39,8 +39,9 @@ struct intake {
     bool open;                           /* a host is being received: */
     bool up;
     int64_t n_ports, n_open;
-    bool reparse; /* of a job that has ended */
-    bool changed; /* since the last commit */
+    bool reparse;  /* of a job that has ended: nothing shows before its end */
+    int64_t noted; /* of a reparse: its set is to be removed, under this number, unless it ends */
+    bool changed;  /* since the last commit */
     struct intake *next;
 };
 
@@ -94,6 +95,7 @@ struct store_ops {
     int (*purge_add)(struct store *s, int64_t id, int64_t result, const char *path);
     int (*purge_step)(struct store *s, uint32_t max_rows, bool *more, char **path, int64_t *id);
     int (*purge_drop)(struct store *s, int64_t id);
+    int (*purge_keep)(struct store *s, int64_t id); /* forgets to remove */
     bool (*purge_any)(struct store *s);
 
     int (*event_put)(struct store *s, const struct event *ev);
@@ -166,6 +168,7 @@ void intake_drop_all(struct store *s);
 int intake_flush(struct store *s); /* before a commit: counts and events */
 /* Before a run ends: its unfinished host goes, its counts are told. */
 int intake_end(struct store *s, struct work *w);
+bool intake_reparses(const struct store *s); /* of any job */
 /* Forgets a run's results; they and the raw file are removed later. */
 int result_discard(struct store *s, struct work *w, const char *raw_path);
 

@@ -399,7 +399,7 @@ int store_purge_step(struct store *s, uint32_t max_rows, bool *more, char **raw_
     int64_t id = 0;
     int rc = store_whole(s);
 
-    if (rc == 0 && s->ops->purge_any(s)) {
+    if (rc == 0 && !intake_reparses(s) && s->ops->purge_any(s)) {
         rc = store_begin(s);
         if (rc == 0) {
             rc = s->ops->purge_step(s, MAX(max_rows, 1u), &left, &path, &id);

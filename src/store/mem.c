@@ -208,6 +208,7 @@ static const struct store_ops ops = {
     .purge_add = mem_purge_add,
     .purge_step = mem_purge_step,
     .purge_drop = mem_purge_drop,
+    .purge_keep = mem_purge_keep,
     .purge_any = mem_purge_any,
     .event_put = mem_event_put,
     .events = mem_events,

@@ -27,7 +27,7 @@ struct mem_job {
 
 struct mem_purge {
     int64_t id, result;
-    int64_t rows; /* still there, so to say */
+    int64_t rows; /* still there, so to say; -1: not counted yet */
     char *path;
 };
 
@@ -113,6 +113,7 @@ int mem_purge_add(struct store *s, int64_t id, int64_t result, const char *path)
 bool mem_purge_any(struct store *s);
 int mem_purge_step(struct store *s, uint32_t max_rows, bool *more, char **path, int64_t *id);
 int mem_purge_drop(struct store *s, int64_t id);
+int mem_purge_keep(struct store *s, int64_t id);
 int mem_event_put(struct store *s, const struct event *ev);
 int mem_events(struct store *s, int64_t after, int64_t last, uint32_t limit, event_fn fn,
                void *arg);

@@ -202,14 +202,19 @@ int mem_purge_add(struct store *s, int64_t id, int64_t result, const char *path)
 {
     struct mem *m = mem_of(s);
     struct mem_purge *p = xcalloc(1, sizeof *p);
-    int64_t ports = 0;
-    const struct mem_result *r = mem_result_find(m, result);
 
-    mem_result_cut(s, result, INT64_MAX, &ports);
-    *p = (struct mem_purge){
-        .id = id, .result = result, .rows = ports + (r ? r->n : 0), .path = xstrdup(path)};
+    *p = (struct mem_purge){.id = id, .result = result, .rows = -1, .path = xstrdup(path)};
     mem_add(m, MEM_PURGE, p);
     return 0;
+}
+
+static int64_t rows_of(struct store *s, int64_t result)
+{
+    const struct mem_result *r = mem_result_find(mem_of(s), result);
+    int64_t ports = 0;
+
+    mem_result_cut(s, result, INT64_MAX, &ports);
+    return ports + (r ? r->n : 0);
 }
 
 bool mem_purge_any(struct store *s)
@@ -225,6 +230,9 @@ int mem_purge_step(struct store *s, uint32_t max_rows, bool *more, char **path, 
 
     *p = *first;
     p->path = xstrdup(first->path);
+    if (p->rows < 0) {
+        p->rows = rows_of(s, p->result);
+    }
     p->rows -= MIN(p->rows, (int64_t)max_rows);
     mem_replace(m, MEM_PURGE, 0, p);
     if (p->rows > 0) {
@@ -247,6 +255,25 @@ int mem_purge_drop(struct store *s, int64_t id)
 
     for (size_t i = 0; i < m->lists[MEM_PURGE].n; i++) {
         if (((struct mem_purge *)m->lists[MEM_PURGE].v[i])->id == id) {
+            mem_remove(m, MEM_PURGE, i);
+            break;
+        }
+    }
+    return 0;
+}
+
+int mem_purge_keep(struct store *s, int64_t id)
+{
+    struct mem *m = mem_of(s);
+
+    for (size_t i = 0; i < m->lists[MEM_PURGE].n; i++) {
+        const struct mem_purge *is = m->lists[MEM_PURGE].v[i];
+
+        if (is->id == id) {
+            struct mem_purge *p = xcalloc(1, sizeof *p);
+
+            *p = (struct mem_purge){.id = id}; /* the rows go with the entry that names them */
+            mem_replace(m, MEM_PURGE, i, p);
             mem_remove(m, MEM_PURGE, i);
             break;
         }

@@ -32,7 +32,7 @@ void intake_overlay(struct store *s, struct job *j)
 {
     const struct intake *it = intake_of(s, j->num);
 
-    if (it) {
+    if (it && !it->reparse) {
         j->hosts = it->hosts;
         j->hosts_up = it->hosts_up;
         j->ports_open = it->ports_open;
@@ -85,7 +85,7 @@ int intake_flush(struct store *s)
     int rc = 0;
 
     for (struct intake *it = s->intakes; rc == 0 && it; it = it->next) {
-        if (it->changed) {
+        if (it->changed && !it->reparse) {
             rc = flush_one(s, it);
         }
     }
@@ -125,6 +125,16 @@ int result_discard(struct store *s, struct work *w, const char *raw_path)
     w->row.result = 0;
     w->job.hosts = w->job.hosts_up = w->job.ports_open = 0;
     return rc;
+}
+
+bool intake_reparses(const struct store *s)
+{
+    const struct intake *it = s->intakes;
+
+    while (it && !it->reparse) {
+        it = it->next;
+    }
+    return it != NULL;
 }
 
 static struct intake *intake_new(struct store *s, const struct work *w, const struct lease *l)
@@ -355,29 +365,42 @@ int store_raw_path(struct store *s, int64_t job_num, char **path, struct err *e)
 
 /* ---- reparse ---- */
 
+/*
+ * The new set is not the job's before the end, so that whatever happens in between leaves the old
+ * one whole. It is noted for removal from the start, and nothing is removed while a reparse is
+ * under way: so nothing is left of one that did not come to its end, even after a crash.
+ */
 static int reparse_begin(struct store *s, struct work *w, struct lease *l)
 {
     const struct task *t = &w->row.task;
     struct intake *it;
+    int64_t result;
+    int64_t noted;
     int rc;
 
     if (!job_state_terminal(w->job.state)) {
         return store_fail(s, ERR_CONFLICT, "job is %s: it has not ended yet",
                           job_state_name(w->job.state));
     }
-    rc = store_begin(s);
-    if (rc == 0) {
-        rc = result_discard(s, w, NULL);
+    if (intake_of(s, w->job.num)) {
+        return store_fail(s, ERR_CONFLICT, "the job's results are being rebuilt already");
     }
-    if (rc == 0) {
-        w->row.result = s->now.next_result++;
-        rc = s->ops->task_put(s, &w->row);
+    if ((rc = store_begin(s)) != 0) {
+        return rc;
     }
+    result = s->now.next_result++;
+    noted = s->now.next_purge++;
+    rc = s->ops->purge_add(s, noted, result, NULL);
     if (rc == 0) {
-        *l = (struct lease){
-            .job_id = w->job.id, .idx = t->idx, .epoch = t->epoch, .token = t->token};
+        *l = (struct lease){.job_id = w->job.id,
+                            .idx = t->idx,
+                            .epoch = t->epoch,
+                            .token = s->token(s->hook_arg)}; /* no late report of another one */
         it = intake_new(s, w, l);
         it->reparse = it->changed = true;
+        it->result = result;
+        it->noted = noted;
+        it->hosts = it->hosts_up = it->ports_open = 0;
     }
     return rc;
 }
@@ -397,16 +420,35 @@ int store_reparse_begin(struct store *s, const struct id *id, struct lease *l, s
     return store_change_end(s, rc, e);
 }
 
-static int reparse_end(struct store *s, struct work *w, bool partial, const char *run_json)
+static int reparse_end(struct store *s, struct work *w, struct intake *it, bool partial,
+                       const char *run_json)
 {
+    const struct intake is = *it;
+    int64_t ports;
     int rc = store_begin(s);
 
-    w->job.partial = partial;
     if (rc == 0) {
-        struct intake *it = intake_of(s, w->job.num);
-
-        it->changed = true; /* one event with the counts, even if there are no hosts */
-        rc = intake_end(s, w);
+        rc = s->ops->result_cut(s, is.result, is.hosts, &ports);
+    }
+    if (rc == 0) {
+        rc = s->ops->purge_keep(s, is.noted);
+    }
+    intake_drop(s, w->job.num);
+    if (rc == 0) {
+        rc = result_discard(s, w, NULL);
+    }
+    w->row.result = is.result;
+    if (rc == 0) {
+        rc = s->ops->task_put(s, &w->row);
+    }
+    w->job.hosts = is.hosts;
+    w->job.hosts_up = is.hosts_up;
+    w->job.ports_open = is.ports_open;
+    /* As when it ran: what did not complete is partial if there is anything. */
+    w->job.partial = w->job.state == JOB_COMPLETED ? partial : is.hosts > 0;
+    w->job.rev++;
+    if (rc == 0) {
+        rc = event_add(s, w, "job.hosts", NULL);
     }
     if (rc == 0 && run_json) {
         free(w->job.run_json);
@@ -430,8 +472,22 @@ int store_reparse_end(struct store *s, const struct lease *l, bool partial, cons
         rc = work_load(s, &l->job_id, 0, &w);
     }
     if (rc == 0) {
-        rc = reparse_end(s, &w, partial, run_json);
+        rc = reparse_end(s, &w, it, partial, run_json);
         work_done(&w);
     }
     return store_change_end(s, rc, e);
+}
+
+int store_reparse_abandon(struct store *s, const struct lease *l, struct err *e)
+{
+    const struct intake *it = intake_find(s, l);
+    int rc = store_whole(s);
+
+    if (rc == 0 && (!it || !it->reparse)) {
+        rc = fenced(s);
+    }
+    if (rc == 0) {
+        intake_drop(s, it->job_num);
+    }
+    return store_read_end(s, rc, e);
 }

@@ -446,6 +446,7 @@ static const struct store_ops ops = {
     .purge_add = sqlite_purge_add,
     .purge_step = sqlite_purge_step,
     .purge_drop = sqlite_purge_drop,
+    .purge_keep = sqlite_purge_drop,
     .purge_any = sqlite_purge_any,
     .event_put = sqlite_event_put,
     .events = sqlite_events,

@@ -101,7 +101,7 @@ int store_job_delete_finished(struct store *s, int64_t *n, struct err *e);
 int store_job_expire(struct store *s, int64_t before_us, uint32_t limit, int64_t *n, struct err *e);
 /* Removes a bounded number of rows of deleted jobs. When all rows of a job are gone and it had a
  * raw file, its path is given (caller frees) so that the caller unlinks it and then calls
- * purge_done. *more: call again. */
+ * purge_done. *more: call again. Nothing is removed while a reparse is under way. */
 int store_purge_step(struct store *s, uint32_t max_rows, bool *more, char **raw_path,
                      int64_t *purge_id, struct err *e);
 int store_purge_done(struct store *s, int64_t purge_id, struct err *e);
@@ -184,11 +184,14 @@ int store_hosts(struct store *s, int64_t job_num, const struct host_filter *f,
 
 /* The raw output's file, relative to the blob directory; *path NULL if none. Caller frees. */
 int store_raw_path(struct store *s, int64_t job_num, char **path, struct err *e);
-/* reparse: removes a terminal job's hosts, so that host_begin can be used with the job's last
- * lease again; then finish with store_reparse_end. One transaction for the caller to commit. */
+/* reparse: hosts of a terminal job are received anew, by host_begin with the lease that begin
+ * gives. The old ones are there until store_reparse_end puts the new ones in their place; abandon,
+ * the job's removal or a crash before that leave them as they are. ERR_CONFLICT: the job has not
+ * ended, or a reparse of it is under way. */
 int store_reparse_begin(struct store *s, const struct id *id, struct lease *l, struct err *e);
 int store_reparse_end(struct store *s, const struct lease *l, bool partial, const char *run_json,
                       struct err *e);
+int store_reparse_abandon(struct store *s, const struct lease *l, struct err *e);
 
 /* ---- events ---- */
 

@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import json
 import re
+import signal
 import socket
 import threading
 import time
@@ -330,6 +331,48 @@ def test_results_are_rebuilt_from_the_raw_output(server):
     assert r.status_code == 200, r.text
     assert r.json()["counts"] == before["counts"] and r.json()["rev"] > before["rev"]
     assert server.get(f"{V1}/{job_id}/hosts").json() == hosts
+
+
+def test_results_are_rebuilt_by_one_at_a_time(make_server, fake_nmap):
+    srv = make_server(tool=fake_nmap("ok", hosts=3000))
+    job_id = srv.submit()
+    before = done(srv, job_id)
+    hosts = srv.get(f"{V1}/{job_id}/hosts?format=ndjson").text
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: srv.post(f"{V1}/{job_id}/reparse"), range(4)))
+    assert [r for r in answers if r.status_code == 200]
+    for r in answers:
+        if r.status_code != 200:
+            problem(r, 409, "conflict")
+            assert "being rebuilt" in r.json()["detail"]
+    assert srv.get(f"{V1}/{job_id}").json()["counts"] == before["counts"]
+    assert srv.get(f"{V1}/{job_id}/hosts?format=ndjson").text == hosts
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])
+def test_results_stay_when_the_server_ends_while_it_rebuilds_them(make_server, fake_nmap, sig):
+    srv = make_server(tool=fake_nmap("ok", hosts=8000))
+    job_id = srv.submit()
+    before = done(srv, job_id)
+    hosts = srv.get(f"{V1}/{job_id}/hosts?format=ndjson").text
+    with socket.create_connection(("127.0.0.1", srv.port)) as sock:
+        sock.sendall(f"POST {V1}/{job_id}/reparse HTTP/1.1\r\nHost: localhost\r\n"
+                     f"X-API-Key: {srv.key}\r\nContent-Length: 0\r\n\r\n".encode())  # fmt: skip
+        time.sleep(0.15)  # somewhere in the middle
+        srv.restart(sig)
+    after = srv.get(f"{V1}/{job_id}").json()
+    assert (after["counts"], after["partial"]) == (before["counts"], False)
+    assert srv.get(f"{V1}/{job_id}/hosts?format=ndjson").text == hosts
+
+
+def test_a_reparse_says_partial_as_the_run_did(make_server, fake_nmap):
+    for tool in ("garbage", "truncated"):
+        srv = make_server(tool=fake_nmap(tool))
+        job_id = submit(srv, retries=0)
+        before = done(srv, job_id)
+        after = srv.post(f"{V1}/{job_id}/reparse").json()
+        assert after["partial"] == before["partial"] == (tool == "truncated")
+        assert after["state"] == before["state"] == "failed"
 
 
 def test_hostile_text_from_a_scanner_stays_text(make_server, fake_nmap):

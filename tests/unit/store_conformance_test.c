@@ -1151,10 +1151,15 @@ static void reparse_replaces_the_hosts_of_a_job_that_ended(struct store *s)
     finish(s, &l, &completed, 0);
     CHECK_OK(store_commit(s, ERR));
     CHECK_OK(store_reparse_begin(s, &id, &again, ERR));
-    CHECK_INT(again.epoch, l.epoch);
-    CHECK_INT(hosts_of(s, &id), 0);
+    CHECK(again.token != l.token);
     add_host(s, &again, "up", 4);
     add_host(s, &again, "down", 0);
+    CHECK_OK(store_commit(s, ERR));
+    CHECK_INT(hosts_of(s, &id), 1); /* what is under way does not show */
+    j = get(s, &id);
+    CHECK_INT(j.hosts, 1);
+    CHECK_INT(j.ports_open, 1);
+    job_done(&j);
     CHECK_OK(store_reparse_end(s, &again, true, "{\"again\":1}", ERR));
     CHECK_ERR(store_reparse_end(s, &again, true, NULL, ERR), ERR_FENCED);
     CHECK_OK(store_commit(s, ERR));
@@ -1189,6 +1194,52 @@ static int purge(struct store *s, uint32_t rows, struct buf *paths)
         steps++;
     }
     return steps;
+}
+
+static void only_one_reparse_of_a_job_is_under_way(struct store *s)
+{
+    struct id id = add(s);
+    struct lease l = claim(s);
+    struct lease first;
+    struct lease second;
+
+    add_host(s, &l, "up", 1);
+    finish(s, &l, &completed, 0);
+    CHECK_OK(store_reparse_begin(s, &id, &first, ERR));
+    add_host(s, &first, "up", 1);
+    CHECK_ERR(store_reparse_begin(s, &id, &second, ERR), ERR_CONFLICT);
+    CHECK_OK(store_reparse_end(s, &first, false, NULL, ERR));
+    CHECK_OK(store_reparse_begin(s, &id, &second, ERR));
+    CHECK_ERR(store_reparse_end(s, &first, false, NULL, ERR), ERR_FENCED);
+    CHECK_OK(store_reparse_end(s, &second, false, NULL, ERR));
+    CHECK_INT(hosts_of(s, &id), 0);
+}
+
+static void a_reparse_that_does_not_end_changes_nothing(struct store *s)
+{
+    struct id id = add(s);
+    struct lease l = claim(s);
+    struct lease again;
+    auto_buf paths = {0};
+    struct job j;
+
+    add_host(s, &l, "up", 2);
+    finish(s, &l, &completed, 0);
+    CHECK_OK(store_reparse_begin(s, &id, &again, ERR));
+    add_host(s, &again, "up", 4);
+    add_host(s, &again, "up", 4);
+    CHECK_OK(store_commit(s, ERR));
+    CHECK_INT(purge(s, 3, &paths), 1); /* what comes in stays */
+    CHECK_OK(store_reparse_abandon(s, &again, ERR));
+    CHECK_ERR(store_reparse_abandon(s, &again, ERR), ERR_FENCED);
+    CHECK_OK(store_commit(s, ERR));
+    j = get(s, &id);
+    CHECK_INT(j.hosts, 1);
+    CHECK_INT(j.ports_open, 2);
+    CHECK(!j.partial);
+    job_done(&j);
+    CHECK_INT(hosts_of(s, &id), 1);
+    CHECK_INT(purge(s, 3, &paths), 4); /* two hosts and eight ports, three at a time */
 }
 
 static void a_deleted_job_is_gone_at_once_and_its_rows_in_steps(struct store *s)
@@ -1458,6 +1509,8 @@ BOTH(counts_of_results_are_told_once_per_commit)
 BOTH(an_unfinished_host_is_never_shown)
 BOTH(runs_that_alternate_keep_their_hosts_apart)
 BOTH(reparse_replaces_the_hosts_of_a_job_that_ended)
+BOTH(only_one_reparse_of_a_job_is_under_way)
+BOTH(a_reparse_that_does_not_end_changes_nothing)
 BOTH(a_deleted_job_is_gone_at_once_and_its_rows_in_steps)
 BOTH(a_failed_try_leaves_its_raw_file_to_the_purge)
 BOTH(finished_jobs_are_deleted_together_and_others_stay)
@@ -1494,6 +1547,8 @@ TESTS(OF_BOTH(a_new_job_is_read_back_as_it_was_sent), OF_BOTH(an_unknown_job_is_
       OF_BOTH(an_unfinished_host_is_never_shown),
       OF_BOTH(runs_that_alternate_keep_their_hosts_apart),
       OF_BOTH(reparse_replaces_the_hosts_of_a_job_that_ended),
+      OF_BOTH(only_one_reparse_of_a_job_is_under_way),
+      OF_BOTH(a_reparse_that_does_not_end_changes_nothing),
       OF_BOTH(a_deleted_job_is_gone_at_once_and_its_rows_in_steps),
       OF_BOTH(a_failed_try_leaves_its_raw_file_to_the_purge),
       OF_BOTH(finished_jobs_are_deleted_together_and_others_stay),

@@ -529,8 +529,14 @@ static void op_reparse(struct turn *t)
     int rc;
 
     if (chance(t->r, 40)) {
+        bool end = chance(t->r, 70);
+        bool partial = chance(t->r, 50);
+
         some_lease(t, &l);
-        say_rc(t->out, store_reparse_end(t->s, &l, chance(t->r, 50), "{\"r\":1}", &e), &e);
+        say_rc(t->out,
+               end ? store_reparse_end(t->s, &l, partial, "{\"r\":1}", &e)
+                   : store_reparse_abandon(t->s, &l, &e),
+               &e);
         return;
     }
     rc = store_reparse_begin(t->s, some_id(t), &l, &e);
