@@ -36,11 +36,22 @@ fuzz_links() {
     return $status
 }
 
+# Whether the loader knows one of the libraries NAME,NAME.
+library_is_there() {
+    local known name
+    known=$(/sbin/ldconfig -p 2>/dev/null)
+    for name in ${1//,/ }; do
+        case $known in *"$name "*) return 0 ;; esac
+    done
+    return 1
+}
+
 is_there() {
     local what=${1#*:}
     case $1 in
     cmd:*) command -v "$what" >/dev/null ;;
     pkg:*) command -v pkg-config >/dev/null && pkg-config --exists "$what" ;;
+    lib:*) library_is_there "$what" ;;
     file:*) [ -e "$what" ] ;;
     py:*) /usr/bin/python3 -c "import $what" 2>/dev/null ;;
     fuzz:) fuzz_links ;;

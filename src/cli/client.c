@@ -83,10 +83,10 @@ int client_new(const struct client_config *conf, struct client **out, struct err
     c->server = xstrdup(conf->server);
     c->key = xstrdup(conf->key);
     c->ca_file = xstrdup(conf->ca_file);
-    c->lib = curl_lib(e);
-    if (!c->lib) {
+    rc = curl_lib(&c->lib, e);
+    if (rc != 0) {
         client_free(c);
-        return ERR_INTERNAL;
+        return rc;
     }
     c->easy = c->lib->easy_init();
     c->multi = c->lib->multi_init();

@@ -39,37 +39,48 @@ static const struct {
 
 static int load(struct curl_lib *lib, struct err *e)
 {
-    void *so = NULL;
+    void *so = NULL; /* never closed: its functions are used until the end */
 
     for (size_t i = 0; i < ARRAY_LEN(names) && !so; i++) {
         so = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     }
     if (!so) {
-        return err_set(e, ERR_INTERNAL, "libcurl is not installed (libcurl3-gnutls or libcurl4)");
+        return err_set(e, ERR_NOT_FOUND,
+                       "commands that talk to a server need libcurl, which is not installed: "
+                       "apt-get install libcurl3-gnutls (or libcurl4)");
     }
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         void *fn = dlsym(so, rows[i].symbol);
 
         if (!fn) {
-            return err_set(e, ERR_INTERNAL, "libcurl is too old: it has no %s", rows[i].symbol);
+            dlclose(so);
+            return err_set(e, ERR_NOT_FOUND,
+                           "libcurl is too old, it has no %s(): apt-get install libcurl3-gnutls "
+                           "(or libcurl4)",
+                           rows[i].symbol);
         }
         memcpy((char *)lib + rows[i].at, &fn, sizeof fn);
     }
     return 0;
 }
 
-const struct curl_lib *curl_lib(struct err *e)
+int curl_lib(const struct curl_lib **out, struct err *e)
 {
     static struct curl_lib lib;
     static bool ready;
 
     if (!ready) {
-        if (load(&lib, e) != 0) {
-            return NULL;
+        int rc = load(&lib, e);
+
+        if (rc != 0) {
+            return rc;
+        }
+        if (lib.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+            return err_set(e, ERR_INTERNAL, "libcurl does not start");
         }
         signal(SIGPIPE, SIG_IGN); /* a server that hangs up is an error like others */
-        lib.global_init(CURL_GLOBAL_DEFAULT);
         ready = true;
     }
-    return &lib;
+    *out = &lib;
+    return 0;
 }

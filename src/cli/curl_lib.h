@@ -30,5 +30,6 @@ struct curl_lib {
     __typeof__(&curl_slist_free_all) slist_free_all;
 };
 
-/* Loads and initialises it once. NULL: e says what is missing. */
-const struct curl_lib *curl_lib(struct err *e);
+/* Loads and initialises it once, for as long as the process lives; SIGPIPE is ignored from then on.
+ * ERR_NOT_FOUND: it is not installed, and e names the package. One thread only. */
+int curl_lib(const struct curl_lib **out, struct err *e);

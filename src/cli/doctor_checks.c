@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "box/box.h"
 #include "cli/connect.h"
+#include "cli/curl_lib.h"
 #include "cli/doctor.h"
 #include "cli/pair.h"
 #include "daemon/access.h"
@@ -250,6 +251,19 @@ static void check_clock(struct cli *c, struct check_result *r)
     }
 }
 
+static void check_libcurl(struct cli *c, struct check_result *r)
+{
+    const struct curl_lib *lib;
+    struct err e = {0};
+
+    (void)c;
+    if (curl_lib(&lib, &e) != 0) {
+        result(r, FINDING_FAIL, "sudo apt-get install libcurl3-gnutls", "%s", e.msg);
+    } else {
+        result(r, FINDING_OK, NULL, "there");
+    }
+}
+
 static void check_server(struct cli *c, struct check_result *r)
 {
     struct answer a = {0};
@@ -279,9 +293,15 @@ static void check_server(struct cli *c, struct check_result *r)
 }
 
 const struct check doctor_checks[] = {
-    {"settings", check_settings}, {"data", check_data_dir},
-    {"disk", check_disk},         {"nmap", check_nmap},
-    {"sandbox", check_sandbox},   {"raw sockets", check_raw},
-    {"tls", check_tls},           {"clock", check_clock},
-    {"server", check_server},     {0},
+    {"settings", check_settings},
+    {"data", check_data_dir},
+    {"disk", check_disk},
+    {"nmap", check_nmap},
+    {"sandbox", check_sandbox},
+    {"raw sockets", check_raw},
+    {"tls", check_tls},
+    {"clock", check_clock},
+    {"libcurl", check_libcurl},
+    {"server", check_server},
+    {0},
 };
