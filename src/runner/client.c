@@ -20,7 +20,7 @@
 
 enum {
     RECORDS_AT_ONCE = 64 << 10,
-    RECORDS_A_TURN = 512 << 10, /* a few milliseconds' work for the store */
+    RECORDS_A_TURN = 256 << 10, /* some milliseconds of work for the store */
     FEW_RECORDS = 32 << 10,     /* bytes; less is left in the socket */
     FEW_MS = 20,                /* for so long */
     RECORD_SOCKET = 1 << 20,    /* what the kernel may hold; it takes less if it has to */
