@@ -275,8 +275,11 @@ int cli_fail(struct cli *c, const struct err *e, const char *hint)
     return err_exit_status(e->code);
 }
 
-const char *cli_hint_unreachable(void)
+const char *cli_hint_unreachable(const struct client *client)
 {
+    if (client_untrusted(client)) {
+        return "name the certificate to trust: --ca-file FILE";
+    }
     return "scanpod serve    (or name a running server: --server URL)";
 }
 
@@ -306,7 +309,7 @@ int cli_call(struct cli *c, const struct call *call, struct answer *a)
         return status;
     }
     if (client_call(client, call, a, &e) != 0) {
-        return cli_fail(c, &e, e.code == ERR_IO ? cli_hint_unreachable() : NULL);
+        return cli_fail(c, &e, e.code == ERR_IO ? cli_hint_unreachable(c->client) : NULL);
     }
     return cli_check(c, a);
 }

@@ -80,8 +80,8 @@ struct option_set *cli_settings(struct cli *c);
 struct client *cli_client(struct cli *c, int *status);
 /* One call whose failure is printed: 0 and an answer with a good status, or an exit status. */
 int cli_call(struct cli *c, const struct call *call, struct answer *a);
-/* What helps when no server answers. */
-const char *cli_hint_unreachable(void);
+/* What helps when a call to the server failed. */
+const char *cli_hint_unreachable(const struct client *client);
 
 /* Help for a command, or the whole program if NULL, on stdout. */
 void help_command(const struct cli *c, const struct command *parent, const struct command *cmd);

@@ -21,11 +21,13 @@ struct client {
     const struct curl_lib *lib;
     CURL *easy;
     CURLM *multi;
-    char *server;    /* owned; as given */
-    char *base;      /* owned; prefix of every URL */
-    char *unix_path; /* owned; NULL: TCP */
-    char *key;       /* owned */
-    char *ca_file;   /* owned */
+    char *server;              /* owned; as given */
+    char *base;                /* owned; prefix of every URL */
+    char *unix_path;           /* owned; NULL: TCP */
+    char *key;                 /* owned */
+    char *ca_file;             /* owned */
+    bool untrusted;            /* the last call failed because of the server's certificate */
+    char why[CURL_ERROR_SIZE]; /* libcurl's own words, where it has any */
 };
 
 /* One call in progress. */
@@ -209,6 +211,8 @@ static void set_up(struct transfer *t, const char *url, struct curl_slist *list)
     int64_t ms = call->timeout_ms ? call->timeout_ms : DEFAULT_MS;
 
     t->c->lib->easy_reset(h);
+    t->c->why[0] = '\0';
+    set(h, CURLOPT_ERRORBUFFER, t->c->why);
     set(h, CURLOPT_URL, url);
     set(h, CURLOPT_NOSIGNAL, 1L);
     set(h, CURLOPT_NOPROXY, "*");
@@ -275,19 +279,21 @@ static int drive(struct transfer *t, CURLcode *result, struct err *e)
     }
 }
 
-static int unreachable(const struct client *c, CURLcode rc, struct err *e)
+static int unreachable(struct client *c, CURLcode rc, struct err *e)
 {
+    const char *why = c->why[0] ? c->why : c->lib->easy_strerror(rc);
+
     switch (rc) {
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
-        return err_set(e, ERR_IO, "server %s: its certificate is not trusted: %s", c->server,
-                       c->lib->easy_strerror(rc));
+        c->untrusted = true;
+        return err_set(e, ERR_IO, "server %s: its certificate is not trusted: %s", c->server, why);
     case CURLE_OPERATION_TIMEDOUT:
         return err_set(e, ERR_IO, "server %s: no answer in time", c->server);
     case CURLE_COULDNT_CONNECT:
         return err_set(e, ERR_IO, "server %s: cannot connect", c->server);
     default:
-        return err_set(e, ERR_IO, "server %s: %s", c->server, c->lib->easy_strerror(rc));
+        return err_set(e, ERR_IO, "server %s: %s", c->server, why);
     }
 }
 
@@ -302,6 +308,7 @@ int client_call(struct client *c, const struct call *call, struct answer *a, str
     a->status = 0;
     a->etag[0] = a->request_id[0] = a->content_type[0] = '\0';
     a->too_large = a->not_connected = false;
+    c->untrusted = false;
     buf_reset(&a->body);
     set_up(&t, url, list);
     c->lib->multi_add_handle(c->multi, c->easy);
@@ -324,6 +331,11 @@ int client_call(struct client *c, const struct call *call, struct answer *a, str
         return unreachable(c, result, e);
     }
     return rc;
+}
+
+bool client_untrusted(const struct client *c)
+{
+    return c->untrusted;
 }
 
 void answer_done(struct answer *a)

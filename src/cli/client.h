@@ -60,6 +60,8 @@ struct answer {
 };
 
 int client_call(struct client *c, const struct call *call, struct answer *a, struct err *e);
+/* True when the last call failed because of the server's certificate. */
+bool client_untrusted(const struct client *c);
 void answer_done(struct answer *a);
 
 /* ERR_* and a message from the problem document, or 0 for 2xx and 304. *hint (may be NULL) gets

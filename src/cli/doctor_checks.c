@@ -279,7 +279,7 @@ static void check_server(struct cli *c, struct check_result *r)
     }
     if (client_call(client, &(struct call){.method = "GET", .path = "/api/v1/scans?limit=1"}, &a,
                     &e) != 0) {
-        result(r, FINDING_FAIL, cli_hint_unreachable(), "%s", e.msg);
+        result(r, FINDING_FAIL, cli_hint_unreachable(client), "%s", e.msg);
     } else if (a.status == 401) {
         hint = connect_key_hint(c);
         result(r, FINDING_FAIL, hint, "%s answers, but refuses the key", client_server(client));

@@ -167,7 +167,7 @@ static int stopped(struct follower *f, int rc, const struct err *e)
 
         return cli_fail(f->c, e, hint);
     }
-    return cli_fail(f->c, e, e->code == ERR_IO ? cli_hint_unreachable() : NULL);
+    return cli_fail(f->c, e, e->code == ERR_IO ? cli_hint_unreachable(f->c->client) : NULL);
 }
 
 /* Takes an answer in; *over when the job is terminal. An exit status. */

@@ -45,7 +45,7 @@ static int call_server(struct cli *c, const struct call *call, struct answer *a,
         *local = true;
         return STATUS_OK;
     }
-    return cli_fail(c, &e, cli_hint_unreachable());
+    return cli_fail(c, &e, cli_hint_unreachable(c->client));
 }
 
 /* As the server does it: the lock first, then the user that the server works as, so that it can

@@ -43,7 +43,7 @@ static int submit(struct cli *c, const struct buf *body, struct answer *a)
         }
     }
     if (rc != 0) {
-        return cli_fail(c, &e, rc == ERR_IO ? cli_hint_unreachable() : NULL);
+        return cli_fail(c, &e, rc == ERR_IO ? cli_hint_unreachable(c->client) : NULL);
     }
     return cli_check(c, a);
 }

@@ -642,6 +642,23 @@ def test_tls_init_makes_a_pair_that_works(make_server, scanpod, workdir):
     assert named.returncode == 0, named.stderr
     stranger = scanpod("jobs", server=srv, env={"SCANPOD_DATA_DIR": workdir / "x"})
     assert stranger.returncode == 5 and "not trusted" in stranger.stderr
+    assert "hint: name the certificate to trust: --ca-file" in stranger.stderr
+    assert "scanpod serve" not in stranger.stderr, "it runs"
+    (workdir / "junk.pem").write_text("junk")
+    junk = scanpod("jobs", "--ca-file", workdir / "junk.pem", server=srv)
+    assert junk.returncode == 5 and "junk.pem" in junk.stderr
+
+
+def test_a_certificate_that_does_not_fit_is_refused_with_the_reason(make_server, scanpod, workdir):
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-keyout", workdir / "k.pem", "-out", workdir / "c.pem", "-subj", "/CN=other",
+         "-addext", "subjectAltName=DNS:other.example"], capture_output=True,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    srv = make_server(args=("--tls-cert", workdir / "c.pem", "--tls-key", workdir / "k.pem"))
+    done = scanpod("jobs", "--ca-file", workdir / "c.pem", server=srv)
+    assert done.returncode == 5 and "127.0.0.1" in done.stderr.split("not trusted")[1]
 
 
 def test_a_unix_socket_is_a_server_too(scanpod, scanpod_bin, workdir, fake_nmap):
