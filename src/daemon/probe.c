@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,4 +87,41 @@ int tool_probe(const struct tool *t, const char *configured, char *version, size
         return err_set(e, ERR_TOOL, "'%s' does not tell its version", program);
     }
     return 0;
+}
+
+static void look_at(const struct tool *t, const char *configured, struct stat *file, struct err *e)
+{
+    auto_free char *program = NULL;
+
+    *file = (struct stat){0};
+    if (tool_path(t, configured, &program, e) == 0 && stat(program, file) < 0) {
+        err_errno(e, "look at '%s'", program);
+    }
+}
+
+int tool_see(const struct tool *t, const char *configured, struct tool_seen *seen, struct err *e)
+{
+    *seen = (struct tool_seen){0};
+    look_at(t, configured, &seen->file, &seen->wrong);
+    if (!seen->wrong.code) {
+        tool_probe(t, configured, seen->version, sizeof seen->version, &seen->wrong);
+    }
+    *e = seen->wrong;
+    return e->code;
+}
+
+const char *tool_look(const struct tool *t, const char *configured, struct tool_seen *seen,
+                      const char **version)
+{
+    struct err now = {0};
+    struct stat file;
+
+    look_at(t, configured, &file, &now);
+    if (now.code || file.st_dev != seen->file.st_dev || file.st_ino != seen->file.st_ino ||
+        file.st_size != seen->file.st_size || file.st_ctim.tv_sec != seen->file.st_ctim.tv_sec ||
+        file.st_ctim.tv_nsec != seen->file.st_ctim.tv_nsec) {
+        *seen = (struct tool_seen){.file = file, .wrong = now};
+    }
+    *version = seen->version[0] ? seen->version : NULL;
+    return seen->wrong.code ? seen->wrong.msg : NULL;
 }

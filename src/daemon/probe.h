@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 #include "tool/tool.h"
@@ -10,3 +11,17 @@
  * ERR_TOOL: it does not say. */
 int tool_probe(const struct tool *t, const char *configured, char *version, size_t size,
                struct err *e);
+
+/* What was found out about a tool's program, and of which file. All zero: nothing. */
+struct tool_seen {
+    char version[64];
+    struct err wrong;
+    struct stat file;
+};
+
+/* Asks as tool_probe does, and remembers. */
+int tool_see(const struct tool *t, const char *configured, struct tool_seen *seen, struct err *e);
+/* Looks whether the program is there now, starting nothing: NULL, or why it cannot be used. It may
+ * have come, gone or changed since it was asked; then *version is NULL. */
+const char *tool_look(const struct tool *t, const char *configured, struct tool_seen *seen,
+                      const char **version);

@@ -35,7 +35,7 @@ struct server {
     char *cert_path, *key_path;
     const char **hosts; /* points into hosts_text */
     char *hosts_text;
-    char nmap_version[64];
+    struct tool_seen nmap;
     struct loop *loop;
     struct store *store;
     struct sched *sched;
@@ -197,6 +197,13 @@ static int reparse_hook(void *arg, const struct id *job,
     return worker_reparse(s->worker, job, done, done_arg, e);
 }
 
+static const char *tool_hook(void *arg, const char **version)
+{
+    struct server *s = arg;
+
+    return tool_look(&tool_nmap, option_str(s->settings, "tool-nmap"), &s->nmap, version);
+}
+
 static int start_http(struct server *s, struct err *e)
 {
     const struct option_set *o = s->settings;
@@ -210,7 +217,8 @@ static int start_http(struct server *s, struct err *e)
             option_from(o, "retries", NULL) == FROM_DEFAULT ? 0 : (int32_t)option_int(o, "retries"),
         .blob_dir = s->blob_dir,
         .version = SCANPOD_VERSION,
-        .nmap_version = s->nmap_version[0] ? s->nmap_version : NULL,
+        .nmap = tool_hook,
+        .nmap_arg = s,
         .confinement = worker_level(s->worker),
         .ttl_us = ttl_us(o),
         .reparse = reparse_hook,
@@ -233,7 +241,9 @@ static int start_http(struct server *s, struct err *e)
     }
     api_http_config(s->api, &hc);
     if ((rc = http_server_new(s->loop, &hc, &s->http, e)) != 0) {
-        return rc;
+        return s->cert_path ? err_prefix(e, rc, "'%s', '%s'", option_str(o, "tls-cert"),
+                                         option_str(o, "tls-key"))
+                            : rc;
     }
     api_set_server(s->api, s->http);
     return http_server_listen(s->http, take_fd(&s->listen_fd), e);
@@ -242,8 +252,7 @@ static int start_http(struct server *s, struct err *e)
 static void probe(struct server *s)
 {
     struct err e = {0};
-    if (tool_probe(&tool_nmap, option_str(s->settings, "tool-nmap"), s->nmap_version,
-                   sizeof s->nmap_version, &e) != 0) {
+    if (tool_see(&tool_nmap, option_str(s->settings, "tool-nmap"), &s->nmap, &e) != 0) {
         log_warn("tool_missing", KV("tool", "nmap"), KV("error", e.msg));
     }
 }
@@ -389,7 +398,7 @@ int serve_main(struct option_set *settings)
     }
     log_info("listening", KV("address", option_str(settings, "listen")),
              KV("tls", s.cert_path ? "yes" : "no"), KV("data_dir", s.dir),
-             KV("confinement", worker_level(s.worker)), KV("nmap", s.nmap_version));
+             KV("confinement", worker_level(s.worker)), KV("nmap", s.nmap.version));
     rc = loop_run(s.loop, &e);
     if (rc == 0 && store_dirty(s.store)) {
         rc = store_commit(s.store, &e);

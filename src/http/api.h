@@ -18,9 +18,11 @@ struct api_config {
     int32_t old_retries; /* of jobs from the old routes, whose clients expect a failure at once */
     const char *blob_dir;
     const char *version;
-    const char *nmap_version; /* NULL: nmap not found */
-    const char *confinement;  /* for capabilities and doctor */
-    int64_t ttl_us;           /* SCANPOD_JOB_TTL_SECONDS where set; 0: none */
+    /* NULL or why nmap cannot be used; its version, NULL if not known. */
+    const char *(*nmap)(void *arg, const char **version);
+    void *nmap_arg;
+    const char *confinement; /* for capabilities and doctor */
+    int64_t ttl_us;          /* SCANPOD_JOB_TTL_SECONDS where set; 0: none */
     /* Parses a job's raw output anew in a process of its own; `done` is called in a later turn.
      * NULL: not offered. */
     int (*reparse)(void *arg, const struct id *job,

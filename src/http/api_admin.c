@@ -89,13 +89,15 @@ void v1_tools(struct http_req *r, void *app)
     json_obj(&j);
     json_arr_in(&j, "items");
     for (const struct tool *const *t = tool_all(); *t; t++) {
-        bool nmap = str_eq((*t)->name, "nmap");
+        const char *version = NULL;
+        bool usable =
+            str_eq((*t)->name, "nmap") && a->cfg.nmap && !a->cfg.nmap(a->cfg.nmap_arg, &version);
 
         json_obj(&j);
         json_str(&j, "name", (*t)->name);
         json_str(&j, "summary", (*t)->summary);
-        json_str(&j, "version", nmap ? a->cfg.nmap_version : NULL);
-        json_bool(&j, "available", nmap && a->cfg.nmap_version);
+        json_str(&j, "version", version);
+        json_bool(&j, "available", usable);
         json_arr_in(&j, "options");
         for (const struct tool_option *o = (*t)->options; o && o->name; o++) {
             put_option(&j, o);

@@ -50,7 +50,12 @@ static const char *disk_wrong(struct api *a)
 
 static const char *tool_wrong(struct api *a)
 {
-    return a->cfg.nmap_version ? NULL : "nmap was not found; install it or set SCANPOD_TOOL_NMAP";
+    const char *version;
+
+    /* No paths: no key is needed to read this. */
+    return !a->cfg.nmap || a->cfg.nmap(a->cfg.nmap_arg, &version)
+               ? "nmap was not found or does not work; `scanpod doctor` says why"
+               : NULL;
 }
 
 /* Without its tool the server still takes jobs and shows results: that is not to be unready. */

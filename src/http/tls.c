@@ -37,8 +37,7 @@ int tls_ctx_new(const char *cert, const char *key, struct tls_ctx **out, struct 
     if (rc == 0) {
         rc = gnutls_certificate_set_x509_key_file(c->cred, cert, key, GNUTLS_X509_FMT_PEM);
         if (rc < 0) {
-            err_set(e, ERR_INVALID, "TLS certificate '%s' with key '%s': %s", cert, key,
-                    gnutls_strerror(rc));
+            err_set(e, ERR_INVALID, "TLS certificate and key: %s", gnutls_strerror(rc));
             tls_ctx_free(c);
             return ERR_INVALID;
         }

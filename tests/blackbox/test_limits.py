@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import time
@@ -114,6 +115,24 @@ def test_a_missing_tool_is_a_failed_job_that_says_what_to_install(make_server, w
     v1 = srv.get(f"/api/v1/scans/{job['job_id']}").json()
     assert v1["reason"] == "tool_missing"
     assert v1["attempts"] <= 1
+
+
+def test_a_tool_that_comes_and_goes_is_seen_without_a_restart(make_server, fake_nmap, workdir):
+    program = workdir / "nmap"
+    srv = make_server(tool=program)
+
+    def seen():
+        return (
+            srv.get("/readyz", key=None).json()["status"],
+            srv.get("/api/v1/tools").json()["items"][0]["available"],
+        )
+
+    assert seen() == ("degraded", False)
+    shutil.copy(fake_nmap("ok"), program)
+    assert seen() == ("ready", True)
+    assert srv.wait(srv.submit())["status"] == "completed"
+    program.unlink()
+    assert seen() == ("degraded", False)
 
 
 def test_a_tool_that_cannot_be_executed_is_told_apart_from_one_that_failed(make_server, workdir):
@@ -233,6 +252,15 @@ def test_the_env_file_of_the_old_service_is_read(make_server):
     srv.start()
     srv.submit()
     assert srv.post("/scans", json={"targets": "127.0.0.1"}).status_code == 429
+
+
+def test_a_certificate_that_is_none_is_named(make_server, workdir):
+    for name in ("cert.pem", "key.pem"):
+        (workdir / name).write_text("junk")
+    with pytest.raises(StartFailed) as failed:
+        make_server(args=("--tls-cert", workdir / "cert.pem", "--tls-key", workdir / "key.pem"))
+    assert failed.value.status == 2
+    assert str(workdir / "cert.pem") in failed.value.log and "/proc/" not in failed.value.log
 
 
 def test_a_data_directory_that_others_may_write_to_is_refused(scanpod, workdir):

@@ -258,7 +258,7 @@ static void files_that_are_no_pair_are_refused_at_start(void)
     make_pair();
     CHECK_OK(loop_new(&l, ERR));
     CHECK_ERR(http_server_new(l, &c, &s, ERR), ERR_INVALID);
-    CHECK(strstr(tap_err.msg, "/nonexistent/c"));
+    CHECK(strstr(tap_err.msg, "TLS certificate and key")); /* whoever gave them names them */
     c.tls_cert = c.tls_key = key_path;
     CHECK_ERR(http_server_new(l, &c, &s, ERR), ERR_INVALID);
     loop_free(l);
