@@ -3,6 +3,7 @@
  */
 #include "http/api.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -20,6 +21,7 @@ int api_new(struct loop *l, struct store *st, struct sched *sc, const struct api
     a->cfg = *c;
     rc = api_keys_load(a, e);
     if (rc < 0) {
+        api_keys_free(a);
         free(a);
         return rc;
     }
@@ -70,6 +72,23 @@ static bool pattern_matches(const char *pattern, const char *path, size_t n)
     return !*pattern && path == end;
 }
 
+/* A decoded path as it may stand in a header and mean the same again. */
+static char *path_escaped(const char *path, size_t n)
+{
+    struct buf b = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)path[i];
+
+        if (c < 0x80 && (isalnum(c) || strchr("-._~/", c))) {
+            buf_addc(&b, (char)c);
+        } else {
+            buf_addf(&b, "%%%02X", c);
+        }
+    }
+    return buf_take(&b);
+}
+
 /* The old framework led /scans/ to /scans. */
 static bool redirect(struct http_req *r)
 {
@@ -81,7 +100,7 @@ static bool redirect(struct http_req *r)
     }
     for (const struct http_route *route = api_routes; route->method; route++) {
         if (route->flags & ROUTE_LEGACY && pattern_matches(route->pattern, path, n - 1)) {
-            auto_free char *to = xstrndup(path, n - 1);
+            auto_free char *to = path_escaped(path, n - 1);
 
             http_add_header(r, "Location", to);
             http_reply(r, 307, NULL, NULL, 0);

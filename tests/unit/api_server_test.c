@@ -64,6 +64,7 @@ static void paths_and_methods_that_do_not_exist_are_told_as_before(void)
         auto_answer nothing = ask("GET", "/nothing", NULL);
         auto_answer method = ask("PUT", "/scans", NULL);
         auto_answer slash = ask("GET", "/scans/", NULL);
+        auto_answer odd = ask("GET", "/scans/a%3fb%0d%0aX:%20y/", NULL);
         auto_answer v1 = ask("GET", "/api/v1/nothing", NULL);
         auto_answer v1_slash = ask("GET", "/api/v1/scans/", NULL);
 
@@ -74,6 +75,8 @@ static void paths_and_methods_that_do_not_exist_are_told_as_before(void)
         CHECK(has_header(&method, "\r\nAllow: "));
         CHECK_INT(slash.status, 307);
         CHECK(has_header(&slash, "\r\nLocation: /scans\r\n"));
+        CHECK_INT(odd.status, 307);
+        CHECK(has_header(&odd, "\r\nLocation: /scans/a%3Fb%0D%0AX%3A%20y\r\n"));
         CHECK_INT(v1.status, 404);
         CHECK(has_header(&v1, "application/problem+json"));
         CHECK_INT(v1_slash.status, 404);
