@@ -36,5 +36,6 @@ const struct http_route api_routes[] = {
     {"GET", "/metrics", api_metrics, 0, 0, "getMetrics"},
     {"GET", "/openapi.json", api_openapi, ROUTE_OPEN, 0, "getOpenapi"},
     {"GET", "/docs", api_docs, ROUTE_OPEN, 0, "getDocs"},
+    {"GET", "/redoc", api_docs, ROUTE_OPEN, 0, "getRedoc"}, /* where the older service had it */
     {NULL},
 };

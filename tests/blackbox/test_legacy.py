@@ -64,7 +64,7 @@ def test_the_framework_answers_are_kept(server):
     r = server.get("/scans/", allow_redirects=False)
     assert r.status_code == 307 and r.headers["Location"].endswith("/scans")
     assert server.get("/scans/").status_code == 200
-    for path in ("/openapi.json", "/docs"):
+    for path in ("/openapi.json", "/docs", "/redoc"):
         assert server.get(path, key=None).status_code == 200
     assert server.get("/openapi.json", key=None).json()["info"]["title"] == "ScanPod"
 
