@@ -96,6 +96,9 @@ struct blob_writer {
     ZSTD_CCtx *z;
     struct sha256 *hash;
     uint64_t size, stored;
+    size_t held;       /* of `first`; the size of a short output is known before its compression */
+    bool streaming;    /* it is longer than that */
+    char first[CHUNK];
     char out[CHUNK];
 };
 
@@ -104,7 +107,8 @@ struct blob_writer *blob_writer_new(int fd)
     struct blob_writer *w = xmalloc(sizeof *w);
 
     w->fd = fd;
-    w->size = w->stored = 0;
+    w->size = w->stored = w->held = 0;
+    w->streaming = false;
     w->hash = sha256_new();
     w->z = ZSTD_createCCtx();
     if (!w->z) {
@@ -161,13 +165,28 @@ int blob_write(struct blob_writer *w, const void *p, size_t n, struct err *e)
 
     sha256_add(w->hash, p, n);
     w->size += n;
+    if (!w->streaming && n <= sizeof w->first - w->held) {
+        memcpy(w->first + w->held, p, n);
+        w->held += n;
+        return 0;
+    }
+    if (!w->streaming) {
+        ZSTD_inBuffer first = {w->first, w->held, 0};
+        int rc = compress(w, &first, ZSTD_e_continue, e);
+
+        if (rc != 0) {
+            return rc;
+        }
+        w->streaming = true;
+    }
     return compress(w, &in, ZSTD_e_continue, e);
 }
 
 int blob_writer_end(struct blob_writer *w, char sha256[65], uint64_t *size, uint64_t *stored,
                     struct err *e)
 {
-    ZSTD_inBuffer in = {NULL, 0, 0};
+    /* All of a short output at once: the tables of the compressor are no larger than it. */
+    ZSTD_inBuffer in = {w->first, w->streaming ? 0 : w->held, 0};
     uint8_t hash[32];
     int rc = compress(w, &in, ZSTD_e_end, e);
 
