@@ -96,8 +96,8 @@ struct blob_writer {
     ZSTD_CCtx *z;
     struct sha256 *hash;
     uint64_t size, stored;
-    size_t held;       /* of `first`; the size of a short output is known before its compression */
-    bool streaming;    /* it is longer than that */
+    size_t held;    /* of `first`; the size of a short output is known before its compression */
+    bool streaming; /* it is longer than that */
     char first[CHUNK];
     char out[CHUNK];
 };
