@@ -83,8 +83,11 @@ static int write_key_file(const char *dir, const char *secret, struct err *e)
     auto_free char *path = str_fmt("%s/key", dir);
     auto_free char *tmp = str_fmt("%s/key.new", dir);
     auto_fd int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    auto_fd int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (fd < 0 || dprintf(fd, "%s\n", secret) < 0 || fsync(fd) < 0 || rename(tmp, path) < 0) {
+    /* On disk by name before the store knows of the key: it is told nowhere else but once. */
+    if (fd < 0 || dir_fd < 0 || dprintf(fd, "%s\n", secret) < 0 || fsync(fd) < 0 ||
+        rename(tmp, path) < 0 || fsync(dir_fd) < 0) {
         return err_errno(e, "write key file '%s'", path);
     }
     return 0;
