@@ -156,22 +156,14 @@ static bool key_name_ok(const char *s)
 
 static bool key_request(struct http_req *r, json_t *body, const char **name)
 {
+    static const char *const members[] = {"name", NULL};
     struct problems p = {0};
-    const char *member;
-    json_t *v;
 
     *name = NULL;
     if (!json_is_object(body)) {
         problem_add(&p, "", "must be an object");
     } else {
-        json_object_foreach(body, member, v)
-        {
-            if (!str_eq(member, "name") && p.n < 32) {
-                auto_free char *pointer = str_fmt("/%s", member);
-
-                problem_add(&p, pointer, "unknown member");
-            }
-        }
+        v1_refuse_unknown(&p, body, members);
         *name = json_string_value(json_object_get(body, "name"));
         if (!*name || !key_name_ok(*name)) {
             problem_add(&p, "/name",

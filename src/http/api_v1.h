@@ -13,6 +13,9 @@ struct v1_request {
 /* Fills a zeroed q. False: *p says what is wrong. v1_request_done() in both cases. */
 bool v1_request_check(const struct api *a, json_t *body, struct v1_request *q, struct problems *p);
 void v1_request_done(struct v1_request *q);
+/* One problem for each member of the object `body` that is not in the list, which ends with NULL.
+ */
+void v1_refuse_unknown(struct problems *p, json_t *body, const char *const *members);
 /* The parsed body; NULL: answered already. */
 json_t *v1_body(struct http_req *r);
 /* *key is NULL if there is none. False: answered already. */

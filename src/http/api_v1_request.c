@@ -13,10 +13,7 @@
 
 enum { LIST_MAX = 4096, QUEUE_TIMEOUT_MAX_S = 2592000 };
 
-static const char *const members[] = {"targets", "ports",    "tool",    "arguments",
-                                      "timeout", "priority", "retries", "queue_timeout"};
-
-static void unknown_member(struct problems *p, const char *name)
+static void unknown_member(struct problems *p, const char *name, const char *const *members)
 {
     const char *near = NULL;
     auto_buf pointer = {0};
@@ -29,7 +26,7 @@ static void unknown_member(struct problems *p, const char *name)
             buf_addc(&pointer, *c);
         }
     }
-    for (size_t i = 0; i < ARRAY_LEN(members) && strlen(name) < 32; i++) {
+    for (size_t i = 0; members[i] && strlen(name) < 32; i++) {
         if (str_distance(name, members[i]) <= 2) {
             near = members[i];
         }
@@ -41,7 +38,7 @@ static void unknown_member(struct problems *p, const char *name)
     }
 }
 
-static void refuse_unknown(struct problems *p, json_t *body)
+void v1_refuse_unknown(struct problems *p, json_t *body, const char *const *members)
 {
     const char *name;
     json_t *v;
@@ -50,11 +47,11 @@ static void refuse_unknown(struct problems *p, json_t *body)
     {
         bool known = false;
 
-        for (size_t i = 0; i < ARRAY_LEN(members) && !known; i++) {
+        for (size_t i = 0; members[i] && !known; i++) {
             known = str_eq(members[i], name);
         }
         if (!known && p->n < 32) {
-            unknown_member(p, name);
+            unknown_member(p, name, members);
         }
     }
 }
@@ -154,6 +151,9 @@ static void check(struct problems *p, const char *pointer, int rc, const struct 
 
 bool v1_request_check(const struct api *a, json_t *body, struct v1_request *q, struct problems *p)
 {
+    static const char *const members[] = {"targets",   "ports",         "tool",
+                                          "arguments", "timeout",       "priority",
+                                          "retries",   "queue_timeout", NULL};
     struct scan_request *s = &q->scan;
     struct err e = {0};
 
@@ -162,7 +162,7 @@ bool v1_request_check(const struct api *a, json_t *body, struct v1_request *q, s
         problem_add(p, "", "must be an object");
         return false;
     }
-    refuse_unknown(p, body);
+    v1_refuse_unknown(p, body, members);
     if (member(body, "tool")) {
         s->tool = text_member(p, body, "tool");
         if (s->tool && !tool_find(s->tool)) {
