@@ -69,7 +69,7 @@ const struct option settings_table[] = {
     {ENUM("log-level", "LOG_LEVEL", "DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL", .def = "INFO",
           .dotenv = true, .help = "least severe events that are logged")},
     {STR("log-file", "LOG_FILE", .dotenv = true,
-         .help = "log file, rotated at 5 MiB, three kept (standard error)")},
+         .help = "log file of the service user, rotated at 5 MiB, three kept (standard error)")},
     {ENUM("log-format", "LOG_FORMAT", "text|json", .def = "text", .help = "form of a log line")},
     {STR("tool-nmap", "TOOL_NMAP", .env2 = "TOOL_PATHS_NMAP",
          .help = "path of nmap (looked up in PATH)")},
