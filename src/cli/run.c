@@ -57,8 +57,9 @@ static int on_finished(void *arg, struct store *st, const struct job *j)
     struct job_view v;
     int rc;
 
-    progress_clear(&l->bar);
     job_view_read(job, &v);
+    progress_show(&l->bar, &v);
+    progress_clear(&l->bar);
     l->status = job_view_status(&v);
     rc = results_job(r, text.data, text.len, &e);
     if (rc == 0) {

@@ -256,6 +256,7 @@ int local_scan_run(struct local_scan *ls, struct err *e)
         lo.waiter.job = lo.job;
         lo.waiter.fn = on_change;
         sched_wait(lo.sched, &lo.waiter);
+        loop_again(lo.loop); /* the first turn claims, and need not wait for anything */
         rc = loop_run(lo.loop, e);
         sched_unwait(&lo.waiter);
         if (rc == 0) {

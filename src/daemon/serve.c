@@ -399,6 +399,7 @@ int serve_main(struct option_set *settings)
     log_info("listening", KV("address", option_str(settings, "listen")),
              KV("tls", s.cert_path ? "yes" : "no"), KV("data_dir", s.dir),
              KV("confinement", worker_level(s.worker)), KV("nmap", s.nmap.version));
+    loop_again(s.loop); /* what an earlier server left waiting need not wait for a request */
     rc = loop_run(s.loop, &e);
     if (rc == 0 && store_dirty(s.store)) {
         rc = store_commit(s.store, &e);

@@ -100,6 +100,7 @@ def test_run_needs_no_server(scanpod, real_nmap, listener, workdir):
                    env={"SCANPOD_TOOL_NMAP": real_nmap, "SCANPOD_DATA_DIR": workdir / "none"})  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert f"{listener.port}/tcp" in done.stdout
+    assert [line.split()[1] for line in done.stderr.splitlines()] == ["running", "completed"]
     assert not (workdir / "none").exists(), "nothing is kept"
 
 
