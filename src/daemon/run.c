@@ -299,21 +299,18 @@ void tool_run_outcome(struct tool_run *r, const struct runner_end *end, struct o
 
 int tool_run_reparsed(struct tool_run *r, const struct runner_end *end, struct err *e)
 {
-    bool whole = end->started && end->exit_status == 0 && !end->parser_failed && !r->bad_records &&
-                 r->have_end;
-    int rc;
+    bool read = end->started && end->exit_status == 0 && end->exit_signal == 0;
+    bool whole = read && !end->parser_failed && !r->bad_records && r->have_end;
 
-    if (r->stop == STOP_STORE || (!whole && !r->have_run)) {
-        store_reparse_abandon(r->store, &r->lease, NULL);
+    if (r->stop != STOP_STORE && read && (whole || r->have_run)) {
+        return store_reparse_end(r->store, &r->lease, !r->complete, r->run_json, e);
     }
+    store_reparse_abandon(r->store, &r->lease, NULL);
     if (r->stop == STOP_STORE) {
         *e = r->store_error;
         return e->code;
     }
-    if (!whole && !r->have_run) {
-        return err_set(e, ERR_INTERNAL, "the stored output could not be read again: %s",
-                       r->parse_message ? r->parse_message : "the parser failed");
-    }
-    rc = store_reparse_end(r->store, &r->lease, !r->complete, r->run_json, e);
-    return rc;
+    return read ? err_set(e, ERR_INTERNAL, "the stored output could not be read again: %s",
+                          r->parse_message ? r->parse_message : "the parser failed")
+                : err_set(e, ERR_CONFLICT, "the stored output is missing or damaged");
 }

@@ -365,6 +365,25 @@ def test_results_stay_when_the_server_ends_while_it_rebuilds_them(make_server, f
     assert srv.get(f"{V1}/{job_id}/hosts?format=ndjson").text == hosts
 
 
+def test_results_stay_when_the_raw_output_is_gone_or_damaged(make_server):
+    srv = make_server()
+    job_id = submit(srv)
+    before = done(srv, job_id)
+    hosts = srv.get(f"{V1}/{job_id}/hosts").json()
+    (blob,) = [p for p in (srv.data_dir / "blob").rglob("*") if p.is_file()]
+    whole = blob.read_bytes()
+    for what in (None, whole[: len(whole) // 2], b"junk"):
+        blob.unlink(missing_ok=True)
+        if what is not None:
+            blob.write_bytes(what)
+            blob.chmod(0o644)
+        r = srv.post(f"{V1}/{job_id}/reparse")
+        problem(r, 409, "conflict")
+        assert "missing or damaged" in r.json()["detail"]
+        assert srv.get(f"{V1}/{job_id}").json() == before
+        assert srv.get(f"{V1}/{job_id}/hosts").json() == hosts
+
+
 def test_a_reparse_says_partial_as_the_run_did(make_server, fake_nmap):
     for tool in ("garbage", "truncated"):
         srv = make_server(tool=fake_nmap(tool))
