@@ -308,6 +308,9 @@ static int on_signals(struct server *s, struct err *e)
 
     signal(SIGPIPE, SIG_IGN);
     s->drain_timer.fn = on_drain_tick;
+    if (rc == 0) {
+        rc = loop_signal(s->loop, SIGHUP, on_stop, s, e);
+    }
     return rc == 0 ? loop_signal(s->loop, SIGINT, on_stop, s, e) : rc;
 }
 

@@ -19,6 +19,9 @@ static bool commit(struct turn *t)
     if (t->http) {
         http_fail_turn(t->http, err_http_status(rc), e.msg);
     }
+    if (t->api) {
+        api_turn_undone(t->api);
+    }
     return false;
 }
 

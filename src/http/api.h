@@ -40,6 +40,8 @@ void api_set_server(struct api *a, struct http_server *s); /* for metrics */
 void api_http_config(struct api *a, struct http_config *c);
 /* After each commit: wakes event streams. */
 void api_after_commit(struct api *a);
+/* A turn's changes were undone: forgets what was taken over from it into memory. */
+void api_turn_undone(struct api *a);
 extern const struct http_route api_routes[];
 
 /* The same JSON without a server: a job, and its hosts as NDJSON in pieces. */

@@ -82,6 +82,18 @@ int api_keys_load(struct api *a, struct err *e)
     return store_keys(a->store, load_row, a, e);
 }
 
+void api_turn_undone(struct api *a)
+{
+    struct err e = {0};
+
+    for (struct api_key_row *row = a->keys; row; row = row->next) {
+        row->in_force = false; /* a key that was made in that turn is in no row of the store */
+    }
+    if (api_keys_load(a, &e) < 0) {
+        log_error("keys_not_read", KV("error", e.msg));
+    }
+}
+
 void api_keys_free(struct api *a)
 {
     timer_stop(&a->key_timer);
