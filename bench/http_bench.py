@@ -32,24 +32,26 @@ def run(plan, report):
                 ScanPod(nmap / "nmap", data_dir=many_data) as many, \
                 ScanPod(nmap / "nmap", tls=tls_pair(pair_dir)) as secure, \
                 FastApi(nmap) as peer:
-            measure(plan, report, one, many, secure, peer)
+            measure(plan, report, one, many, secure, peer, pair_dir)
     finally:
         for path in (nmap, many_dir, pair_dir):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def measure(plan, report, one, many, secure, peer):
+def measure(plan, report, one, many, secure, peer, pair_dir):
     path, body = finished_job(one)
     peer_path, peer_body = finished_job(peer)
     many_path, _ = finished_job(many)
     secure_path, _ = finished_job(secure)
-    with Nginx(body) as nginx:
+    with Nginx(body, tls=(pair_dir / "cert.pem", pair_dir / "key.pem")) as nginx:
         got = rounds({
             "one": case(one, path, plan),
             "peer": case(peer, peer_path, plan),
             "nginx": case(nginx, "/body", plan),
             "many": case(many, many_path, plan),
             "tls": case(secure, secure_path, plan),
+            "nginx tls": lambda seconds: wrk(f"https://127.0.0.1:{nginx.tls_port}/body",
+                                             seconds or plan.seconds),
         }, plan.rounds)
     report.note("bytes of the body", f"{len(body)}", f"peer {len(peer_body)}")
     report.ratio("GET by id, against FastAPI", got["one"]["rate"], got["peer"]["rate"],
@@ -60,6 +62,10 @@ def measure(plan, report, one, many, secure, peer):
                  got["one"]["rate"], got["many"].ratio(got["one"]), 0.9)
     report.ratio("GET by id, TLS against plain", got["tls"]["rate"], got["one"]["rate"],
                  got["tls"].ratio(got["one"]), 0.7)
+    report.note("the same of nginx", f"{got['nginx tls']['rate']:,.0f}/s",
+                f"{got['nginx tls'].ratio(got['nginx']):.2f}x of its plain")
+    report.note("GET by id with TLS, against nginx with TLS", f"{got['tls']['rate']:,.0f}/s",
+                f"{got['tls'].ratio(got['nginx tls']):.2f}x")
     report.note("p99", f"{got['one']['p99_us'] / 1000:.2f} ms",
                 f"peer {got['peer']['p99_us'] / 1000:.2f} ms, "
                 f"nginx {got['nginx']['p99_us'] / 1000:.2f} ms")

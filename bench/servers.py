@@ -209,12 +209,16 @@ class FastApi(Server):
 
 
 class Nginx(Server):
-    """Static bodies: /body (a file) and /scans (202, any method)."""
+    """Static bodies: /body (a file) and /scans (202, any method); /body by TLS too, with a pair."""
 
-    def __init__(self, body="{}", accepted="{}"):
+    def __init__(self, body="{}", accepted="{}", tls=None):
         super().__init__()
+        self.tls_port = free_port()
         text = (BENCH / "peers" / "nginx.conf").read_text()
-        for word, value in (("DIR", self.dir), ("PORT", self.port), ("ACCEPTED", accepted)):
+        listen = "" if not tls else (f"listen 127.0.0.1:{self.tls_port} ssl; "
+                                     f"ssl_certificate {tls[0]}; ssl_certificate_key {tls[1]};")
+        for word, value in (("DIR", self.dir), ("PORT", self.port), ("ACCEPTED", accepted),
+                            ("TLS", listen)):
             text = text.replace(f"@{word}@", str(value))
         (self.dir / "nginx.conf").write_text(text)
         (self.dir / "body.json").write_text(body)

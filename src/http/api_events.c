@@ -3,7 +3,8 @@
  * in it. What was committed last is also kept rendered, once for all, so that a thousand idle
  * clients cost one copy each and not one query each. A client behind that reads pages of the log.
  *
- * Clients are woken in slices, one slice a turn, so that no other request waits for all of them.
+ * Clients are woken in slices, one slice a turn, and a turn gives out a bounded number of bytes, so
+ * that no other request waits for all of them, however much there is to tell.
  * A client whose connection does not take what it is given, until the rendered events have passed
  * it by, gets `lagged` and is closed: it comes back with Last-Event-ID.
  */
@@ -23,6 +24,7 @@ enum {
     REPLAY_PAGE = 256,         /* rows of the log at a time */
     REPLAY_PAGES = 8,          /* in one turn when a filter lets nothing through */
     SLICE = 128,               /* clients woken in a turn */
+    TURN_BYTES = 256 * 1024,   /* given to all of them in a turn, more or less */
     BEAT_MS = 15000,
 };
 
@@ -57,7 +59,12 @@ struct sse_hub {
     unsigned first, count;
     size_t bytes;
     int64_t before, head; /* the ring holds all of (before, head] */
-    bool again;           /* more came while a pass was under way */
+    bool again;           /* more came while a pass was under way, or somebody had to wait */
+    size_t spent;         /* bytes given out in this turn */
+    /* The page of the log that was read last, for clients without a filter: those that fell
+     * behind together read it once. */
+    struct buf page;
+    int64_t page_after, page_end;
 };
 
 /* Unknown types are a topic of their own that only clients without a filter see. */
@@ -151,7 +158,7 @@ static void catch_up(struct sse_hub *h)
 
 static void wake_slice(struct sse_hub *h)
 {
-    for (unsigned i = 0; i < SLICE && h->pass; i++) {
+    for (unsigned i = 0; i < SLICE && h->pass && h->spent < TURN_BYTES; i++) {
         struct sse_client *c = h->pass;
         size_t backlog = http_stream_backlog(&c->st);
 
@@ -181,8 +188,22 @@ static void on_timer(struct timer *t)
     wake_slice(h);
 }
 
+/* Who asks for more when the turn has given out enough is woken in a later one. */
+static bool must_wait(struct sse_hub *h)
+{
+    if (h->spent < TURN_BYTES) {
+        return false;
+    }
+    h->again = true;
+    if (!h->timer.loop) {
+        timer_arm(h->api->loop, &h->timer, 0);
+    }
+    return true;
+}
+
 void sse_hub_wake(struct sse_hub *h)
 {
+    h->spent = 0;
     if (!h->clients || store_event_last(h->api->store) == h->head) {
         return;
     }
@@ -217,6 +238,11 @@ static void from_recent(struct sse_client *c, struct buf *out)
     }
 }
 
+static bool unfiltered(const struct sse_client *c)
+{
+    return !c->topics && id_is_zero(&c->job);
+}
+
 struct replay {
     struct sse_client *c;
     struct buf *out;
@@ -239,16 +265,31 @@ static int replay_row(void *arg, const struct event *ev, struct err *e)
 /* A page of the log. False: it cannot be read. */
 static bool from_log(struct sse_client *c, struct buf *out)
 {
-    struct replay rp = {.c = c, .out = out};
+    struct sse_hub *h = c->hub;
+    bool shared = unfiltered(c) && out->len == 0;
+    struct replay rp = {.c = c, .out = shared ? &h->page : out};
     int64_t before = c->after;
     struct err e = {0};
 
-    if (store_events(c->hub->api->store, c->after, REPLAY_PAGE, replay_row, &rp, &e) < 0) {
+    if (shared && h->page_after == before && h->page_end > before) {
+        buf_add(out, h->page.data, h->page.len);
+        c->after = h->page_end;
+        return true;
+    }
+    if (shared) {
+        buf_reset(&h->page);
+        h->page_after = h->page_end = -1;
+    }
+    if (store_events(h->api->store, c->after, REPLAY_PAGE, replay_row, &rp, &e) < 0) {
         log_error("events_unreadable", KV("error", e.msg));
         return false;
     }
     if (c->after == before) {
-        c->after = c->hub->before; /* nothing is left of them */
+        c->after = h->before; /* nothing is left of them */
+    } else if (shared) {
+        h->page_after = before;
+        h->page_end = c->after;
+        buf_add(out, h->page.data, h->page.len);
     }
     return true;
 }
@@ -275,6 +316,9 @@ static int client_more(struct http_stream *st, struct buf *out)
         h->lagged++;
         return 0;
     }
+    if (c->after < h->head && out->len == 0 && must_wait(h)) {
+        return 2;
+    }
     for (int i = 0; i < REPLAY_PAGES && c->after < h->head && out->len < API_CHUNK; i++) {
         if (c->after >= h->before) {
             from_recent(c, out);
@@ -288,6 +332,7 @@ static int client_more(struct http_stream *st, struct buf *out)
     if (out->len == 0) {
         return 2;
     }
+    h->spent += out->len;
     c->beat_due = false;
     timer_arm(h->api->loop, &c->beat, BEAT_MS);
     c->live = c->live || c->after >= h->head;
@@ -320,6 +365,8 @@ static void client_done(struct http_stream *st)
         timer_stop(&h->timer);
         h->again = false;
         forget_all(h, h->head);
+        buf_done(&h->page);
+        h->page_after = h->page_end = -1;
     }
     free(c);
 }
@@ -442,6 +489,7 @@ void sse_hub_free(struct sse_hub *h)
     if (h) {
         timer_stop(&h->timer);
         forget_all(h, 0);
+        buf_done(&h->page);
         free(h);
     }
 }

@@ -47,6 +47,41 @@ static void summary(struct buf *b, const char *name, const char *help, int64_t u
     value(b, count, n);
 }
 
+/* Outcomes that happened, and plain completion so that the family is never empty. */
+static void put_finished(struct buf *b, const struct sched_stats *s)
+{
+    static const char *const name = "scanpod_jobs_finished_total";
+
+    family(b, name, "counter", "Jobs that ended since the start, by outcome and reason.");
+    for (int i = JOB_COMPLETED; i < JOB_STATES; i++) {
+        for (int r = 0; r < REASON_COUNT; r++) {
+            if (s->finished[i][r] || (i == JOB_COMPLETED && r == REASON_NONE)) {
+                buf_addf(b, "%s{outcome=\"%s\",reason=\"%s\"} %" PRId64 "\n", name,
+                         job_state_name((enum job_state)i), job_reason_name((enum job_reason)r),
+                         s->finished[i][r]);
+            }
+        }
+    }
+}
+
+static int take_created(void *arg, const struct job *j, struct err *e)
+{
+    (void)e;
+    *(int64_t *)arg = j->created_us;
+    return 0;
+}
+
+static int64_t oldest_queued_us(struct api *a)
+{
+    const struct job_filter f = {.states = 1u << JOB_QUEUED, .oldest_first = true, .limit = 1};
+    int64_t created = 0;
+
+    if (store_job_list(a->store, &f, take_created, &created, NULL) < 0 || !created) {
+        return 0;
+    }
+    return MAX(wall_us() - created, 0);
+}
+
 static void put_jobs(struct api *a, struct buf *b, const struct sched_stats *s)
 {
     static const char *const surface[SURFACES] = {[SURFACE_OLD] = "old", [SURFACE_V1] = "v1"};
@@ -67,15 +102,15 @@ static void put_jobs(struct api *a, struct buf *b, const struct sched_stats *s)
     }
     one(b, "scanpod_jobs_replayed_total", "counter",
         "Submissions that an Idempotency-Key answered with an earlier job.", a->replayed);
-    family(b, "scanpod_jobs_finished_total", "counter", "Jobs that ended since the start.");
-    for (int i = JOB_COMPLETED; i < JOB_STATES; i++) {
-        labelled(b, "scanpod_jobs_finished_total", "outcome", job_state_name((enum job_state)i),
-                 s->finished[i]);
-    }
+    put_finished(b, s);
+    family(b, "scanpod_job_oldest_queued_seconds", "gauge", "How long the oldest job has waited.");
+    seconds(b, "scanpod_job_oldest_queued_seconds", oldest_queued_us(a));
     summary(b, "scanpod_job_queue_seconds", "Time from submission to the first run.",
             s->queue_us_total, s->queue_n);
     summary(b, "scanpod_job_run_seconds", "Time from the first run to the end.", s->run_us_total,
             s->run_n);
+    summary(b, "scanpod_cancel_seconds", "Time from a cancel to the end of the run.",
+            s->cancel_us_total, s->cancel_n);
 }
 
 static void put_sched(struct buf *b, const struct sched_stats *s)

@@ -40,9 +40,9 @@ struct run {
     enum run_step step;
     struct outcome end; /* strings owned, STEP_ENDED */
     int64_t retry_at_us;
-    bool applied;       /* the end is in the current transaction */
-    enum job_state now; /* of the job, by that end */
-    int64_t claimed_ms, beat_ms;
+    bool applied;                           /* the end is in the current transaction */
+    enum job_state now;                     /* of the job, by that end */
+    int64_t claimed_ms, beat_ms, cancel_ms; /* cancel_ms: when it was asked for; 0: it was not */
 };
 
 struct sched {
@@ -427,10 +427,14 @@ static void settle_end(struct sched *s, struct run *r)
         bool over = job_state_terminal(r->now);
 
         log_finished(r);
-        s->stats.finished[r->now] += over;
+        s->stats.finished[r->now][r->end.reason] += over;
         s->stats.retries += !over;
         s->stats.run_us_total += (boot_ms() - r->claimed_ms) * 1000;
         s->stats.run_n++;
+        if (r->cancel_ms) {
+            s->stats.cancel_us_total += (boot_ms() - r->cancel_ms) * 1000;
+            s->stats.cancel_n++;
+        }
         if (!over) {
             remove_blob(s, r);
             timer_arm(s->loop, &s->due, MAX(1, (r->retry_at_us - wall_us()) / 1000 + 1));
@@ -491,10 +495,12 @@ int sched_cancel(struct sched *s, const struct id *job, enum job_state *now, str
     if (rc != 0) {
         return rc;
     }
+    s->stats.finished[JOB_CANCELLED][REASON_CANCELLED] += state == JOB_CANCELLED;
     for (uint32_t i = 0; state == JOB_RUNNING && i < s->n; i++) {
         if (id_cmp(&s->runs[i]->task.job_id, job) != 0) {
             continue;
         }
+        s->runs[i]->cancel_ms = s->runs[i]->cancel_ms ? s->runs[i]->cancel_ms : boot_ms();
         if (s->n_cancels == s->size_cancels) {
             s->size_cancels = s->size_cancels ? s->size_cancels * 2 : 8;
             s->cancels = xrealloc(s->cancels, s->size_cancels * sizeof *s->cancels);

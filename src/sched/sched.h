@@ -70,7 +70,8 @@ void sched_touch(struct sched *s, const struct id *job); /* a change was made: f
 
 struct sched_stats {
     uint32_t slots, busy;
-    int64_t claims, finished[JOB_STATES], retries, lost, fenced;
+    int64_t claims, finished[JOB_STATES][REASON_COUNT], retries, lost, fenced;
+    int64_t cancel_us_total, cancel_n; /* from the request to the end, of running jobs */
     int64_t queue_us_total, queue_n, run_us_total, run_n;
 };
 void sched_stats(const struct sched *s, struct sched_stats *out);

@@ -585,7 +585,7 @@ def test_metrics_count_jobs_and_requests(make_server):
     srv.wait(srv.submit())
     text = srv.get("/metrics").text
     assert 'scanpod_jobs{state="completed"} 1' in text
-    assert 'scanpod_jobs_finished_total{outcome="completed"} 1' in text
+    assert 'scanpod_jobs_finished_total{outcome="completed",reason="none"} 1' in text
     names = {re.split(r"[{ ]", line)[0] for line in text.splitlines() if line[0] != "#"}
     for name in names:
         base = re.sub(r"_(sum|count)$", "", name)
