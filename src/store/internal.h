@@ -141,6 +141,8 @@ void lock_release(int fd); /* closes, and no longer names us */
 
 int store_fail(struct store *s, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+int store_fenced(struct store *s);                           /* ERR_FENCED, with its message */
+bool task_held(const struct task *t, const struct lease *l); /* it runs under this lease */
 int store_whole(struct store *s); /* 0, or the failure that broke this turn */
 int store_begin(struct store *s); /* before the first write of a change */
 /* The end of every public function: hands out the message; a change breaks the turn if need be. */

@@ -168,18 +168,6 @@ static struct intake *intake_find(struct store *s, const struct lease *l)
     return it;
 }
 
-static int fenced(struct store *s)
-{
-    store_fail(s, ERR_FENCED, "the task has been given to somebody else or has ended");
-    return ERR_FENCED;
-}
-
-static bool holds(const struct task *t, const struct lease *l)
-{
-    return t->state == JOB_RUNNING && t->epoch == l->epoch && t->token == l->token &&
-           t->idx == l->idx;
-}
-
 /* The run's first host since it was claimed, or since a turn was undone. */
 static int intake_start(struct store *s, const struct lease *l, struct intake **out)
 {
@@ -188,10 +176,10 @@ static int intake_start(struct store *s, const struct lease *l, struct intake **
     int rc = work_load(s, &l->job_id, 0, &w);
 
     if (rc != 0) {
-        return rc == ERR_NOT_FOUND ? fenced(s) : rc;
+        return rc == ERR_NOT_FOUND ? store_fenced(s) : rc;
     }
-    if (!holds(&w.row.task, l)) {
-        rc = fenced(s);
+    if (!task_held(&w.row.task, l)) {
+        rc = store_fenced(s);
     } else {
         rc = store_begin(s);
     }
@@ -466,7 +454,7 @@ int store_reparse_end(struct store *s, const struct lease *l, bool partial, cons
     int rc = store_whole(s);
 
     if (rc == 0 && (!it || !it->reparse)) {
-        rc = fenced(s);
+        rc = store_fenced(s);
     }
     if (rc == 0) {
         rc = work_load(s, &l->job_id, 0, &w);
@@ -484,7 +472,7 @@ int store_reparse_abandon(struct store *s, const struct lease *l, struct err *e)
     int rc = store_whole(s);
 
     if (rc == 0 && (!it || !it->reparse)) {
-        rc = fenced(s);
+        rc = store_fenced(s);
     }
     if (rc == 0) {
         intake_drop(s, it->job_num);

@@ -14,7 +14,12 @@ static bool same_claim(const struct task *t, const struct lease *l)
     return l->idx == t->idx && l->epoch == t->epoch && l->token == t->token && l->token != 0;
 }
 
-static int fenced(struct store *s)
+bool task_held(const struct task *t, const struct lease *l)
+{
+    return t->state == JOB_RUNNING && same_claim(t, l);
+}
+
+int store_fenced(struct store *s)
 {
     store_fail(s, ERR_FENCED, "the task has been given to somebody else or has ended");
     return ERR_FENCED;
@@ -28,7 +33,7 @@ static int load_claimed(struct store *s, const struct lease *l, struct work *w)
     if (rc == 0) {
         rc = work_load(s, &l->job_id, 0, w);
     }
-    return rc == ERR_NOT_FOUND ? fenced(s) : rc;
+    return rc == ERR_NOT_FOUND ? store_fenced(s) : rc;
 }
 
 /* The same, and the lease is the current one. */
@@ -36,9 +41,9 @@ static int load_held(struct store *s, const struct lease *l, struct work *w)
 {
     int rc = load_claimed(s, l, w);
 
-    if (rc == 0 && (w->row.task.state != JOB_RUNNING || !same_claim(&w->row.task, l))) {
+    if (rc == 0 && !task_held(&w->row.task, l)) {
         work_done(w);
-        rc = fenced(s);
+        rc = store_fenced(s);
     }
     return rc;
 }
@@ -234,7 +239,7 @@ int store_task_finish(struct store *s, const struct lease *l, const struct outco
     rc = load_claimed(s, l, &w);
     if (rc == 0) {
         if (!same_claim(&w.row.task, l)) {
-            rc = fenced(s);
+            rc = store_fenced(s);
         } else if (w.row.task.state == JOB_RUNNING) {
             rc = finish(s, &w, o, retry_at_us);
         } /* else this end was applied before: the token stays until the next claim */
@@ -298,7 +303,7 @@ int store_task_lost(struct store *s, const struct lease *l, uint32_t beat,
     int rc = load_held(s, l, &w);
 
     if (rc == 0) {
-        rc = w.row.task.beat == beat ? lose(s, &w) : fenced(s);
+        rc = w.row.task.beat == beat ? lose(s, &w) : store_fenced(s);
         if (rc == 0 && job_state) {
             *job_state = w.job.state;
         }
