@@ -97,14 +97,12 @@ static int check_request(const struct local *lo, struct err *e)
     const struct local_scan *ls = lo->ls;
     auto_strvec targets = {0};
     auto_strvec args = {0};
-    int rc;
+    struct tool_request request = {.targets = ls->targets,
+                                   .ports = ls->ports,
+                                   .arguments = ls->arguments,
+                                   .unsafe = option_bool(ls->settings, "allow-unsafe-args")};
 
-    if ((rc = targets_parse(ls->targets, &targets, NULL, e)) != 0 ||
-        (ls->ports && (rc = ports_parse(ls->ports, e)) != 0) ||
-        (ls->arguments && (rc = shell_split(ls->arguments, &args, e)) != 0)) {
-        return rc;
-    }
-    return option_bool(ls->settings, "allow-unsafe-args") ? 0 : tool_nmap.check_arguments(&args, e);
+    return tool_check(&tool_nmap, &request, &targets, &args, e);
 }
 
 static int submit(struct local *lo, struct err *e)
@@ -144,7 +142,7 @@ static int start(struct local *lo, struct err *e)
         .output_max = (uint64_t)option_int(o, "max-output-mb") << 20,
     };
     struct sched_config sc = {
-        .slots = 1, .retry_base_ms = 1000, .beat_ms = 10000, .lost_ms = 80000, .worker = "local"};
+        .slots = 1, .retry_base_ms = 1000, .beat_ms = 10000, .worker = "local"};
     struct worker_link link;
     int rc;
 

@@ -24,7 +24,6 @@ struct tool_run {
     enum run_stop stop;
     struct err store_error; /* why, for STOP_STORE */
     bool wrote;             /* stored something in this turn */
-    bool records_over;
     int64_t hosts;
     int64_t progress_ms; /* when progress was last stored */
     /* what the parser said; strings owned */

@@ -29,7 +29,7 @@ struct server {
     struct option_set *settings;
     struct service_user user;
     const char *dir; /* data directory */
-    char *blob_dir, *work_dir, *url;
+    char *blob_dir, *work_dir;
     int lock_fd, listen_fd, runner_fd, runner_pidfd;
     int cert_fd, key_fd;
     char *cert_path, *key_path;
@@ -169,7 +169,6 @@ static int start_work(struct server *s, struct err *e)
         .slots = (uint32_t)option_int(o, "max-scan-workers"),
         .retry_base_ms = (uint32_t)option_int(o, "retry-delay-ms"),
         .beat_ms = (uint32_t)(10000 / scale),
-        .lost_ms = (uint32_t)(80000 / scale),
         .retention_us = retention_us(o),
         .worker = "local",
         .blob_dir = s->blob_dir,

@@ -83,7 +83,7 @@ const struct option settings_table[] = {
     {INT("max-conns-per-address", "MAX_CONNS_PER_ADDRESS", 1, 100000, .def = "256",
          .help = "open connections from one address")},
     {INT("lease-scale", "LEASE_SCALE", 1, 100, .def = "1",
-         .help = "divides the lease times, so that a lost worker is noticed sooner (tests)")},
+         .help = "divides the time between renewals of a lease (tests)")},
     {0},
 };
 

@@ -71,12 +71,6 @@ static struct tool_run *add_run(struct worker *w, const struct lease *l)
 
 /* ---- from a job to an argv ---- */
 
-static int check_arguments(const struct worker *w, const struct tool *t, const struct strvec *args,
-                           struct err *e)
-{
-    return w->config.allow_unsafe_args ? 0 : t->check_arguments(args, e);
-}
-
 /* The request was validated when it was accepted; the worker does not take that on trust. */
 static int build_argv(const struct worker *w, const struct tool *t, const struct job *j,
                       struct strvec *argv, struct err *e)
@@ -84,12 +78,13 @@ static int build_argv(const struct worker *w, const struct tool *t, const struct
     auto_strvec targets = {0};
     auto_strvec args = {0};
     auto_free char *program = NULL;
+    struct tool_request request = {.targets = j->targets,
+                                   .ports = j->ports,
+                                   .arguments = j->arguments,
+                                   .unsafe = w->config.allow_unsafe_args};
     int rc;
 
-    if ((rc = targets_parse(j->targets, &targets, NULL, e)) != 0 ||
-        (j->ports && (rc = ports_parse(j->ports, e)) != 0) ||
-        (j->arguments && (rc = shell_split(j->arguments, &args, e)) != 0) ||
-        (rc = check_arguments(w, t, &args, e)) != 0 ||
+    if ((rc = tool_check(t, &request, &targets, &args, e)) != 0 ||
         (rc = tool_path(t, w->config.tool_nmap, &program, e)) != 0) {
         return rc;
     }
@@ -229,16 +224,6 @@ static void on_records(void *arg, uint64_t run, const void *p, size_t n)
     }
 }
 
-static void on_records_end(void *arg, uint64_t run)
-{
-    struct worker *w = arg;
-    struct tool_run *r = find_run(w, run);
-
-    if (r) {
-        r->records_over = true;
-    }
-}
-
 static void finish_reparse(struct worker *w, struct tool_run *r, const struct runner_end *end)
 {
     struct err e = {0};
@@ -309,12 +294,8 @@ int worker_new(struct loop *l, struct store *s, const struct worker_config *c, s
                struct err *e)
 {
     struct worker *w = xcalloc(1, sizeof *w);
-    struct runner_events ev = {.ready = on_ready,
-                               .records = on_records,
-                               .records_end = on_records_end,
-                               .ended = on_ended,
-                               .gone = on_gone,
-                               .arg = w};
+    struct runner_events ev = {
+        .ready = on_ready, .records = on_records, .ended = on_ended, .gone = on_gone, .arg = w};
     int rc;
 
     w->loop = l;

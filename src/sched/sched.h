@@ -18,11 +18,11 @@
 struct sched;
 
 struct sched_config {
-    uint32_t slots;            /* SCANPOD_MAX_SCAN_WORKERS; 0: accept only */
-    uint32_t retry_base_ms;    /* first back-off; doubles, +-50 % jitter, at most 10 min */
-    uint32_t beat_ms, lost_ms; /* lease renewal, give-away */
-    int64_t retention_us;      /* finished jobs are kept so long; 0: for ever */
-    const char *worker;        /* name in leases */
+    uint32_t slots;         /* SCANPOD_MAX_SCAN_WORKERS; 0: accept only */
+    uint32_t retry_base_ms; /* first back-off; doubles, +-50 % jitter, at most 10 min */
+    uint32_t beat_ms;       /* lease renewal */
+    int64_t retention_us;   /* finished jobs are kept so long; 0: for ever */
+    const char *worker;     /* name in leases */
     const char *blob_dir;
 };
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "model/request.h"
 
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -14,6 +15,20 @@ static const struct tool *const tools[] = {&tool_nmap, NULL};
 const struct tool *const *tool_all(void)
 {
     return tools;
+}
+
+int tool_check(const struct tool *t, const struct tool_request *q, struct strvec *targets,
+               struct strvec *arguments, struct err *e)
+{
+    int rc = targets_parse(q->targets, targets, NULL, e);
+
+    if (rc == 0 && q->ports) {
+        rc = ports_parse(q->ports, e);
+    }
+    if (rc == 0 && q->arguments) {
+        rc = shell_split(q->arguments, arguments, e);
+    }
+    return rc == 0 && !q->unsafe ? t->check_arguments(arguments, e) : rc;
 }
 
 const struct tool *tool_find(const char *name)

@@ -58,6 +58,16 @@ struct tool {
 
 extern const struct tool tool_nmap;
 
+/* What a request asks, as text; ports and arguments may be NULL. Borrowed. */
+struct tool_request {
+    const char *targets, *ports, *arguments;
+    bool unsafe; /* arguments are split, but not checked against the table */
+};
+
+/* Splits and checks. The vectors are the caller's to free, also after an error. */
+int tool_check(const struct tool *t, const struct tool_request *q, struct strvec *targets,
+               struct strvec *arguments, struct err *e);
+
 const struct tool *tool_find(const char *name); /* NULL if there is none */
 const struct tool *const *tool_all(void);       /* NULL-terminated */
 /* The program's full path: the configured one, else looked up in PATH. ERR_NOT_FOUND names what

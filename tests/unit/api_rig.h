@@ -57,8 +57,7 @@ static inline void rig_turn_end(struct turn_hook *h)
 
 static inline void rig_start(uint32_t slots, const struct api_config *more)
 {
-    struct sched_config sc = {
-        .slots = slots, .retry_base_ms = 1, .beat_ms = 10000, .lost_ms = 80000, .worker = "w"};
+    struct sched_config sc = {.slots = slots, .retry_base_ms = 1, .beat_ms = 10000, .worker = "w"};
     struct worker_link link = {.run = rig_run, .cancel = rig_cancel};
     struct api_config ac = more ? *more : (struct api_config){0};
     struct http_config hc = {.header_timeout_ms = 10000,

@@ -38,8 +38,7 @@ static void on_told(struct job_waiter *w)
 
 static void set_up(struct bench *b, uint32_t slots)
 {
-    struct sched_config c = {
-        .slots = slots, .retry_base_ms = 1, .beat_ms = 10000, .lost_ms = 80000, .worker = "w"};
+    struct sched_config c = {.slots = slots, .retry_base_ms = 1, .beat_ms = 10000, .worker = "w"};
     struct worker_link link = {.run = on_run, .cancel = on_cancel, .arg = b};
 
     *b = (struct bench){.waiter.fn = on_told};
