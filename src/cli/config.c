@@ -6,7 +6,6 @@
 #include "cli/cli.h"
 #include "cli/connect.h"
 #include "cli/table.h"
-#include "daemon/access.h"
 #include "daemon/settings.h"
 
 static const struct flag show_flags[] = {
@@ -88,15 +87,9 @@ static const struct command command_config_show = {
 
 static int check(struct cli *c)
 {
-    struct option_set *s;
     struct err e = {0};
-    int rc = connect_settings(&c->args, &s, &e);
 
-    if (rc == 0) {
-        rc = access_check(s, &e);
-    }
-    option_set_free(s);
-    if (rc != 0) {
+    if (connect_settings_check(&c->args, &e) != 0) {
         say_error(&c->term, e.msg, "scanpod config show --origin");
         return STATUS_FOUND;
     }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "daemon/access.h"
 #include "daemon/settings.h"
 
 enum { KEY_FILE_MAX = 4096 };
@@ -27,6 +28,18 @@ int connect_settings(const struct args *a, struct option_set **out, struct err *
         }
     }
     return rc != 0 ? rc : settings_load(*out, args_value(a, "config"), e);
+}
+
+int connect_settings_check(const struct args *a, struct err *e)
+{
+    struct option_set *s;
+    int rc = connect_settings(a, &s, e);
+
+    if (rc == 0) {
+        rc = access_check(s, e);
+    }
+    option_set_free(s);
+    return rc;
 }
 
 struct option_set *cli_settings(struct cli *c)

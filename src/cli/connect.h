@@ -13,6 +13,8 @@
 /* Settings from the flags of that name, the environment and files. *out is owned by the caller,
  * also after an error: then it holds what was read until there. */
 int connect_settings(const struct args *a, struct option_set **out, struct err *e);
+/* Whether a server would start with them; the message says what is wrong. */
+int connect_settings_check(const struct args *a, struct err *e);
 /* What to do about "not signed in". Caller frees; may be NULL. */
 char *connect_key_hint(struct cli *c);
 /* The URL of a local server that listens at `where`. Caller frees. */

@@ -14,7 +14,6 @@
 #include "cli/curl_lib.h"
 #include "cli/doctor.h"
 #include "cli/pair.h"
-#include "daemon/access.h"
 #include "daemon/privilege.h"
 #include "daemon/probe.h"
 #include "tool/tool.h"
@@ -42,15 +41,9 @@ static void result(struct check_result *r, enum finding f, const char *fix, cons
 
 static void check_settings(struct cli *c, struct check_result *r)
 {
-    struct option_set *s;
     struct err e = {0};
-    int rc = connect_settings(&c->args, &s, &e);
 
-    if (rc == 0) {
-        rc = access_check(s, &e);
-    }
-    option_set_free(s);
-    if (rc != 0) {
+    if (connect_settings_check(&c->args, &e) != 0) {
         result(r, FINDING_FAIL, "scanpod config show --origin", "%s", e.msg);
     } else {
         result(r, FINDING_OK, NULL, "valid");
