@@ -141,6 +141,12 @@ void lock_release(int fd); /* closes, and no longer names us */
 
 int store_fail(struct store *s, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* A job_fn that tells a list of heads: for backends that read whole jobs anyway. */
+struct head_sink {
+    job_head_fn fn;
+    void *arg;
+};
+int job_head_of(void *arg, const struct job *j, struct err *e);
 int store_fenced(struct store *s);                           /* ERR_FENCED, with its message */
 bool task_held(const struct task *t, const struct lease *l); /* it runs under this lease */
 int store_whole(struct store *s); /* 0, or the failure that broke this turn */

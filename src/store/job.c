@@ -258,6 +258,14 @@ void store_job_counts(struct store *s, int64_t counts[JOB_STATES])
     memcpy(counts, s->now.counts, sizeof s->now.counts);
 }
 
+int job_head_of(void *arg, const struct job *j, struct err *e)
+{
+    const struct head_sink *h = arg;
+
+    (void)e;
+    return h->fn(h->arg, j->num, &j->id, j->state);
+}
+
 /* ---- ending without a run ---- */
 
 static int job_cancel(struct store *s, const struct id *id, enum job_state *now)

@@ -166,24 +166,11 @@ int mem_job_list(struct store *s, const struct job_filter *f, job_fn fn, void *a
     return rc;
 }
 
-struct head_sink {
-    job_head_fn fn;
-    void *arg;
-};
-
-static int head_of(void *arg, const struct job *j, struct err *e)
-{
-    struct head_sink *h = arg;
-
-    (void)e;
-    return h->fn(h->arg, j->num, &j->id, j->state);
-}
-
 int mem_job_heads(struct store *s, const struct job_filter *f, job_head_fn fn, void *arg)
 {
     struct head_sink h = {fn, arg};
 
-    return mem_job_list(s, f, head_of, &h);
+    return mem_job_list(s, f, job_head_of, &h);
 }
 
 /* ---- by time: the least first, by looking at all ---- */

@@ -234,19 +234,6 @@ int sqlite_job_list(struct store *s, const struct job_filter *f, job_fn fn, void
 
 /* ---- heads ---- */
 
-struct head_sink {
-    job_head_fn fn;
-    void *arg;
-};
-
-static int head_of(void *arg, const struct job *j, struct err *e)
-{
-    struct head_sink *h = arg;
-
-    (void)e;
-    return h->fn(h->arg, j->num, &j->id, j->state);
-}
-
 static int heads_by_num(struct sqlite *q, const struct scan *sc, job_head_fn fn, void *arg)
 {
     static const char up[] = "SELECT num, id, state FROM job WHERE num > ? AND num < ?"
@@ -289,5 +276,5 @@ int sqlite_job_heads(struct store *s, const struct job_filter *f, job_head_fn fn
     if (f->states == ALL_STATES && !f->tool) {
         return heads_by_num(q, &sc, fn, arg);
     }
-    return list_merged(q, &sc, head_of, &h);
+    return list_merged(q, &sc, job_head_of, &h);
 }
