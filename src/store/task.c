@@ -19,12 +19,6 @@ bool task_held(const struct task *t, const struct lease *l)
     return t->state == JOB_RUNNING && same_claim(t, l);
 }
 
-int store_fenced(struct store *s)
-{
-    store_fail(s, ERR_FENCED, "the task has been given to somebody else or has ended");
-    return ERR_FENCED;
-}
-
 /* Loads the job of a lease; ERR_FENCED if it is gone. */
 static int load_claimed(struct store *s, const struct lease *l, struct work *w)
 {
