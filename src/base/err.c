@@ -24,6 +24,7 @@ static const struct {
     {ERR_IO, "io", 503, 5},
     {ERR_FULL, "disk-full", 507, 5},
     {ERR_INTERNAL, "internal", 500, 70},
+    {ERR_SCOPE, "out-of-scope", 403, 6},
 };
 
 static size_t code_row(int code)

@@ -23,6 +23,7 @@ enum {
     ERR_IO = -10,       /* the operating system refused */
     ERR_FULL = -11,     /* no space left on the device */
     ERR_INTERNAL = -12, /* our own fault */
+    ERR_SCOPE = -13,    /* the policy forbids it; the message has the rule and the fix */
 };
 
 struct err {

@@ -5,6 +5,9 @@
 #pragma once
 
 #include "http/http.h"
+#include "model/sandbox.h"
+#include "model/target.h"
+#include "policy/policy.h"
 #include "sched/sched.h"
 #include "store/store.h"
 
@@ -21,8 +24,22 @@ struct api_config {
     /* NULL or why nmap cannot be used; its version, NULL if not known. */
     const char *(*nmap)(void *arg, const char **version);
     void *nmap_arg;
-    const char *confinement; /* for capabilities and doctor */
-    int64_t ttl_us;          /* SCANPOD_JOB_TTL_SECONDS where set; 0: none */
+    /* What boxes can do; NULL while it is still being found out. */
+    const struct sandbox_caps *(*sandbox)(void *arg);
+    void *sandbox_arg;
+    /* The policy in force: borrowed until the next call. */
+    struct policy *(*policy)(void *arg);
+    /* Reads the file anew: 0, or why the old one stays in force. */
+    int (*policy_reload)(void *arg, struct err *e);
+    void *policy_arg;
+    bool allow_unconfined;
+    const struct nse_db *nse; /* NULL: nmap's scripts were not found */
+    /* Pins the names of a target set; as resolver_pin() and resolver_cancel(). */
+    void *(*pin)(void *arg, struct target_set *t,
+                 void (*done)(void *arg, int code, const char *why), void *done_arg);
+    void (*unpin)(void *arg, void *handle);
+    void *pin_arg;
+    int64_t ttl_us; /* SCANPOD_JOB_TTL_SECONDS where set; 0: none */
     /* Parses a job's raw output anew in a process of its own; `done` is called in a later turn.
      * NULL: not offered. */
     int (*reparse)(void *arg, const struct id *job,

@@ -86,10 +86,15 @@ struct job {
     int32_t priority;     /* 0..9, 9 first */
     int32_t max_attempts; /* tool failures, 1 = no retry */
     char *key_id;         /* which API key asked; "" for the configured one */
+    bool old_route;       /* from the old service's routes: their list of arguments holds */
+    char *pins;           /* model/target.h; NULL: no names */
+    char *limits;         /* the request's own, model/sandbox.h; NULL: none */
+    char *scope_rule;     /* which rule of which policy allowed it, for a person */
+    bool clip;            /* parts outside the scope are left out */
 
     /* what came of it */
     int64_t created_us, started_us, completed_us;
-    int64_t run_at_us; /* JOB_SCHEDULED: not before */
+    int64_t run_at_us; /* JOB_SCHEDULED, JOB_WAITING: not before */
     int64_t queue_expires_us;
     enum job_reason reason;
     char *error;         /* for a person */
@@ -107,7 +112,8 @@ struct job {
     int64_t hosts, hosts_up, ports_open; /* maintained counts of stored rows */
     char *raw_sha256;                    /* hex, of the uncompressed raw output; NULL: none kept */
     int64_t raw_size;                    /* bytes, uncompressed */
-    char *run_json; /* tool's own run record: scaninfo, runstats, pre/postscripts; JSON */
+    char *sandbox_json; /* model/sandbox.h: confinement, limits, use, counters; NULL: did not run */
+    char *run_json;     /* tool's own run record: scaninfo, runstats, pre/postscripts; JSON */
 };
 
 void job_init(struct job *j); /* zeroes and sets the "unknown" values */
@@ -146,6 +152,7 @@ struct outcome {
     const char *error;
     int32_t exit_status, exit_signal;
     const char *stderr_tail, *command_line, *tool_version, *confinement, *run_json;
+    const char *sandbox_json;
     const char *raw_path; /* relative to the blob directory; NULL: none */
     const char *raw_sha256;
     int64_t raw_size, raw_stored; /* bytes before and after compression */

@@ -1,15 +1,18 @@
 /*
  * runner - the process that starts tools and their parsers, and nothing else.
  *
- * Forked from `scanpod serve` before the daemon opens anything; drops to the service user and
- * keeps only the capabilities that starting a tool needs (CAP_SYS_ADMIN for the pid namespace,
- * CAP_NET_RAW to hand on) when it was started with them. It dies when the daemon goes away, and
- * takes every tool with it: boxes have PR_SET_PDEATHSIG, and the data directory's lock is held
- * by each box's init, so that a new daemon cannot start while a tool of the old one lives.
+ * Forked from `scanpod serve` before the daemon opens anything; drops to the service user and,
+ * where user namespaces work for that user, keeps no capability at all. Only where they do not, it
+ * keeps CAP_SYS_ADMIN (namespaces) and CAP_NET_ADMIN (addresses inside them), CAP_NET_RAW (to hand
+ * on), if it was started with them. It dies when the daemon goes away, and takes every tool with
+ * it: boxes have PR_SET_PDEATHSIG, and the data directory's lock is held by each box's init, so
+ * that a new daemon cannot start while a tool of the old one lives.
  *
  *   daemon --LAUNCH(task, argv, env, limits, fds: record socket, blob)--> runner
  *          --STOP(task, grace)-->          runner --STARTED, ENDED(task, how)--> daemon
  *   tool stdout --pipe--> parser process --records--> daemon     tool stderr --pipe--> runner
+ *   runner --UP(netns, ranges)--> netd --> box_go()      tool's connect() --notify--> runner
+ * (broker)
  */
 #pragma once
 
@@ -18,22 +21,42 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/netset.h"
+#include "box/box.h"
+#include "box/cgroup.h"
 #include "event/loop.h"
+#include "model/sandbox.h"
+#include "netd/netd.h"
 #include "parse/parse.h"
 
 struct runner_launch {
     uint64_t run; /* caller's number for this run */
+    /* Empty: a reparse; no tool runs, the parser reads the stored output from `input_fd`. */
     const struct strvec *argv;
     const char *parser; /* "nmap-xml" */
     uint32_t grace_ms;
     uint64_t output_max; /* bytes of stdout; more ends the run with limit "output" */
     uint32_t wall_ms;    /* run time limit, enforced here; 0: none */
+    struct limits
+        limits; /* the others: cpu_s, memory_mb, processes, file_mb, disk_mb, inodes, rate_pps */
+    uint32_t files;     /* open files; 0: 1024 */
+    enum egress egress; /* chosen by the caller among those READY named */
     bool raw_sockets;
-    uint32_t cpu_s, mem_mb, files, procs; /* 0: no limit of ours */
-    int blob_fd; /* where the parser writes the compressed raw output; -1: not kept. Borrowed. */
+    bool dedicated;               /* EGRESS_NFT: needs an address of its own */
+    const struct netset *targets; /* what may be sent to (nft, rootless, broker); NULL: nothing */
+    bool has_dns;
+    struct net_ip dns;
+    const char *target_lines; /* content of /tmp/targets (TARGETS_FILE in argv); NULL: none */
+    const char *hosts;        /* content of /etc/hosts: pinned names; NULL: none */
+    int blob_fd;  /* where the parser writes the compressed raw output; -1: not kept. Borrowed. */
+    int input_fd; /* reparse: a compressed raw output, open for reading; else -1. Borrowed. */
 };
 
-enum runner_cause { RUN_BY_ITSELF, RUN_STOPPED, RUN_WALL, RUN_OUTPUT, RUN_PARSER };
+/* How argv names the file with the targets: relative to where the tool starts. */
+#define TARGETS_FILE "targets"
+
+/* RUN_NETD: netd went away, or could not give the box its way out: sandbox failed. */
+enum runner_cause { RUN_BY_ITSELF, RUN_STOPPED, RUN_WALL, RUN_OUTPUT, RUN_PARSER, RUN_NETD };
 
 enum { STDERR_TAIL_MAX = 4096 };
 
@@ -42,13 +65,12 @@ struct runner_end {
     uint64_t run;
     bool started; /* false: step and errnum say why */
     int errnum;
-    const char *step;             /* "exec", "chdir", ...: where starting failed */
-    int exit_status, exit_signal; /* status -1: ended by the signal */
-    enum runner_cause cause;      /* what ended it: us, by which limit, or itself */
-    const char *stderr_tail;      /* the last lines, at most STDERR_TAIL_MAX; "" if none */
-    const char *level;            /* box level */
-    bool raw_sockets;
-    int64_t cpu_us, max_rss_kb;
+    const char *step;              /* "exec", "chdir", ...: where starting failed */
+    int exit_status, exit_signal;  /* status -1: ended by the signal */
+    enum runner_cause cause;       /* what ended it: us, by which limit, or itself */
+    const char *stderr_tail;       /* the last lines, at most STDERR_TAIL_MAX; "" if none */
+    const char *why;               /* RUN_NETD and a start that failed for it: what netd said */
+    struct sandbox_report sandbox; /* levels, the limit that ended it, use, counters */
     /* The parser process died or had to be ended, or could not keep the raw output: then its last
      * record says why (ERR_FULL, ERR_IO). */
     bool parser_failed;
@@ -62,12 +84,24 @@ struct runner_end {
  * kept for another run if nothing in it was touched; when the runner has ended, none is left.
  */
 struct runner_config {
-    const char *user; /* name to become when root (else nobody); NULL: stay */
-    int hold_fd;      /* the lock: held by the runner and by each box; -1: none */
+    bool change_user; /* root: become uid and gid */
+    uid_t uid;
+    gid_t gid;
+    int hold_fd; /* the lock: held by the runner and by each box; -1: none */
     const char *work_dir;
     /* How long a parser may do nothing after its tool's end, also while its records are not read
      * (runner_pause); 0: 60 s. */
     uint32_t parser_idle_ms;
+    int netd_fd;             /* netd_spawn() or netd_dial(); taken by the child; -1: no netd */
+    const char *slirp4netns; /* full path, for EGRESS_ROOTLESS; NULL: that level is not tried */
+    const struct netd_config *netd; /* pools and scope file for EGRESS_ROOTLESS; may be NULL */
+    struct cgroup_tree *cgroups;    /* NULL: rlimits only; then cgroups_why says why */
+    const char *cgroups_why;
+    bool allow_unconfined;
+    const struct box_bind *binds; /* more parts of every view: setting box-paths; borrowed */
+    size_t n_binds;
+    unsigned without; /* BOX_WITHOUT_*, and: */
+    bool without_nft, without_slirp;
 };
 int runner_spawn(const struct runner_config *c, int *out_fd, int *out_pidfd, struct err *e);
 
@@ -78,8 +112,10 @@ int runner_spawn(const struct runner_config *c, int *out_fd, int *out_pidfd, str
  */
 struct runner;
 struct runner_events {
-    /* Once, first: the level of its boxes, and whether tools can have raw sockets. */
-    void (*ready)(void *arg, const char *level, bool raw_sockets);
+    /* Once, first: what it can do, tried by doing (some tens of milliseconds after its start). */
+    void (*ready)(void *arg, const struct sandbox_caps *caps);
+    /* What a program printed when it was asked (runner_ask); at most 4 KiB. */
+    void (*answer)(void *arg, uint64_t ask, const char *text, size_t n);
     void (*started)(void *arg, uint64_t run);
     /* Bytes of the record stream; more than RECORD_MAX is never handed out at once. */
     void (*records)(void *arg, uint64_t run, const void *p, size_t n);
@@ -95,6 +131,9 @@ int runner_connect(struct loop *l, int fd, const struct runner_events *ev, struc
 /* Calls back later, never from inside. ERR_INVALID: no such parser; ERR_LIMIT: the command line is
  * too long; ERR_IO: the runner is gone. */
 int runner_launch(struct runner *r, const struct runner_launch *l, struct err *e);
+/* Runs a program (argv[0] a full path) in a box without network, 2 s at most, for what it prints:
+ * its version. Comes as answer(), with "" if it could not be run. */
+int runner_ask(struct runner *r, uint64_t ask, const struct strvec *argv, struct err *e);
 /* TERM, then KILL after the launch's grace. Idempotent. */
 void runner_stop(struct runner *r, uint64_t run);
 /* Backpressure: no records are read for this run until resumed. */

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/id.h"
 #include "model/host.h"
@@ -54,9 +55,9 @@ int store_check(struct store *s, struct err *e); /* integrity_check; slow */
 /* ---- jobs ---- */
 
 /*
- * Adds a queued (or scheduled, if run_at_us is set) job with one task. j->id, created_us and the
- * request members are set by the caller; num, rev and state are set here.
- * ERR_BUSY over a cap, the message says which and what to do.
+ * Adds a queued job with one task; if run_at_us is set, a scheduled one, or a waiting one if
+ * j->state says so. j->id, created_us and the request members are set by the caller; num, rev and
+ * state are set here. ERR_BUSY over a cap, the message says which and what to do.
  */
 int store_job_add(struct store *s, struct job *j, struct err *e);
 /* Fills a zeroed *out; the caller job_done()s it. */
@@ -109,11 +110,12 @@ int store_purge_done(struct store *s, int64_t purge_id, struct err *e);
 /* ---- tasks and leases ---- */
 
 /*
- * Leases the next runnable task: highest priority, then oldest. Its job becomes running (the first
+ * Leases the next runnable task: highest priority, then oldest, of a job whose key is not among
+ * `blocked` (ids of keys that may run no more now; NULL: none). Its job becomes running (the first
  * time: started_us). *out is false if there is none. The caller job_done()s *job.
  */
-int store_task_claim(struct store *s, const char *worker, struct task *task, struct job *job,
-                     bool *out, struct err *e);
+int store_task_claim(struct store *s, const char *worker, const struct strvec *blocked,
+                     struct task *task, struct job *job, bool *out, struct err *e);
 /* Renews: beat + 1. ERR_FENCED if the lease is not the current one. *cancel: the job wants to end.
  */
 int store_task_renew(struct store *s, const struct lease *l, bool *cancel, struct err *e);
@@ -136,11 +138,14 @@ int store_task_lost(struct store *s, const struct lease *l, uint32_t beat,
                     enum job_state *job_state, struct err *e);
 /* Gives a task back unstarted (drain): queued again, nothing charged; cancelled if asked for. */
 int store_task_release(struct store *s, const struct lease *l, struct err *e);
+/* The same, but waiting until then: the key's scan window is closed. store_task_due() brings it
+ * back. */
+int store_task_wait(struct store *s, const struct lease *l, int64_t until_us, struct err *e);
 
 typedef int (*task_fn)(void *arg, const struct task *t, struct err *e);
 int store_task_running(struct store *s, task_fn fn, void *arg, struct err *e);
-/* Scheduled tasks whose time has come become queued, at most 1000 a call. *next_us: when the next
- * one is due (in the past when there are more), 0: none. */
+/* Scheduled and waiting tasks whose time has come become queued, at most 1000 a call. *next_us:
+ * when the next one is due (in the past when there are more), 0: none. */
 int store_task_due(struct store *s, int64_t now_us, int64_t *next_us, struct err *e);
 /* Fails jobs that waited longer than their queue time limit, which starts anew whenever a job
  * becomes queued. *next_us as above. */
@@ -224,11 +229,40 @@ int store_idem_expire(struct store *s, int64_t before_us, struct err *e);
 
 /* ---- keys ---- */
 
+/* What a key may do: a bit set. */
+enum key_scope {
+    KEY_READ = 1,
+    KEY_SUBMIT_NETWORK = 2,
+    KEY_SUBMIT_REPO = 4,
+    KEY_CANCEL = 8,
+    KEY_ADMIN = 16,      /* keys, policy, audit, deleting: and everything above */
+    KEY_RAW = 32,        /* scans with raw sockets */
+    KEY_AGGRESSIVE = 64, /* what the policy allows beyond safe scripts and plain options */
+    KEY_ALL = 127,
+};
+struct key_scope_row {
+    const char *name; /* "submit:network" */
+    unsigned bit;
+    const char *help;
+};
+extern const struct key_scope_row key_scopes[]; /* ends with name NULL */
+/* "read,cancel"; ERR_INVALID names the word that is none. */
+int key_scopes_parse(const char *s, unsigned *out, struct err *e);
+void key_scopes_text(unsigned scopes, struct buf *out);
+
+struct key_quota {             /* 0: no limit */
+    int32_t waiting;           /* jobs that wait at the same time */
+    int32_t jobs_per_day;      /* accepted in 24 hours */
+    int64_t addresses_per_day; /* asked for in 24 hours */
+};
+
 struct key {
     char id[17]; /* shown, logged: 16 hex */
     char name[65];
     uint8_t hash[32]; /* SHA-256 of the secret, which is 256 random bits */
-    int64_t created_us, revoked_us, last_used_us;
+    unsigned scopes;
+    int64_t created_us, expires_us, revoked_us, last_used_us; /* expires_us 0: never */
+    struct key_quota quota;
 };
 /* ERR_CONFLICT: the id, or the name among those in force, is taken. */
 int store_key_add(struct store *s, const struct key *k, struct err *e);
@@ -237,6 +271,39 @@ int store_key_revoke(struct store *s, const char *id_or_name, int64_t now_us, st
 typedef int (*key_fn)(void *arg, const struct key *k, struct err *e);
 int store_keys(struct store *s, key_fn fn, void *arg, struct err *e); /* revoked ones too */
 int store_key_used(struct store *s, const char *id, int64_t now_us, struct err *e);
+/*
+ * Charges a submit to a key: ERR_BUSY names the quota that is used up; *retry_s is when to try
+ * again. Usage is counted by hour, over the last 24; also per address for keys without quotas.
+ */
+int store_key_charge(struct store *s, const struct key *k, int64_t addresses, int64_t now_us,
+                     int32_t *retry_s, struct err *e);
+
+/* ---- audit ---- */
+
+/*
+ * The log of who did what, append-only, written in the transaction of the change it tells of. Each
+ * entry carries SHA-256(hash of the one before, its own canonical line), so that a changed, removed
+ * or exchanged entry shows; a cut-off end shows against a head that was written down elsewhere.
+ */
+struct audit {
+    int64_t seq; /* 1, 2, ... */
+    int64_t at_us;
+    const char *actor;  /* key id, "config" (the configured key), "system", "cli" */
+    const char *action; /* "scan.submit", "scan.refused", "scan.cancel", "key.create", ... */
+    const char *object; /* job or key id, file; "" if none */
+    const char *detail; /* JSON object: targets, rule, peer, ... */
+    uint8_t hash[32];
+};
+int store_audit_add(struct store *s, const struct audit *a,
+                    struct err *e); /* seq, hash: set here */
+typedef int (*audit_fn)(void *arg, const struct audit *a, struct err *e);
+/* Oldest first, after `after`. limit at most 1000. */
+int store_audit_list(struct store *s, int64_t after, uint32_t limit, audit_fn fn, void *arg,
+                     struct err *e);
+/* 0: whole, *n entries up to *head. ERR_CONFLICT names the first entry that does not fit. `expect`:
+ * a head that was exported (seq and hash), which must be in the chain; NULL: none. */
+int store_audit_verify(struct store *s, const struct audit *expect, int64_t *n, uint8_t head[32],
+                       struct err *e);
 
 /* ---- figures for /metrics and doctor ---- */
 

@@ -2,7 +2,8 @@
  * tool - what ScanPod knows about one scanner: options, argv, parser, needs, limits.
  *
  * A tool is one file and one `const struct tool`. Options are names and typed values from the
- * tool's own table, never free text handed through; no shell anywhere; targets come after `--`.
+ * tool's own table, never free text handed through; no shell anywhere; targets come in a file of
+ * ours.
  */
 #pragma once
 
@@ -11,24 +12,81 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "model/sandbox.h"
+#include "model/target.h"
 #include "parse/parse.h"
+#include "tool/nse.h"
 
-enum tool_value { TOOL_FLAG, TOOL_COUNT, TOOL_TIME, TOOL_RATE }; /* none, 1..n, 10ms/5s/2m/1h, n */
-
-struct tool_option {
-    const char *name; /* as the tool spells it: "--max-retries", "-sV" */
-    enum tool_value value;
-    int64_t min, max; /* TOOL_COUNT, TOOL_RATE; TOOL_TIME in ms */
-    bool needs_raw;   /* cannot work without raw sockets */
+/* flag; 1..n; 10ms/5s/2m/1h; n; port list; script names; script arguments; one of `words` */
+enum tool_value {
+    TOOL_FLAG,
+    TOOL_COUNT,
+    TOOL_TIME,
+    TOOL_RATE,
+    TOOL_PORTS,
+    TOOL_SCRIPTS,
+    TOOL_SCRIPT_ARGS,
 };
 
-/* What is to be scanned, checked and split. Borrowed. */
-struct tool_scan {
-    const struct strvec *targets;
-    const char *ports; /* NULL: the tool's default */
-    const struct strvec *arguments;
-    bool ipv6;
-    bool raw_sockets; /* the box can give them */
+/* Who may use an option. */
+enum tool_class {
+    OPTION_PLAIN,
+    OPTION_ADVANCED, /* policy: options: advanced */
+    OPTION_DEBUG,    /* as advanced: prints more about the network than the result needs */
+    OPTION_UNSAFE,   /* only with allow-unsafe-args; never reads, writes or runs a file */
+};
+
+struct tool_option {
+    const char *name;  /* as the tool spells it: "--max-retries", "-sV" */
+    const char *field; /* as the API's `options` object spells it: "max_retries" */
+    enum tool_value value;
+    bool glued;       /* the value follows without a space: "-PS22"; may be left out */
+    int64_t min, max; /* TOOL_COUNT, TOOL_RATE; TOOL_TIME in ms */
+    enum tool_class class_;
+    bool old;       /* the old service accepted it */
+    bool needs_raw; /* cannot work without raw sockets */
+    bool nat_lies;  /* struct egress_need */
+    bool slirp_lies;
+};
+
+/* Why an option is refused, by name, when it is one that the tool has. Ends with name NULL. */
+struct tool_refusal {
+    const char *name; /* "-iL" */
+    const char *why;  /* "reads files" */
+};
+
+/* What a request asks, as text; ports, arguments and options may be NULL. Borrowed. */
+struct tool_request {
+    const char *targets, *ports, *arguments;
+    const struct strvec *tokens; /* arguments already split: used instead */
+    bool old;                    /* the old service's list only, and its messages */
+    bool unsafe;                 /* setting allow-unsafe-args */
+    bool advanced;
+    enum script_level scripts;
+    unsigned script_flags;
+    const struct nse_db *nse; /* NULL: scripts cannot be named */
+};
+
+/* A request that was understood: what is asked, canonical. */
+struct tool_plan {
+    struct target_set targets; /* not pinned yet */
+    struct strvec tokens;      /* the options as they will be emitted, without targets and ports */
+    char *ports;               /* sorted and merged; NULL: the tool's default. Owned */
+    uint32_t n_ports;          /* how many will be probed at most */
+    struct egress_need need;   /* option: static or in tokens; families and places not yet filled */
+};
+#define auto_plan __attribute__((cleanup(tool_plan_done))) struct tool_plan
+void tool_plan_done(struct tool_plan *p);
+
+/* How it is to run. */
+struct tool_start {
+    const char *program; /* full path */
+    bool raw_sockets;
+    bool broker;       /* only connect() and sendto() reach the network */
+    bool names;        /* pinned names can be resolved inside (the box has /etc/hosts) */
+    uint32_t rate_pps; /* 0: no cap */
+    uint32_t wall_s;
+    const char *interface, *gateway_mac; /* for tools that want them; may be NULL */
 };
 
 enum { TOOL_NEEDS_NET = 1, TOOL_WANTS_RAW = 2 };
@@ -38,19 +96,23 @@ struct tool {
     const char *setting;               /* option row with its path: "tool-nmap" */
     const char *program;               /* looked up in PATH by default: "nmap" */
     const struct tool_option *options; /* ends with name NULL */
+    const struct tool_refusal *refusals;
     /*
-     * Checks arguments (tokens) against the table. Messages of the old service:
-     * "disallowed argument: '<token>'", "argument '<flag>' requires a value",
-     * "invalid value for '<flag>': '<v>'".
+     * Checks q's arguments against the table and appends what is to be emitted to p->tokens; fills
+     * p->n_ports and p->need. Messages of the old service: "disallowed argument: '<token>'" (with
+     * ": reads files" where the refusal is known and the route is not old), "argument '<flag>'
+     * requires a value", "invalid value for '<flag>': '<v>'". ERR_SCOPE: the policy forbids it.
      */
-    int (*check_arguments)(const struct strvec *tokens, struct err *e);
-    int (*build_argv)(const struct tool_scan *s, const char *program, struct strvec *argv,
-                      struct err *e);
+    int (*check)(const struct tool_request *q, const struct strvec *tokens, struct tool_plan *p,
+                 struct err *e);
+    /* argv, in which TARGETS_FILE of the runner stands for the targets. `notes`: what had to be
+     * changed ("-sS became -sT: ..."). */
+    int (*build_argv)(const struct tool_plan *p, const struct tool_start *s, struct strvec *argv,
+                      struct strvec *notes, struct err *e);
     const struct parser *parser;
     unsigned needs;
-    struct {
-        uint32_t wall_s, mem_mb, output_mb, files, procs;
-    } limits;
+    struct limits limits;
+    uint32_t files; /* open files */
     /* argv that prints the version, and how to read it from the first 4 KiB of output. */
     const char *const *version_args;
     bool (*read_version)(const char *output, char *version, size_t size);
@@ -58,15 +120,12 @@ struct tool {
 
 extern const struct tool tool_nmap;
 
-/* What a request asks, as text; ports and arguments may be NULL. Borrowed. */
-struct tool_request {
-    const char *targets, *ports, *arguments;
-    bool unsafe; /* arguments are split, but not checked against the table */
-};
-
-/* Splits and checks. The vectors are the caller's to free, also after an error. */
-int tool_check(const struct tool *t, const struct tool_request *q, struct strvec *targets,
-               struct strvec *arguments, struct err *e);
+/* Splits and checks all of a request. tool_plan_done() *out, also after an error. */
+int tool_check(const struct tool *t, const struct tool_request *q, struct tool_plan *out,
+               struct err *e);
+/* One member of the API's `options` object as tokens: name and value as text (NULL: true). */
+int tool_option_tokens(const struct tool *t, const char *field, const char *value,
+                       struct strvec *tokens, struct err *e);
 
 const struct tool *tool_find(const char *name); /* NULL if there is none */
 const struct tool *const *tool_all(void);       /* NULL-terminated */

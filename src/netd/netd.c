@@ -1,0 +1,1 @@
+#include "netd/netd.h"

@@ -1,0 +1,50 @@
+/*
+ * nse - nmap's scripts by name, from its script.db, through levels of policy.
+ *
+ * Requests name scripts or categories; categories are expanded here, by us, to the names that the
+ * level allows, and only names reach nmap: never an expression, a path or a wildcard. A script by
+ * name that the level does not allow is refused with the level that would. Rules: reference
+ * security.md 4.4 (safe: `safe` or `version` or discovery/vuln/default, and none of intrusive dos
+ * brute exploit external broadcast fuzzer malware auth; standard: also intrusive, auth; aggressive:
+ * also brute and vuln's exploits; dos, exploit, external, broadcast only with their flag). Scripts
+ * that write files by argument are never allowed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum script_level { SCRIPTS_NONE, SCRIPTS_SAFE, SCRIPTS_STANDARD, SCRIPTS_AGGRESSIVE };
+enum {
+    SCRIPT_DOS = 1,
+    SCRIPT_EXPLOIT = 2,
+    SCRIPT_EXTERNAL = 4,
+    SCRIPT_BROADCAST = 8,
+    SCRIPT_BRUTE = 16
+};
+const char *script_level_name(enum script_level l);
+bool script_level_parse(const char *s, enum script_level *out);
+
+struct nse_db;
+
+/* "Entry { filename = "x.nse", categories = { "a", } }" lines; at most 1 MiB, anything else is an
+ * error with its line. */
+int nse_parse(const char *text, size_t n, struct nse_db **out, struct err *e);
+/* DIR/scripts/script.db, DIR such as /usr/share/nmap. */
+int nse_load(const char *dir, struct nse_db **out, struct err *e);
+void nse_free(struct nse_db *db);
+size_t nse_count(const struct nse_db *db);
+
+/*
+ * `list` is what a client wrote: "http-title,safe". Appends the allowed names, sorted, once each.
+ * ERR_INVALID: no such script or category, or a form that is none; ERR_SCOPE: not at this level,
+ * the message says which category forbids it and what would allow it.
+ */
+int nse_select(const struct nse_db *db, const char *list, enum script_level level, unsigned flags,
+               struct strvec *names, struct err *e);
+/* "name.key=value,key=value": keys from the list of harmless ones per script, values
+ * [A-Za-z0-9._:/@-]{0,256}, quoted by us into *out. */
+int nse_arguments(const char *args, const struct strvec *names, struct buf *out, struct err *e);
