@@ -19,12 +19,12 @@ static const struct {
     {ERR_LIMIT, "limit", 413, 2},
     {ERR_BUSY, "busy", 429, 5},
     {ERR_DENIED, "denied", 401, 4},
+    {ERR_SCOPE, "out-of-scope", 403, 6},
     {ERR_TOOL, "tool-failed", 500, 3},
     {ERR_SANDBOX, "sandbox-failed", 500, 3},
     {ERR_IO, "io", 503, 5},
     {ERR_FULL, "disk-full", 507, 5},
     {ERR_INTERNAL, "internal", 500, 70},
-    {ERR_SCOPE, "out-of-scope", 403, 6},
 };
 
 static size_t code_row(int code)
