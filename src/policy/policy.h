@@ -122,6 +122,8 @@ void policy_json(const struct policy *p, int64_t now_us, struct buf *out);
 
 /* ---- which way a run goes out ---- */
 
+/* Fills v4, v6, own and elsewhere of a need from all that will be sent to (target_set_all()). */
+void egress_places(struct egress_need *need, const struct netset *all, const struct netset *own);
 /*
  * The best usable level for the need, and whether raw sockets come with it. ERR_SCOPE says what is
  * missing and what would help: "-sF needs an address of its own: NAT would falsify it; set

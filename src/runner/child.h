@@ -1,4 +1,4 @@
-/* child - a forked process that is known by a watched pidfd, never by its number. Private. */
+/* child - a forked process that is known by a watched pidfd, never by its number. */
 #pragma once
 
 #include <sys/types.h>

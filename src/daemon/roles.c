@@ -1,0 +1,220 @@
+#include "daemon/roles.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "daemon/resolver.h"
+#include "runner/runner.h"
+
+enum { PATHS_MAX = 64 };
+
+/* ---- from the settings ---- */
+
+void netd_settings(const struct option_set *settings, const struct service_user *user,
+                   struct netd_config *out)
+{
+    *out = (struct netd_config){
+        .uid = user->uid,
+        .gid = user->gid,
+        .change_user = user->change,
+        .scope_file = option_str(settings, "scope"),
+        .scope_owner = user->uid,
+        .pool_v4 = option_str(settings, "pool-v4"),
+        .pool_v6 = option_str(settings, "pool-v6"),
+        .addresses = option_str(settings, "scan-addresses"),
+        .proxy_neighbours = option_bool(settings, "proxy-neighbours"),
+        .forward = option_bool(settings, "net-forwarding"),
+    };
+}
+
+/* Calls fn for each part of a list by commas, spaces around it left out. */
+static int each_part(const char *list, int (*fn)(void *arg, const char *part, struct err *e),
+                     void *arg, struct err *e)
+{
+    auto_free char *copy = xstrdup(list ? list : "");
+    int rc = 0;
+
+    for (char *save, *p = strtok_r(copy, ", ", &save); p && rc == 0;
+         p = strtok_r(NULL, ", ", &save)) {
+        rc = fn(arg, p, e);
+    }
+    return rc;
+}
+
+static int count_address(void *arg, const char *part, struct err *e)
+{
+    uint32_t *n = arg;
+    struct net_ip ip;
+
+    if (!net_ip_parse(part, &ip)) {
+        return err_set(e, ERR_INVALID, "scan-addresses: '%s' is not an IP address", part);
+    }
+    ++*n;
+    return 0;
+}
+
+int scan_addresses_count(const struct option_set *settings, uint32_t *out, struct err *e)
+{
+    *out = 0;
+    return each_part(option_str(settings, "scan-addresses"), count_address, out, e);
+}
+
+static int add_without(void *arg, const char *part, struct err *e)
+{
+    static const struct {
+        const char *word;
+        unsigned bit;
+    } words[] = {
+        {"userns", BOX_WITHOUT_USERNS}, {"privilege", BOX_WITHOUT_PRIVILEGE},
+        {"mount", BOX_WITHOUT_MOUNT},   {"net", BOX_WITHOUT_NET},
+        {"notify", BOX_WITHOUT_NOTIFY}, {"landlock", BOX_WITHOUT_LANDLOCK},
+        {"cgroup", BOX_WITHOUT_CGROUP},
+    };
+    struct runner_config *c = arg;
+
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (str_eq(words[i].word, part)) {
+            c->without |= words[i].bit;
+            return 0;
+        }
+    }
+    if (str_eq(part, "nft")) {
+        c->without_nft = true;
+    } else if (str_eq(part, "slirp")) {
+        c->without_slirp = true;
+    } else {
+        return err_set(e, ERR_INVALID,
+                       "without: there is no feature '%s': userns, privilege, mount, net, notify, "
+                       "landlock, cgroup, nft, slirp",
+                       part);
+    }
+    return 0;
+}
+
+struct paths {
+    struct box_bind v[PATHS_MAX];
+    size_t n;
+};
+
+static int add_path(void *arg, const char *part, struct err *e)
+{
+    struct paths *p = arg;
+    size_t len = strlen(part);
+    bool write = len > 3 && strcmp(part + len - 3, ":rw") == 0;
+
+    if (part[0] != '/' || p->n == PATHS_MAX) {
+        return err_set(e, ERR_INVALID, "box-paths: '%s' %s", part,
+                       part[0] != '/' ? "is not an absolute path" : "is one path too many");
+    }
+    p->v[p->n++] = (struct box_bind){.path = xstrndup(part, write ? len - 3 : len), .write = write};
+    return 0;
+}
+
+static void paths_done(struct paths *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        free((void *)(uintptr_t)p->v[i].path);
+    }
+}
+
+static const char *find_slirp(const struct option_set *settings)
+{
+    static const char *const places[] = {"/usr/bin/slirp4netns", "/usr/local/bin/slirp4netns"};
+    const char *set = option_str(settings, "slirp4netns");
+
+    for (size_t i = 0; !set && i < ARRAY_LEN(places); i++) {
+        if (access(places[i], X_OK) == 0) {
+            return places[i];
+        }
+    }
+    return set;
+}
+
+/* ---- starting ---- */
+
+static int start_netd(struct roles *r, const struct option_set *settings,
+                      const struct netd_config *c, struct err *e)
+{
+    const char *where = option_str(settings, "netd");
+
+    if (where) {
+        return netd_dial(str_starts(where, "unix:") ? where + strlen("unix:") : where, &r->netd_fd,
+                         e);
+    }
+    return geteuid() == 0 ? netd_spawn(c, &r->netd_fd, &r->netd_pidfd, e) : 0;
+}
+
+static int start_all(struct roles *r, const struct option_set *settings,
+                     const struct service_user *user, struct runner_config *rc_conf,
+                     struct paths *paths, struct err *e)
+{
+    struct netd_config nc;
+    struct err why = {0};
+    uint32_t n;
+    int rc;
+
+    netd_settings(settings, user, &nc);
+    if ((rc = scan_addresses_count(settings, &n, e)) != 0 ||
+        (rc = each_part(option_str(settings, "without"), add_without, rc_conf, e)) != 0 ||
+        (rc = each_part(option_str(settings, "box-paths"), add_path, paths, e)) != 0) {
+        return rc;
+    }
+    /* Moves this process: before the others are forked from it. */
+    if (rc_conf->without & BOX_WITHOUT_CGROUP) {
+        err_set(&why, ERR_SANDBOX, "switched off by the setting 'without'");
+    } else if (cgroup_open(user->uid, &r->cgroups, &why) != 0) {
+        r->cgroups = NULL;
+    }
+    if (!rc_conf->without_nft && (rc = start_netd(r, settings, &nc, e)) != 0) {
+        return rc;
+    }
+    if ((rc = resolver_spawn(user->change, user->uid, user->gid, &r->resolver_fd,
+                             &r->resolver_pidfd, e)) != 0) {
+        return rc;
+    }
+    rc_conf->netd_fd = r->netd_fd;
+    rc_conf->netd = &nc;
+    rc_conf->slirp4netns = rc_conf->without_slirp ? NULL : find_slirp(settings);
+    rc_conf->cgroups = r->cgroups;
+    rc_conf->cgroups_why = why.msg;
+    rc_conf->binds = paths->v;
+    rc_conf->n_binds = paths->n;
+    rc = runner_spawn(rc_conf, &r->runner_fd, &r->runner_pidfd, e);
+    fd_close(&r->netd_fd); /* the runner's alone: nobody else can ask netd for anything */
+    return rc;
+}
+
+int roles_start(struct roles *r, const struct option_set *settings, const struct service_user *user,
+                int hold_fd, const char *work_dir, struct err *e)
+{
+    struct paths paths = {.n = 0};
+    struct runner_config rc_conf = {
+        .change_user = user->change,
+        .uid = user->uid,
+        .gid = user->gid,
+        .hold_fd = hold_fd,
+        .work_dir = work_dir,
+        .netd_fd = -1,
+        .allow_unconfined = option_bool(settings, "allow-unconfined"),
+    };
+    int rc = start_all(r, settings, user, &rc_conf, &paths, e);
+
+    paths_done(&paths);
+    if (rc != 0) {
+        roles_done(r);
+    }
+    return rc;
+}
+
+void roles_done(struct roles *r)
+{
+    fd_close(&r->runner_fd);
+    fd_close(&r->netd_fd);
+    fd_close(&r->resolver_fd);
+    fd_close(&r->runner_pidfd);
+    fd_close(&r->netd_pidfd);
+    fd_close(&r->resolver_pidfd);
+    cgroup_close(r->cgroups);
+    r->cgroups = NULL;
+}

@@ -1,0 +1,41 @@
+/*
+ * roles - starts the processes beside the daemon, each with the least it needs: netd, resolver,
+ * runner. What the settings say about them is read here and nowhere else.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/option.h"
+#include "box/cgroup.h"
+#include "daemon/privilege.h"
+#include "netd/netd.h"
+
+struct roles {
+    int runner_fd, netd_fd, resolver_fd; /* channels; owned until taken; -1: none */
+    int runner_pidfd, netd_pidfd, resolver_pidfd;
+    struct cgroup_tree *cgroups;
+};
+
+#define ROLES_NONE                                                                               \
+    {                                                                                            \
+        .runner_fd = -1, .netd_fd = -1, .resolver_fd = -1, .runner_pidfd = -1, .netd_pidfd = -1, \
+        .resolver_pidfd = -1                                                                     \
+    }
+
+/*
+ * While still privileged, before any thread and before the store is open: the runner keeps hold_fd
+ * (the lock). A netd is started by root, or dialled where the settings name its socket. On failure
+ * what was started is ended.
+ */
+int roles_start(struct roles *r, const struct option_set *settings, const struct service_user *user,
+                int hold_fd, const char *work_dir, struct err *e);
+/* Closes what was not taken; waits for nothing. */
+void roles_done(struct roles *r);
+
+/* netd_config from the settings; points into them. */
+void netd_settings(const struct option_set *settings, const struct service_user *user,
+                   struct netd_config *out);
+/* How many scan addresses are set, 0: NAT. ERR_INVALID: one is no address. */
+int scan_addresses_count(const struct option_set *settings, uint32_t *out, struct err *e);
