@@ -20,6 +20,8 @@ struct cgroup_tree; /* the delegated group */
  * removed. `owner`: to whom the subtree is handed when we are root and shall not stay it. */
 int cgroup_open(uid_t owner, struct cgroup_tree **out, struct err *e);
 void cgroup_close(struct cgroup_tree *t); /* NULL is fine */
+/* Its directory, the only descriptor it has: kept by the runner when it closes all others. */
+int cgroup_fd(const struct cgroup_tree *t);
 
 struct cgroup_limits {
     uint64_t memory_bytes; /* memory.max, swap 0; 0: none */

@@ -92,12 +92,13 @@ struct runner_config {
     /* How long a parser may do nothing after its tool's end, also while its records are not read
      * (runner_pause); 0: 60 s. */
     uint32_t parser_idle_ms;
-    int netd_fd;             /* netd_spawn() or netd_dial(); taken by the child; -1: no netd */
+    int netd_fd;             /* netd_spawn() or netd_dial(); the caller closes its own; -1: none */
     const char *slirp4netns; /* full path, for EGRESS_ROOTLESS; NULL: that level is not tried */
     const struct netd_config *netd; /* pools and scope file for EGRESS_ROOTLESS; may be NULL */
     struct cgroup_tree *cgroups;    /* NULL: rlimits only; then cgroups_why says why */
     const char *cgroups_why;
     bool allow_unconfined;
+    bool net_admin; /* for tests of the filter: tools have CAP_NET_ADMIN in their own namespace */
     const struct box_bind *binds; /* more parts of every view: setting box-paths; borrowed */
     size_t n_binds;
     unsigned without; /* BOX_WITHOUT_*, and: */

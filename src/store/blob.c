@@ -228,10 +228,24 @@ struct blob_reader {
     char data[CHUNK];
 };
 
+struct blob_reader *blob_reader_new(int fd)
+{
+    struct blob_reader *r = xmalloc(sizeof *r);
+
+    r->fd = fd;
+    r->ended = r->full = false;
+    r->in = (ZSTD_inBuffer){r->data, 0, 0};
+    r->z = ZSTD_createDCtx();
+    if (!r->z) {
+        abort();
+    }
+    ZSTD_DCtx_setParameter(r->z, ZSTD_d_windowLogMax, WINDOW_LOG);
+    return r;
+}
+
 int blob_reader_open(const char *dir, const char *path, struct blob_reader **out, struct err *e)
 {
     auto_free char *full = str_fmt("%s/%s", dir, path);
-    struct blob_reader *r;
     int rc = check_path(path, e);
     int fd;
 
@@ -242,16 +256,7 @@ int blob_reader_open(const char *dir, const char *path, struct blob_reader **out
     if (fd < 0) {
         return err_errno(e, "open raw file '%s'", full);
     }
-    r = xmalloc(sizeof *r);
-    r->fd = fd;
-    r->ended = r->full = false;
-    r->in = (ZSTD_inBuffer){r->data, 0, 0};
-    r->z = ZSTD_createDCtx();
-    if (!r->z) {
-        abort();
-    }
-    ZSTD_DCtx_setParameter(r->z, ZSTD_d_windowLogMax, WINDOW_LOG);
-    *out = r;
+    *out = blob_reader_new(fd);
     return 0;
 }
 

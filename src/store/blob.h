@@ -29,6 +29,7 @@ void blob_writer_free(struct blob_writer *w); /* gives up */
 
 struct blob_reader;
 int blob_reader_open(const char *dir, const char *path, struct blob_reader **out, struct err *e);
+struct blob_reader *blob_reader_new(int fd); /* takes fd: a file that somebody else opened */
 /* Uncompressed bytes; 0 at the end. */
 int blob_read(struct blob_reader *r, void *p, size_t size, size_t *n, struct err *e);
 void blob_reader_free(struct blob_reader *r);
