@@ -1,20 +1,15 @@
 /*
- * What a client may ask for. A token that the old service accepted is accepted, except where nmap
- * could only misread it: octets above 255, ranges that go down, prefix lengths that do not exist.
- * Everything that reads like an address is counted before anything is stored.
+ * What a client may ask for: its words, its targets as a set, its ports as one canonical list.
  */
 #include "model/request.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "model/job.h"
 
-enum { OCTETS = 4, PORTS = 65536, IPV6_PREFIX_MIN = 108 };
-
-_Static_assert(TARGET_ADDRESSES_MAX == 1 << (128 - IPV6_PREFIX_MIN), "the shortest prefix");
+enum { PORTS = 65536 };
 
 static const char *const digits = "0123456789";
 
@@ -81,225 +76,51 @@ int shell_split(const char *s, struct strvec *out, struct err *e)
 
 /* ---- targets ---- */
 
-struct octet {
-    unsigned low, high; /* 0..255 */
-};
-
-/* One decimal number of at most 255; *at is moved behind it. False: none there. */
-static bool octet_number(const char **at, const char *end, unsigned *out)
+static int too_many(uint64_t count, struct err *e)
 {
-    const char *s = *at;
-    unsigned v = 0;
-
-    for (; s < end && *s >= '0' && *s <= '9'; s++) {
-        v = v * 10 + (unsigned)(*s - '0');
-        if (v > 255) {
-            return false;
-        }
+    if (count == UINT64_MAX) {
+        return err_set(e, ERR_INVALID, "too many addresses: 2^64 or more, at most %d in one scan",
+                       TARGET_ADDRESSES_MAX);
     }
-    if (s == *at) {
-        return false;
-    }
-    *at = s;
-    *out = v;
-    return true;
+    return err_set(e, ERR_INVALID, "too many addresses: %" PRIu64 ", at most %d in one scan", count,
+                   TARGET_ADDRESSES_MAX);
 }
 
-/* "7", "1-5", "1-", "-5", "-", "*"; n bytes at s. */
-static bool octet_read(const char *s, size_t n, struct octet *o)
+int targets_parse(const char *s, struct target_set *out, struct err *e)
 {
-    const char *end = s + n;
-    bool first;
-
-    *o = (struct octet){.high = 255};
-    if (n == 1 && *s == '*') {
-        return true;
-    }
-    first = octet_number(&s, end, &o->low);
-    if (s == end) {
-        o->high = o->low;
-        return first;
-    }
-    if (*s++ != '-') {
-        return false;
-    }
-    return s == end || (octet_number(&s, end, &o->high) && s == end && o->low <= o->high);
-}
-
-/* How many values the octet has when its `free_bits` lowest bits may be anything. */
-static unsigned octet_count(const struct octet *o, unsigned free_bits)
-{
-    return ((o->high >> free_bits) - (o->low >> free_bits) + 1) << free_bits;
-}
-
-/* Four octets, ranges allowed: how many addresses under this prefix length. 0: malformed. */
-static uint64_t ipv4_count(const char *s, size_t n, unsigned prefix)
-{
-    uint64_t count = 1;
-
-    for (unsigned i = 0; i < OCTETS; i++) {
-        const char *dot = i + 1 < OCTETS ? memchr(s, '.', n) : s + n;
-        size_t len = dot ? (size_t)(dot - s) : 0;
-        unsigned kept = prefix > 8 * i ? MIN(prefix - 8 * i, 8u) : 0;
-        struct octet o;
-
-        if (!dot || !octet_read(s, len, &o)) {
-            return 0;
-        }
-        count *= octet_count(&o, 8 - kept);
-        s += len + 1;
-        n -= MIN(len + 1, n);
-    }
-    return count;
-}
-
-/* True for what nmap reads as four octets, well-formed or not. */
-static bool looks_like_ipv4(const char *s, size_t n)
-{
-    unsigned dots = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        if (!strchr("0123456789.-*", s[i])) {
-            return false;
-        }
-        dots += s[i] == '.';
-    }
-    return dots == OCTETS - 1;
-}
-
-static int target_invalid(const char *token, const char *why, struct err *e)
-{
-    return err_set(e, ERR_INVALID, "invalid target: '%s'%s%s", token, *why ? ": " : "", why);
-}
-
-/* The decimal number after '/', or `max` if there is none. */
-static bool prefix_read(const char *slash, unsigned max, unsigned *out)
-{
-    uint64_t v = max;
-
-    if (slash && (strlen(slash + 1) > 3 || !str_to_u64(slash + 1, 0, max, &v))) {
-        return false;
-    }
-    *out = (unsigned)v;
-    return true;
-}
-
-static int ipv6_check(const char *token, uint64_t *count, struct err *e)
-{
-    const char *slash = strchr(token, '/');
-    auto_free char *text = xstrndup(token, slash ? (size_t)(slash - token) : strlen(token));
-    char *scope = strchr(text, '%');
-    struct in6_addr addr;
-    unsigned prefix;
-
-    if (scope) {
-        *scope = '\0';
-    }
-    if (inet_pton(AF_INET6, text, &addr) != 1 || !prefix_read(slash, 128, &prefix)) {
-        return target_invalid(token, "", e);
-    }
-    if (scope) {
-        return target_invalid(token, "scope ids are not accepted", e);
-    }
-    if (IN6_IS_ADDR_V4MAPPED(&addr)) {
-        return target_invalid(token, "an IPv4-mapped address; write it as an IPv4 address", e);
-    }
-    if (prefix < IPV6_PREFIX_MIN) {
-        return err_set(e, ERR_INVALID,
-                       "too many addresses: '%s' is larger than /%d (%d addresses); name single "
-                       "addresses or longer prefixes",
-                       token, IPV6_PREFIX_MIN, TARGET_ADDRESSES_MAX);
-    }
-    *count = UINT64_C(1) << (128 - prefix);
-    return 0;
-}
-
-enum family { FAMILY_NAME, FAMILY_IPV4, FAMILY_IPV6 };
-
-static int target_check(const char *token, enum family *family, uint64_t *count, struct err *e)
-{
-    const char *slash = strchr(token, '/');
-    size_t n = slash ? (size_t)(slash - token) : strlen(token);
-    unsigned prefix;
-
-    if (strchr(token, ':') && token[0] != '-') {
-        *family = FAMILY_IPV6;
-        return ipv6_check(token, count, e);
-    }
-    for (const char *p = token; *p; p++) {
-        if (!(*p >= 'a' && *p <= 'z') && !(*p >= 'A' && *p <= 'Z') &&
-            !strchr("0123456789.-/*", *p)) {
-            return target_invalid(token, "", e);
-        }
-    }
-    if (n == 0 || token[0] == '-' || !prefix_read(slash, 32, &prefix)) {
-        return target_invalid(token, "", e);
-    }
-    *family = FAMILY_NAME;
-    *count = UINT64_C(1) << (32 - prefix); /* of a name: the network that its address is in */
-    if (looks_like_ipv4(token, n)) {
-        *family = FAMILY_IPV4;
-        *count = ipv4_count(token, n, prefix);
-    }
-    return *count ? 0 : target_invalid(token, "", e);
-}
-
-int targets_parse(const char *s, struct strvec *tokens, uint64_t *addresses, struct err *e)
-{
-    bool seen[FAMILY_IPV6 + 1] = {false};
-    size_t first = tokens->n;
-    uint64_t sum = 0;
+    auto_strvec tokens = {0};
+    uint64_t count;
     int rc;
 
     if (strlen(s) > JOB_TARGETS_MAX) {
         return err_set(e, ERR_INVALID, "targets are longer than %d bytes", JOB_TARGETS_MAX);
     }
-    rc = shell_split(s, tokens, e);
+    rc = shell_split(s, &tokens, e);
     if (rc < 0) {
         return rc;
     }
-    if (tokens->n == first) {
+    if (tokens.n == 0) {
         return err_set(e, ERR_INVALID, "targets must not be empty");
     }
-    for (size_t i = first; i < tokens->n; i++) {
-        enum family family = FAMILY_NAME;
-        uint64_t count = 0;
-
-        rc = target_check(tokens->v[i], &family, &count, e);
-        if (rc < 0) {
-            return rc;
-        }
-        seen[family] = true;
-        sum += count; /* at most 2^15 tokens of 2^32 */
+    rc = target_set_parse(&tokens, out, e);
+    if (rc < 0) {
+        return rc;
     }
-    if (sum > TARGET_ADDRESSES_MAX) {
-        return err_set(e, ERR_INVALID, "too many addresses: %" PRIu64 ", at most %d in one scan",
-                       sum, TARGET_ADDRESSES_MAX);
+    count = target_set_count(out);
+    if (count > TARGET_ADDRESSES_MAX) {
+        return too_many(count, e);
     }
-    if (seen[FAMILY_IPV4] && seen[FAMILY_IPV6]) {
+    if (target_set_has_v4(out) && target_set_has_v6(out)) {
         return err_set(e, ERR_INVALID,
                        "IPv4 and IPv6 targets cannot be in one scan: submit one for each");
     }
-    if (addresses) {
-        *addresses = sum;
-    }
     return 0;
-}
-
-bool targets_have_ipv6(const struct strvec *tokens)
-{
-    for (size_t i = 0; i < tokens->n; i++) {
-        if (strchr(tokens->v[i], ':')) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* ---- ports ---- */
 
 struct port_range {
-    char protocol; /* T, U, S; 0: not said here */
+    char letter; /* T, U, S; 0: not said here */
     unsigned low, high;
 };
 
@@ -327,7 +148,7 @@ static bool range_read(const char **at, struct port_range *r)
 
     *r = (struct port_range){0};
     if (*p && strchr("TUS", *p) && p[1] == ':') {
-        r->protocol = *p;
+        r->letter = *p;
         p += 2;
     }
     if (!port_read(&p, &r->low)) {
@@ -363,23 +184,102 @@ int ports_parse(const char *s, struct err *e)
     return 0;
 }
 
-uint32_t ports_count(const char *s)
+/* Which ports: one map for "every protocol", one for each letter. */
+enum { MAP_ANY = PORTS_PROTOCOLS, MAPS };
+
+struct port_maps {
+    uint64_t bits[MAPS][PORTS / 64];
+};
+
+static const char map_letters[PORTS_PROTOCOLS] = {'T', 'U', 'S'};
+
+static void map_add(uint64_t *bits, unsigned low, unsigned high)
 {
-    uint8_t seen[3][PORTS / 8] = {{0}};
-    unsigned protocol = 0; /* until one is named: as for TCP; a named one holds for what follows */
-    uint32_t n = 0;
+    for (unsigned w = low / 64; w <= high / 64; w++) {
+        unsigned from = w == low / 64 ? low % 64 : 0;
+        unsigned to = w == high / 64 ? high % 64 : 63;
+
+        bits[w] |= (UINT64_MAX << from) & (UINT64_MAX >> (63 - to));
+    }
+}
+
+static struct port_maps *maps_of(const char *s)
+{
+    struct port_maps *m = xcalloc(1, sizeof *m);
+    unsigned map = MAP_ANY; /* until a letter comes, which holds for what follows */
     struct port_range r;
 
     while (*s && range_read(&s, &r)) {
-        if (r.protocol) {
-            protocol = r.protocol == 'T' ? 0 : r.protocol == 'U' ? 1 : 2;
+        for (unsigned k = 0; k < PORTS_PROTOCOLS; k++) {
+            map = r.letter == map_letters[k] ? k : map;
         }
-        for (unsigned v = r.low; v <= r.high; v++) {
-            uint8_t bit = (uint8_t)(1u << v % 8);
+        map_add(m->bits[map], r.low, r.high);
+    }
+    /* What every letter has is for every protocol, and no letter repeats what is. */
+    for (unsigned w = 0; w < PORTS / 64; w++) {
+        uint64_t any = m->bits[MAP_ANY][w] |
+                       (m->bits[PORTS_TCP][w] & m->bits[PORTS_UDP][w] & m->bits[PORTS_SCTP][w]);
 
-            n += !(seen[protocol][v / 8] & bit);
-            seen[protocol][v / 8] |= bit;
+        m->bits[MAP_ANY][w] = any;
+        for (unsigned k = 0; k < PORTS_PROTOCOLS; k++) {
+            m->bits[k][w] &= ~any;
         }
     }
-    return n;
+    return m;
+}
+
+static bool map_has(const uint64_t *bits, unsigned port)
+{
+    return port < PORTS && bits[port / 64] >> port % 64 & 1;
+}
+
+static void map_put(const uint64_t *bits, char letter, struct buf *out)
+{
+    bool said = false;
+
+    for (unsigned low = 0; low < PORTS; low++) {
+        unsigned high = low;
+
+        if (!map_has(bits, low)) {
+            low |= bits[low / 64] ? 0 : 63; /* empty words are skipped whole */
+            continue;
+        }
+        while (map_has(bits, high + 1)) {
+            high++;
+        }
+        buf_adds(out, out->len ? "," : "");
+        if (letter && !said) {
+            buf_addf(out, "%c:", letter);
+            said = true;
+        }
+        buf_addu(out, low);
+        if (high > low) {
+            buf_addf(out, "-%u", high);
+        }
+        low = high;
+    }
+}
+
+char *ports_canonical(const char *s)
+{
+    auto_free struct port_maps *m = maps_of(s);
+    auto_buf out = {0};
+
+    map_put(m->bits[MAP_ANY], '\0', &out);
+    for (unsigned k = 0; k < PORTS_PROTOCOLS; k++) {
+        map_put(m->bits[k], map_letters[k], &out);
+    }
+    return buf_take(&out);
+}
+
+void ports_count(const char *s, uint32_t n[PORTS_PROTOCOLS])
+{
+    auto_free struct port_maps *m = maps_of(s);
+
+    for (unsigned k = 0; k < PORTS_PROTOCOLS; k++) {
+        n[k] = 0;
+        for (unsigned w = 0; w < PORTS / 64; w++) {
+            n[k] += (uint32_t)__builtin_popcountll(m->bits[k][w] | m->bits[MAP_ANY][w]);
+        }
+    }
 }

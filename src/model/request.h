@@ -1,21 +1,20 @@
 /*
- * request - validation of what clients send, word for word as the old service did it, and the
- * stricter rules of /api/v1 beside it.
+ * request - validation of what clients send, with the old service's words, and the stricter rules
+ * of /api/v1 beside it.
  *
  * Old surface (reference: seed-interfaces 4.1): targets, ports and arguments are strings; the
- * messages are part of the contract. Tightened on purpose: digits are ASCII, a trailing newline
- * in `ports` is refused, port numbers are at most 65535 and ranges go upwards; dotted quads have
- * octets up to 255, prefix lengths exist. Widened on purpose: IPv6 addresses and prefixes are
- * targets (no scope ids, nothing IPv4-mapped, not together with IPv4: nmap reads one family).
+ * beginnings of the messages are part of the contract. Tightened on purpose: targets follow the
+ * grammar of model/target.h, in which no spelling has two readings; digits are ASCII, a trailing
+ * newline in `ports` is refused, port numbers are at most 65535 and ranges go upwards. Widened on
+ * purpose: IPv6 addresses and prefixes are targets (not together with IPv4: nmap reads one family).
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "model/target.h"
 
 /*
  * Splits like a POSIX shell (quotes, backslashes; '#' is no comment). Errors:
@@ -26,16 +25,22 @@ int shell_split(const char *s, struct strvec *out, struct err *e);
 enum { TARGET_ADDRESSES_MAX = 1 << 20 };
 
 /*
- * Splits and checks targets: host names, IPv4, octet ranges, CIDR, `*`, IPv6 and IPv6 prefixes.
- * Appends the tokens. Messages: "targets must not be empty", "invalid target: '<token>'", or
- * "too many addresses: ..." when the set holds more than TARGET_ADDRESSES_MAX.
- * *addresses (may be NULL) is how many addresses the set stands for; a name counts as one.
+ * Splits and checks targets. Messages: "targets must not be empty", "invalid target: '<token>'"
+ * with the reason behind it, or "too many addresses: ..." when the set holds more than
+ * TARGET_ADDRESSES_MAX; a name counts as one. target_set_done() *out, also after an error.
  */
-int targets_parse(const char *s, struct strvec *tokens, uint64_t *addresses, struct err *e);
-/* True if any token is an IPv6 address or prefix (nmap then needs -6). */
-bool targets_have_ipv6(const struct strvec *tokens);
+int targets_parse(const char *s, struct target_set *out, struct err *e);
 
-/* "22,80,T:1-1000,U:53". Message: "invalid ports specification: '<whole string>'". */
+/* "22,80,T:1-1000,U:53"; without a letter a range is for every protocol, a letter holds until the
+ * next one. Message: "invalid ports specification: '<whole string>'". */
 int ports_parse(const char *s, struct err *e);
-/* How many distinct (protocol, port) pairs; after a successful ports_parse. */
-uint32_t ports_count(const char *s);
+
+/* The others are for what ports_parse() accepted. */
+
+/* Sorted and merged: what is for every protocol first, then T:, U:, S: with what is only theirs.
+ * Two lists of the same ports have the same text. Caller frees. */
+char *ports_canonical(const char *s);
+
+enum port_protocol { PORTS_TCP, PORTS_UDP, PORTS_SCTP, PORTS_PROTOCOLS };
+/* How many distinct ports each protocol has. */
+void ports_count(const char *s, uint32_t n[PORTS_PROTOCOLS]);

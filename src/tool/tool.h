@@ -17,15 +17,22 @@
 #include "parse/parse.h"
 #include "tool/nse.h"
 
-/* flag; 1..n; 10ms/5s/2m/1h; n; port list; script names; script arguments; one of `words` */
+/* What stands behind an option. None of them can be a path. */
 enum tool_value {
-    TOOL_FLAG,
+    TOOL_FLAG, /* nothing */
     TOOL_COUNT,
-    TOOL_TIME,
+    TOOL_TIME, /* 10ms, 5s, 2m, 1h; seconds without a unit */
     TOOL_RATE,
-    TOOL_PORTS,
-    TOOL_SCRIPTS,
+    TOOL_PORTS,     /* model/request.h */
+    TOOL_PROTOCOLS, /* the same with 0..255 and no letters */
+    TOOL_SCRIPTS,   /* nse_select() */
     TOOL_SCRIPT_ARGS,
+    TOOL_HEX,       /* an even number of digits, at most 2800 */
+    TOOL_ADDRESS,   /* base/netset.h, canonical */
+    TOOL_DECOYS,    /* addresses, ME, RND, RND:n */
+    TOOL_MAC,       /* six bytes with colons, or 0 for a random one */
+    TOOL_NAME,      /* [A-Za-z][A-Za-z0-9_-]{0,14} */
+    TOOL_TCP_FLAGS, /* SYNACK..., or 0..255 */
 };
 
 /* Who may use an option. */
@@ -39,11 +46,15 @@ enum tool_class {
 struct tool_option {
     const char *name;  /* as the tool spells it: "--max-retries", "-sV" */
     const char *field; /* as the API's `options` object spells it: "max_retries" */
+    const char *word;  /* flags that share a field: the field's value that means this one */
     enum tool_value value;
-    bool glued;       /* the value follows without a space: "-PS22"; may be left out */
-    int64_t min, max; /* TOOL_COUNT, TOOL_RATE; TOOL_TIME in ms */
+    bool glued; /* the value follows without a space: "-PS22"; may be left out */
+    bool apart; /* a short name that needs its value, which may stand apart: "-p22", "-p 22" */
+    int64_t min, max;         /* TOOL_COUNT, TOOL_RATE; TOOL_TIME in ms */
+    int64_t old_min, old_max; /* what the old routes take; old_max 0: the same */
+    const char *group;        /* of rows with the same one only one may be given */
     enum tool_class class_;
-    bool old;       /* the old service accepted it */
+    bool old;       /* the old service accepted it; its routes take it whatever the class */
     bool needs_raw; /* cannot work without raw sockets */
     bool nat_lies;  /* struct egress_need */
     bool slirp_lies;
@@ -83,11 +94,16 @@ struct tool_start {
     const char *program; /* full path */
     bool raw_sockets;
     bool broker;       /* only connect() and sendto() reach the network */
+    bool user_stack;   /* level rootless: a user-mode stack answers some probes by itself */
     bool names;        /* pinned names can be resolved inside (the box has /etc/hosts) */
     uint32_t rate_pps; /* 0: no cap */
     uint32_t wall_s;
     const char *interface, *gateway_mac; /* for tools that want them; may be NULL */
+    const char *data_dir; /* where nse_load() found its scripts; NULL: the tool's own choice */
 };
+
+/* How argv names the file with target_set_lines(): relative to where the tool starts. */
+#define TOOL_TARGETS_FILE "targets"
 
 enum { TOOL_NEEDS_NET = 1, TOOL_WANTS_RAW = 2 };
 
@@ -98,14 +114,15 @@ struct tool {
     const struct tool_option *options; /* ends with name NULL */
     const struct tool_refusal *refusals;
     /*
-     * Checks q's arguments against the table and appends what is to be emitted to p->tokens; fills
-     * p->n_ports and p->need. Messages of the old service: "disallowed argument: '<token>'" (with
+     * p->targets and p->ports are filled. Checks q's arguments against the table and appends what
+     * is to be emitted to p->tokens; fills p->n_ports and p->need. Messages of the old service:
+     * "disallowed argument: '<token>'" (with
      * ": reads files" where the refusal is known and the route is not old), "argument '<flag>'
      * requires a value", "invalid value for '<flag>': '<v>'". ERR_SCOPE: the policy forbids it.
      */
     int (*check)(const struct tool_request *q, const struct strvec *tokens, struct tool_plan *p,
                  struct err *e);
-    /* argv, in which TARGETS_FILE of the runner stands for the targets. `notes`: what had to be
+    /* argv, in which TOOL_TARGETS_FILE stands for the targets. `notes`: what had to be
      * changed ("-sS became -sT: ..."). */
     int (*build_argv)(const struct tool_plan *p, const struct tool_start *s, struct strvec *argv,
                       struct strvec *notes, struct err *e);
