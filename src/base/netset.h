@@ -50,6 +50,8 @@ struct net_range net_prefix(const struct net_ip *ip, unsigned len); /* host bits
 
 void netset_done(struct netset *s);
 void netset_add(struct netset *s, const struct net_range *r);
+/* All of v, which is sorted on the way: for ranges in any order, where one by one takes n * n. */
+void netset_add_many(struct netset *s, struct net_range *v, size_t n);
 void netset_remove(struct netset *s, const struct net_range *r);
 void netset_add_set(struct netset *s, const struct netset *other);
 void netset_remove_set(struct netset *s, const struct netset *other);
