@@ -1,7 +1,7 @@
 /* The registry: every command is a `const struct command` in a file of its own. */
 #include "cli/cli.h"
 
-extern const struct command command_serve, command_raw_cat, command_scan, command_run,
+extern const struct command command_serve, command_netd, command_scan, command_run,
     command_job_list, command_job_show, command_job_watch, command_job_cancel, command_job_retry,
     command_job_delete, command_job_raw, command_jobs, command_doctor, command_key, command_tls,
     command_reparse, command_config, command_version, command_help;
@@ -24,5 +24,5 @@ const struct command *const commands[] = {
     &command_tls,     &command_doctor,
     &command_reparse, &command_config,
     &command_help,    &command_version,
-    &command_raw_cat, NULL,
+    &command_netd,    NULL,
 };

@@ -9,13 +9,14 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "box/box.h"
 #include "cli/connect.h"
 #include "cli/curl_lib.h"
 #include "cli/doctor.h"
 #include "cli/pair.h"
+#include "daemon/look.h"
 #include "daemon/privilege.h"
 #include "daemon/probe.h"
+#include "policy/policy.h"
 #include "tool/tool.h"
 
 enum { DISK_FAIL_MB = 100, DISK_WARN_MB = 1024, EXPIRES_SOON_S = 14 * 86400 };
@@ -158,33 +159,135 @@ static void check_nmap(struct cli *c, struct check_result *r)
     result(r, FINDING_OK, NULL, "%s (%s)", version, path);
 }
 
+/* ---- what a server started now could do: found out once, by starting its roles ---- */
+
+static struct {
+    bool known;
+    int rc;
+    struct err why;
+    struct look look;
+} looked;
+
+static const struct look *look_at(struct cli *c, struct check_result *r)
+{
+    if (!looked.known) {
+        looked.known = true;
+        looked.rc = sandbox_look(cli_settings(c), &looked.look, &looked.why);
+    }
+    if (looked.rc != 0) {
+        result(r, FINDING_FAIL, "scanpod config check", "%s", looked.why.msg);
+        return NULL;
+    }
+    return &looked.look;
+}
+
 static void check_sandbox(struct cli *c, struct check_result *r)
 {
-    bool raw;
-    enum box_level level = box_probe(&raw);
+    const struct look *l = look_at(c, r);
 
-    (void)c;
-    if (level == BOX_SUBREAPER) {
-        result(r, FINDING_WARN,
-               "sudo sysctl kernel.unprivileged_userns_clone=1    (or start the server as root)",
-               "no pid namespace: tools are followed as children (%s)", box_level_name(level));
+    if (!l) {
         return;
     }
-    result(r, FINDING_OK, NULL, "%s", box_level_name(level));
+    if (!l->caps.view) {
+        result(r, FINDING_WARN,
+               "sudo sysctl kernel.unprivileged_userns_clone=1    (or start the server as root)",
+               "boxes at level %s: tools see the machine's files%s", l->caps.box,
+               l->caps.landlock ? ", guarded by Landlock" : "");
+        return;
+    }
+    result(r, FINDING_OK, NULL, "boxes at level %s, limits by %s", l->caps.box, l->caps.limits);
+}
+
+static void check_egress(struct cli *c, struct check_result *r)
+{
+    const struct look *l = look_at(c, r);
+    auto_buf text = {0};
+    bool filtered;
+
+    if (!l) {
+        return;
+    }
+    for (int level = 0; level < EGRESS_LEVELS; level++) {
+        buf_addf(&text, "%s%s: ", text.len ? "; " : "", egress_name((enum egress)level));
+        buf_adds(&text, l->caps.usable[level] ? "yes" : l->caps.why[level]);
+    }
+    filtered = l->caps.usable[EGRESS_NFT] || l->caps.usable[EGRESS_ROOTLESS];
+    result(r, filtered ? FINDING_OK : FINDING_WARN,
+           filtered ? NULL
+                    : "start the server as root (it drops its privileges), or run 'scanpod "
+                      "netd' beside it",
+           "%s", text.data);
 }
 
 static void check_raw(struct cli *c, struct check_result *r)
 {
-    bool raw = false;
+    const struct look *l = look_at(c, r);
 
-    (void)c;
-    box_probe(&raw);
-    if (!raw) {
-        result(r, FINDING_WARN, "start the server as root (it drops its privileges)",
-               "not available: nmap makes connect scans, no OS detection");
+    if (!l) {
         return;
     }
-    result(r, FINDING_OK, NULL, "available to tools");
+    if (!l->caps.usable[EGRESS_NFT] && !l->caps.usable[EGRESS_ROOTLESS]) {
+        result(r, FINDING_WARN, "start the server as root (it drops its privileges)",
+               "not available: nmap makes connect scans, no OS detection");
+    } else if (!l->caps.dedicated_v4 && !l->caps.dedicated_v6) {
+        result(r, FINDING_OK, NULL,
+               "available to tools, behind NAT (-sF, -sN, -sX, -sM need scan-addresses)");
+    } else {
+        result(r, FINDING_OK, NULL, "available to tools");
+    }
+}
+
+static void check_roles(struct cli *c, struct check_result *r)
+{
+    static const struct {
+        uint64_t bit;
+        const char *name;
+    } known[] = {{UINT64_C(1) << 12, "net_admin"},
+                 {UINT64_C(1) << 13, "net_raw"},
+                 {UINT64_C(1) << 21, "sys_admin"}};
+    const struct look *l = look_at(c, r);
+    auto_buf text = {0};
+    bool loose = false;
+
+    for (unsigned i = 0; l && i < l->n; i++) {
+        const struct role_seen *s = &l->roles[i];
+        uint64_t rest = s->capabilities;
+
+        buf_addf(&text, "%s%s: uid %u, capabilities", text.len ? "; " : "", s->name, s->uid);
+        for (size_t k = 0; k < ARRAY_LEN(known); k++) {
+            buf_addf(&text, "%s%s", rest & known[k].bit ? " " : "",
+                     rest & known[k].bit ? known[k].name : "");
+            rest &= ~known[k].bit;
+        }
+        buf_addf(&text, "%s%s",
+                 !s->capabilities ? " none"
+                 : rest           ? " and others"
+                                  : "",
+                 s->filter ? ", filtered" : ", NOT filtered");
+        loose = loose || s->uid == 0 || rest || !s->filter || !s->no_new_privs;
+    }
+    if (l) {
+        result(r, loose ? FINDING_FAIL : FINDING_OK, loose ? "scanpod serve --user USER" : NULL,
+               "%s", text.len ? text.data : "none could be seen");
+    }
+}
+
+static void check_scope(struct cli *c, struct check_result *r)
+{
+    const char *path = option_str(cli_settings(c), "scope");
+    struct service_user user;
+    struct policy *p;
+    struct err e = {0};
+
+    if (!path) {
+        result(r, FINDING_OK, NULL, "built-in: loopback and private ranges");
+    } else if (service_user_find(option_str(cli_settings(c), "user"), &user, &e) != 0 ||
+               policy_load(path, user.uid, &p, &e) != 0) {
+        result(r, FINDING_FAIL, "scanpod policy edit", "%s", e.msg);
+    } else {
+        result(r, FINDING_OK, NULL, "%s", path);
+        policy_unref(p);
+    }
 }
 
 static void check_pair_files(struct check_result *r, const char *cert, const char *key)
@@ -286,15 +389,11 @@ static void check_server(struct cli *c, struct check_result *r)
 }
 
 const struct check doctor_checks[] = {
-    {"settings", check_settings},
-    {"data", check_data_dir},
-    {"disk", check_disk},
-    {"nmap", check_nmap},
-    {"sandbox", check_sandbox},
-    {"raw sockets", check_raw},
-    {"tls", check_tls},
-    {"clock", check_clock},
-    {"libcurl", check_libcurl},
-    {"server", check_server},
-    {0},
+    {"settings", check_settings}, {"data", check_data_dir},
+    {"disk", check_disk},         {"nmap", check_nmap},
+    {"scope", check_scope},       {"sandbox", check_sandbox},
+    {"egress", check_egress},     {"raw sockets", check_raw},
+    {"roles", check_roles},       {"tls", check_tls},
+    {"clock", check_clock},       {"libcurl", check_libcurl},
+    {"server", check_server},     {0},
 };

@@ -1,7 +1,6 @@
-/* serve - starts the server; every setting is a flag. And raw-cat, which the server itself runs. */
+/* serve - starts the server; every setting is a flag. And netd, where it runs on its own. */
 #include "daemon/serve.h"
 
-#include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/connect.h"
 #include "daemon/settings.h"
@@ -71,18 +70,40 @@ const struct command command_serve = {
     .run = run,
 };
 
-static int raw_cat(struct cli *c)
+static const struct flag netd_flags[] = {
+    {.name = "socket", .value = "PATH", .help = "unix socket to listen on"},
+    {.name = "peer-user", .value = "USER", .help = "the only user who may talk to it"},
+    {.name = "scope", .value = "FILE", .help = "scope file, checked again for each scan"},
+    {0},
+};
+
+static int run_netd(struct cli *c)
 {
-    return raw_cat_main(c->args.operands[0], c->args.operands[1]);
+    const char *socket = args_value(&c->args, "socket");
+    const char *user = args_value(&c->args, "peer-user");
+    struct option_set *settings = NULL;
+    struct err e = {0};
+    int status;
+
+    if (!socket || !user) {
+        err_set(&e, ERR_INVALID, "--%s is missing", socket ? "peer-user" : "socket");
+        return cli_fail(c, &e, "scanpod netd --help");
+    }
+    if (connect_settings(&c->args, &settings, &e) != 0) {
+        say_error(&c->term, e.msg, "scanpod config check");
+        status = STATUS_USAGE;
+    } else {
+        status = netd_main(settings, socket, user);
+    }
+    option_set_free(settings);
+    return status;
 }
 
-const struct command command_raw_cat = {
-    .name = "raw-cat",
-    .operands = "DIR PATH",
-    .summary = "write a stored raw output to standard output",
-    .min = 2,
-    .max = 2,
-    .hidden = true,
+const struct command command_netd = {
+    .name = "netd",
+    .summary = "run netd alone, for a server without privileges",
+    .more = "It needs CAP_NET_ADMIN and nothing else; see docs/deploy.md.\n",
+    .flags = netd_flags,
     .formats = 1u << FORMAT_TABLE,
-    .run = raw_cat,
+    .run = run_netd,
 };

@@ -12,11 +12,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "daemon/privilege.h"
+#include "daemon/resolver.h"
+#include "daemon/roles.h"
 #include "daemon/serve.h"
 #include "daemon/turn.h"
 #include "daemon/worker.h"
-#include "model/request.h"
-#include "runner/runner.h"
 #include "tool/tool.h"
 
 enum { RUNNER_END_MS = 5000 };
@@ -31,7 +31,10 @@ struct local {
     struct job_waiter waiter;
     struct id job;
     char *work_dir;
-    int runner_fd, runner_pidfd;
+    struct roles roles;
+    struct scope *scope;
+    struct nse_db *nse;
+    struct buf pins;
     bool over;
 };
 
@@ -92,17 +95,48 @@ static void on_runner_gone(void *arg)
     loop_stop(lo->loop);
 }
 
-static int check_request(const struct local *lo, struct err *e)
+/* What the server does at submit: understand, resolve, judge. Dispatch does it all once more. */
+static int check_request(struct local *lo, struct err *e)
 {
     const struct local_scan *ls = lo->ls;
-    auto_strvec targets = {0};
-    auto_strvec args = {0};
-    struct tool_request request = {.targets = ls->targets,
-                                   .ports = ls->ports,
-                                   .arguments = ls->arguments,
-                                   .unsafe = option_bool(ls->settings, "allow-unsafe-args")};
+    const struct policy_rules *rules = policy_rules(scope_policy(lo->scope), NULL, NULL);
+    const struct tool_request request = {
+        .targets = ls->targets,
+        .ports = ls->ports,
+        .arguments = ls->arguments,
+        .unsafe = option_bool(ls->settings, "allow-unsafe-args"),
+        .advanced = rules->advanced,
+        .scripts = rules->scripts,
+        .script_flags = rules->script_flags,
+        .nse = lo->nse,
+    };
+    auto_plan plan = {0};
+    int rc = tool_check(&tool_nmap, &request, &plan, e);
 
-    return tool_check(&tool_nmap, &request, &targets, &args, e);
+    if (rc == 0) {
+        rc = resolver_pin_now(&plan.targets, e);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+
+    const struct policy_ask ask = {
+        .tool = tool_nmap.name,
+        .targets = &plan.targets,
+        .ports = plan.ports,
+        .n_ports = plan.n_ports,
+        .own = scope_own(lo->scope),
+        .now_us = wall_us(),
+    };
+    struct policy_verdict verdict = {0};
+
+    rc = policy_judge(scope_policy(lo->scope), &ask, &verdict, e);
+    policy_verdict_done(&verdict);
+    pins_put(&plan.targets, &lo->pins);
+    if (rc == 0 && verdict.wait_until_us) {
+        rc = err_set(e, ERR_SCOPE, "the scan window of policy '%s' is closed now", rules->name);
+    }
+    return rc;
 }
 
 static int submit(struct local *lo, struct err *e)
@@ -117,6 +151,7 @@ static int submit(struct local *lo, struct err *e)
     j.targets = xstrdup(ls->targets);
     j.ports = xstrdup(ls->ports);
     j.arguments = xstrdup(ls->arguments);
+    j.pins = lo->pins.len ? xstrdup(lo->pins.data) : NULL;
     j.timeout_s = ls->timeout_s;
     j.run_timeout_s = ls->timeout_s == INT64_MIN ? (int32_t)option_int(ls->settings, "scan-timeout")
                                                  : (int32_t)ls->timeout_s;
@@ -131,15 +166,29 @@ static int submit(struct local *lo, struct err *e)
     return rc == 0 ? store_commit(lo->store, e) : rc;
 }
 
+static void on_ready(void *arg, const struct sandbox_caps *caps)
+{
+    struct local *lo = arg;
+
+    (void)caps;
+    loop_again(lo->loop);
+}
+
 static int start(struct local *lo, struct err *e)
 {
     static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
     const struct option_set *o = lo->ls->settings;
     struct worker_config wc = {
+        .runner_fd = take_fd(&lo->roles.runner_fd),
         .tool_nmap = option_str(o, "tool-nmap"),
-        .allow_unsafe_args = option_bool(o, "allow-unsafe-args"),
-        .grace_ms = (uint32_t)option_int(o, "kill-grace-ms"),
-        .output_max = (uint64_t)option_int(o, "max-output-mb") << 20,
+        .dispatch = {.allow_unsafe_args = option_bool(o, "allow-unsafe-args"),
+                     .allow_unconfined = option_bool(o, "allow-unconfined"),
+                     .grace_ms = (uint32_t)option_int(o, "kill-grace-ms"),
+                     .output_max = (uint64_t)option_int(o, "max-output-mb") << 20,
+                     .nse = lo->nse},
+        .scope = lo->scope,
+        .ready = on_ready,
+        .ready_arg = lo,
     };
     struct sched_config sc = {
         .slots = 1, .retry_base_ms = 1000, .beat_ms = 10000, .worker = "local"};
@@ -149,7 +198,6 @@ static int start(struct local *lo, struct err *e)
     if ((rc = loop_new(&lo->loop, e)) != 0 || (rc = store_open("mem:", &lo->store, e)) != 0) {
         return rc;
     }
-    wc.runner_fd = take_fd(&lo->runner_fd);
     if ((rc = worker_new(lo->loop, lo->store, &wc, &lo->worker, e)) != 0) {
         return rc;
     }
@@ -198,21 +246,30 @@ static int make_work_dir(struct local *lo, const struct service_user *u, struct 
 }
 
 /* Afterwards this process, which reads what tools and parsers say, is the service user too. */
-static int spawn_runner(struct local *lo, struct err *e)
+static int start_roles(struct local *lo, struct err *e)
 {
-    struct runner_config c = {.hold_fd = -1};
+    const struct option_set *o = lo->ls->settings;
     struct service_user user;
-    int rc = service_user_find(option_str(lo->ls->settings, "user"), &user, e);
+    struct err why = {0};
+    int rc = service_user_find(option_str(o, "user"), &user, e);
 
     if (rc == 0) {
         rc = make_work_dir(lo, &user, e);
     }
     if (rc == 0) {
-        c.work_dir = lo->work_dir;
-        c.user = user.change ? user.name : NULL;
-        rc = runner_spawn(&c, &lo->runner_fd, &lo->runner_pidfd, e);
+        rc = roles_start(&lo->roles, o, &user, -1, lo->work_dir, e);
     }
-    return rc == 0 ? privilege_drop(&user, e) : rc;
+    if (rc == 0) {
+        rc = privilege_drop(&user, e);
+    }
+    if (rc == 0) {
+        rc = scope_open(option_str(o, "scope"), user.uid, &lo->scope, e);
+    }
+    /* Without scripts nothing is lost but requests that name some; they say so. */
+    if (rc == 0 && nse_load(option_str(o, "nmap-data"), &lo->nse, &why) != 0) {
+        lo->nse = NULL;
+    }
+    return rc;
 }
 
 static int finish(struct local *lo, struct err *e)
@@ -235,9 +292,12 @@ static void local_done(struct local *lo)
     worker_free(lo->worker);
     store_close(lo->store);
     loop_free(lo->loop);
-    fd_close(&lo->runner_fd);
-    await_runner(lo->runner_pidfd);
-    fd_close(&lo->runner_pidfd);
+    fd_close(&lo->roles.runner_fd);
+    await_runner(lo->roles.runner_pidfd);
+    roles_done(&lo->roles);
+    scope_close(lo->scope);
+    nse_free(lo->nse);
+    buf_done(&lo->pins);
     if (lo->work_dir) {
         nftw(lo->work_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
         free(lo->work_dir);
@@ -246,10 +306,10 @@ static void local_done(struct local *lo)
 
 int local_scan_run(struct local_scan *ls, struct err *e)
 {
-    struct local lo = {.ls = ls, .runner_fd = -1, .runner_pidfd = -1};
+    struct local lo = {.ls = ls, .roles = ROLES_NONE};
     int rc;
 
-    if ((rc = check_request(&lo, e)) == 0 && (rc = spawn_runner(&lo, e)) == 0 &&
+    if ((rc = start_roles(&lo, e)) == 0 && (rc = check_request(&lo, e)) == 0 &&
         (rc = start(&lo, e)) == 0 && (rc = submit(&lo, e)) == 0) {
         lo.waiter.job = lo.job;
         lo.waiter.fn = on_change;

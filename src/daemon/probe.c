@@ -103,9 +103,16 @@ int tool_see(const struct tool *t, const char *configured, struct tool_seen *see
 {
     *seen = (struct tool_seen){0};
     look_at(t, configured, &seen->file, &seen->wrong);
-    if (!seen->wrong.code) {
-        tool_probe(t, configured, seen->version, sizeof seen->version, &seen->wrong);
+    *e = seen->wrong;
+    return e->code;
+}
+
+int tool_answered(const struct tool *t, struct tool_seen *seen, const char *text, struct err *e)
+{
+    if (t->read_version && t->read_version(text, seen->version, sizeof seen->version)) {
+        return 0;
     }
+    err_set(&seen->wrong, ERR_TOOL, "'%s' does not tell its version", t->program);
     *e = seen->wrong;
     return e->code;
 }

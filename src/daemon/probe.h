@@ -19,8 +19,10 @@ struct tool_seen {
     struct stat file;
 };
 
-/* Asks as tool_probe does, and remembers. */
+/* Looks for the program and remembers which file it is; its version comes by tool_answered(). */
 int tool_see(const struct tool *t, const char *configured, struct tool_seen *seen, struct err *e);
+/* What the program printed when it was asked for its version. ERR_TOOL: it does not say. */
+int tool_answered(const struct tool *t, struct tool_seen *seen, const char *text, struct err *e);
 /* Looks whether the program is there now, starting nothing: NULL, or why it cannot be used. It may
  * have come, gone or changed since it was asked; then *version is NULL. */
 const char *tool_look(const struct tool *t, const char *configured, struct tool_seen *seen,

@@ -124,6 +124,8 @@ void tool_run_free(struct tool_run *r)
     free(r->parse_message);
     free(r->argv_line);
     free(r->blob_path);
+    free(r->sandbox_json);
+    strvec_done(&r->notes);
     free(r);
 }
 
@@ -249,10 +251,28 @@ static void ended_itself(const struct tool_run *r, const struct runner_end *end,
     }
 }
 
+/* Its limits, as far as the kernel tells which one it was. */
+static void ended_by_limit(const struct sandbox_report *s, struct outcome *o, struct buf *m)
+{
+    o->state = JOB_FAILED;
+    o->reason = REASON_LIMIT;
+    buf_addf(m, "the scan was ended by a limit: %s", limit_kind_name(s->limit));
+    if (!s->limit_certain) {
+        buf_adds(m, " (likely: there are only rlimits here, which do not tell)");
+    }
+}
+
 static void fill_outcome(const struct tool_run *r, const struct runner_end *end, struct outcome *o,
                          struct buf *m)
 {
-    if (!end->started) {
+    bool stopped = r->stop != STOP_NONE && end->cause == RUN_STOPPED;
+    bool failed = end->exit_status != 0; /* or a signal */
+
+    if (end->cause == RUN_NETD && r->stop != STOP_CANCEL) {
+        o->state = JOB_FAILED;
+        o->reason = REASON_SANDBOX;
+        buf_addf(m, "sandbox failed: %s", end->why && *end->why ? end->why : "netd is gone");
+    } else if (!end->started) {
         if (r->stop == STOP_CANCEL) {
             stopped_by_us(r, o, m);
         } else {
@@ -268,11 +288,23 @@ static void fill_outcome(const struct tool_run *r, const struct runner_end *end,
         buf_adds(m, "the tool wrote more than the output limit allows (limit: output)");
     } else if (end->cause == RUN_PARSER) {
         parser_failed(r, o, m);
-    } else if (r->stop == STOP_STORE || (r->stop != STOP_NONE && end->cause == RUN_STOPPED)) {
+    } else if (r->stop == STOP_STORE || stopped) {
         stopped_by_us(r, o, m);
+    } else if (end->sandbox.limit != LIMIT_NONE && failed) {
+        ended_by_limit(&end->sandbox, o, m);
     } else {
         ended_itself(r, end, o, m);
     }
+}
+
+static void describe_sandbox(struct tool_run *r, const struct runner_end *end)
+{
+    struct buf text = {0};
+
+    sandbox_summary(&end->sandbox, r->confinement, sizeof r->confinement);
+    sandbox_json(&end->sandbox, (const char *const *)r->notes.v, &text);
+    free(r->sandbox_json);
+    r->sandbox_json = buf_take(&text);
 }
 
 void tool_run_outcome(struct tool_run *r, const struct runner_end *end, struct outcome *o,
@@ -280,6 +312,7 @@ void tool_run_outcome(struct tool_run *r, const struct runner_end *end, struct o
 {
     *o = (struct outcome){.exit_status = end->exit_status, .exit_signal = end->exit_signal};
     fill_outcome(r, end, o, message);
+    describe_sandbox(r, end);
     if (o->state != JOB_COMPLETED) {
         o->partial = r->hosts > 0;
         o->error = message->data;
@@ -287,7 +320,8 @@ void tool_run_outcome(struct tool_run *r, const struct runner_end *end, struct o
     o->stderr_tail = end->stderr_tail && *end->stderr_tail ? end->stderr_tail : NULL;
     o->command_line = r->command_line ? r->command_line : r->argv_line;
     o->tool_version = r->version;
-    o->confinement = end->level;
+    o->confinement = r->confinement;
+    o->sandbox_json = r->sandbox_json;
     o->run_json = r->run_json;
     if (r->have_raw && r->raw.size > 0) {
         o->raw_path = r->blob_path;

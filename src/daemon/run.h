@@ -34,7 +34,9 @@ struct tool_run {
     char *parse_message;
     bool bad_records; /* the stream broke the rules */
     /* strings owned */
-    char *argv_line, *blob_path;
+    char *argv_line, *blob_path, *sandbox_json;
+    struct strvec notes; /* what was changed in the request */
+    char confinement[64];
     void (*reparse_done)(void *arg, int rc, const char *message);
     void *reparse_arg;
 };

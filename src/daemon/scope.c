@@ -1,6 +1,7 @@
 #include "daemon/scope.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,6 +15,10 @@ struct scope {
     struct policy *policy;
     struct netset own;
     int64_t own_ms; /* when it was read */
+    struct key_name {
+        char id[17], name[65];
+    } * names; /* owned; those that were asked for: a key's name never changes */
+    size_t n_names;
 };
 
 static int load(const struct scope *s, struct policy **out, struct err *e)
@@ -64,6 +69,7 @@ void scope_close(struct scope *s)
     }
     policy_unref(s->policy);
     netset_done(&s->own);
+    free(s->names);
     free(s->path);
     free(s);
 }
@@ -71,6 +77,43 @@ void scope_close(struct scope *s)
 struct policy *scope_policy(const struct scope *s)
 {
     return s->policy;
+}
+
+static int find_key(void *arg, const struct key *k, struct err *e)
+{
+    struct key_name *f = arg;
+
+    (void)e;
+    if (strcmp(k->id, f->id) == 0) {
+        memcpy(f->name, k->name, sizeof f->name);
+    }
+    return 0;
+}
+
+const char *scope_key_name(struct scope *s, struct store *st, const char *key_id)
+{
+    struct key_name found = {.id = ""};
+
+    if (!key_id || !*key_id || strlen(key_id) >= sizeof found.id) {
+        return NULL;
+    }
+    for (size_t i = 0; i < s->n_names; i++) {
+        if (strcmp(s->names[i].id, key_id) == 0) {
+            return s->names[i].name;
+        }
+    }
+    memcpy(found.id, key_id, strlen(key_id) + 1);
+    if (store_keys(st, find_key, &found, NULL) != 0 || !found.name[0]) {
+        return NULL;
+    }
+    s->names = xrealloc(s->names, (s->n_names + 1) * sizeof found);
+    s->names[s->n_names] = found;
+    return s->names[s->n_names++].name;
+}
+
+const struct policy_rules *scope_rules(struct scope *s, struct store *st, const char *key_id)
+{
+    return policy_rules(s->policy, key_id, scope_key_name(s, st, key_id));
 }
 
 const struct netset *scope_own(struct scope *s)

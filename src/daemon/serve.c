@@ -1,7 +1,8 @@
 /*
  * How the server comes up: what needs root first (data directory, lock, listener, TLS files), then
- * the runner is forked off, then this process becomes the service user, and only then it opens the
- * store, reads what a network can send, and turns its loop.
+ * the other roles are forked off (netd, resolver, runner), then this process becomes the service
+ * user without any capability, and only then it opens the store, reads what a network can send, and
+ * turns its loop, behind a filter for what it never does.
  */
 #include "daemon/serve.h"
 
@@ -15,12 +16,16 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "box/seccomp.h"
 #include "daemon/access.h"
 #include "daemon/privilege.h"
 #include "daemon/probe.h"
+#include "daemon/resolver.h"
+#include "daemon/roles.h"
+#include "daemon/scope.h"
 #include "daemon/turn.h"
 #include "daemon/worker.h"
-#include "runner/runner.h"
+#include "tool/nse.h"
 #include "version.h"
 
 enum { DRAIN_MS = 5000, DRAIN_STEP_MS = 20 };
@@ -30,7 +35,12 @@ struct server {
     struct service_user user;
     const char *dir; /* data directory */
     char *blob_dir, *work_dir;
-    int lock_fd, listen_fd, runner_fd, runner_pidfd;
+    int lock_fd, listen_fd;
+    struct roles roles;
+    struct scope *scope;
+    struct resolver *resolver;
+    struct nse_db *nse;
+    uint32_t scan_addresses;
     int cert_fd, key_fd;
     char *cert_path, *key_path;
     const char **hosts; /* points into hosts_text */
@@ -91,16 +101,13 @@ static int start_privileged(struct server *s, struct err *e)
     if ((rc = access_check(s->settings, e)) != 0 ||
         (rc = service_user_find(option_str(s->settings, "user"), &s->user, e)) != 0 ||
         (rc = data_dir_prepare(s->dir, &s->user, e)) != 0 ||
+        (rc = scan_addresses_count(s->settings, &s->scan_addresses, e)) != 0 ||
         (rc = data_dir_lock(s->dir, &s->user, &s->lock_fd, e)) != 0 || (rc = keep_tls(s, e)) != 0 ||
         (rc = http_listen(option_str(s->settings, "listen"), &s->listen_fd, e)) != 0) {
         return rc;
     }
 
-    struct runner_config rc_conf = {.user = s->user.change ? s->user.name : NULL,
-                                    .hold_fd = s->lock_fd,
-                                    .work_dir = s->work_dir};
-
-    return runner_spawn(&rc_conf, &s->runner_fd, &s->runner_pidfd, e);
+    return roles_start(&s->roles, s->settings, &s->user, s->lock_fd, s->work_dir, e);
 }
 
 /* ---- as the service user ---- */
@@ -153,25 +160,91 @@ static int64_t retention_us(const struct option_set *o)
     return ttl ? ttl : option_int(o, "retention-days") * 86400 * 1000000;
 }
 
+/* ---- what can be run ---- */
+
+static void on_version(void *arg, const char *text)
+{
+    struct server *s = arg;
+    struct err e = {0};
+
+    if (tool_answered(&tool_nmap, &s->nmap, text, &e) != 0) {
+        log_warn("tool_unusable", KV("tool", "nmap"), KV("error", e.msg));
+    } else {
+        log_info("tool", KV("tool", "nmap"), KV("version", s->nmap.version));
+    }
+}
+
+static void ask_version(struct server *s)
+{
+    const char *configured = option_str(s->settings, "tool-nmap");
+    auto_free char *program = NULL;
+    struct err e = {0};
+
+    if (tool_see(&tool_nmap, configured, &s->nmap, &e) != 0 ||
+        tool_path(&tool_nmap, configured, &program, &e) != 0 ||
+        worker_ask(s->worker, &tool_nmap, program, on_version, s, &e) != 0) {
+        log_warn("tool_missing", KV("tool", "nmap"), KV("error", e.msg));
+    }
+}
+
+/* The runner has tried what it can do. */
+static void on_ready(void *arg, const struct sandbox_caps *caps)
+{
+    struct server *s = arg;
+    auto_buf levels = {0};
+
+    for (int l = 0; l < EGRESS_LEVELS; l++) {
+        if (caps->usable[l]) {
+            buf_addf(&levels, "%s%s", levels.len ? "," : "", egress_name((enum egress)l));
+        }
+    }
+    log_info("sandbox", KV("box", caps->box), KV("egress", levels.data ? levels.data : "none"),
+             KV("limits", caps->limits));
+    ask_version(s);
+    loop_again(s->loop);
+}
+
+static uint32_t max_concurrent(void *arg, const char *key_id)
+{
+    struct server *s = arg;
+
+    return scope_rules(s->scope, s->store, key_id)->max_concurrent;
+}
+
+/* Each of the scan addresses serves one scan at a time. */
+static uint32_t slots(const struct server *s)
+{
+    uint32_t n = (uint32_t)option_int(s->settings, "max-scan-workers");
+
+    return s->scan_addresses ? MIN(n, s->scan_addresses) : n;
+}
+
 static int start_work(struct server *s, struct err *e)
 {
     const struct option_set *o = s->settings;
     int64_t scale = option_int(o, "lease-scale");
     struct worker_config wc = {
-        .runner_fd = take_fd(&s->runner_fd),
+        .runner_fd = take_fd(&s->roles.runner_fd),
         .blob_dir = s->blob_dir,
         .tool_nmap = option_str(o, "tool-nmap"),
-        .allow_unsafe_args = option_bool(o, "allow-unsafe-args"),
-        .grace_ms = (uint32_t)option_int(o, "kill-grace-ms"),
-        .output_max = (uint64_t)option_int(o, "max-output-mb") << 20,
+        .dispatch = {.allow_unsafe_args = option_bool(o, "allow-unsafe-args"),
+                     .allow_unconfined = option_bool(o, "allow-unconfined"),
+                     .grace_ms = (uint32_t)option_int(o, "kill-grace-ms"),
+                     .output_max = (uint64_t)option_int(o, "max-output-mb") << 20,
+                     .nse = s->nse},
+        .scope = s->scope,
+        .ready = on_ready,
+        .ready_arg = s,
     };
     struct sched_config sc = {
-        .slots = (uint32_t)option_int(o, "max-scan-workers"),
+        .slots = slots(s),
         .retry_base_ms = (uint32_t)option_int(o, "retry-delay-ms"),
         .beat_ms = (uint32_t)(10000 / scale),
         .retention_us = retention_us(o),
         .worker = "local",
         .blob_dir = s->blob_dir,
+        .max_concurrent = max_concurrent,
+        .max_concurrent_arg = s,
     };
     struct worker_link link;
     int rc = worker_new(s->loop, s->store, &wc, &s->worker, e);
@@ -185,6 +258,43 @@ static int start_work(struct server *s, struct err *e)
     }
     worker_attach(s->worker, s->sched);
     return sched_recover(s->sched, e);
+}
+
+/* ---- what the API asks of us ---- */
+
+static const struct sandbox_caps *sandbox_hook(void *arg)
+{
+    const struct server *s = arg;
+
+    return worker_caps(s->worker);
+}
+
+static struct policy *policy_hook(void *arg)
+{
+    const struct server *s = arg;
+
+    return scope_policy(s->scope);
+}
+
+static int policy_reload_hook(void *arg, struct err *e)
+{
+    struct server *s = arg;
+
+    return scope_reload(s->scope, e);
+}
+
+static void *pin_hook(void *arg, struct target_set *t,
+                      void (*done)(void *done_arg, int code, const char *why), void *done_arg)
+{
+    struct server *s = arg;
+
+    return resolver_pin(s->resolver, t, done, done_arg);
+}
+
+static void unpin_hook(void *arg, void *handle)
+{
+    (void)arg;
+    resolver_cancel(handle);
 }
 
 static int reparse_hook(void *arg, const struct id *job,
@@ -218,7 +328,16 @@ static int start_http(struct server *s, struct err *e)
         .version = SCANPOD_VERSION,
         .nmap = tool_hook,
         .nmap_arg = s,
-        .confinement = worker_level(s->worker),
+        .sandbox = sandbox_hook,
+        .sandbox_arg = s,
+        .policy = policy_hook,
+        .policy_reload = policy_reload_hook,
+        .policy_arg = s,
+        .allow_unconfined = option_bool(o, "allow-unconfined"),
+        .nse = s->nse,
+        .pin = pin_hook,
+        .unpin = unpin_hook,
+        .pin_arg = s,
         .ttl_us = ttl_us(o),
         .reparse = reparse_hook,
         .reparse_arg = s,
@@ -246,14 +365,6 @@ static int start_http(struct server *s, struct err *e)
     }
     api_set_server(s->api, s->http);
     return http_server_listen(s->http, take_fd(&s->listen_fd), e);
-}
-
-static void probe(struct server *s)
-{
-    struct err e = {0};
-    if (tool_see(&tool_nmap, option_str(s->settings, "tool-nmap"), &s->nmap, &e) != 0) {
-        log_warn("tool_missing", KV("tool", "nmap"), KV("error", e.msg));
-    }
 }
 
 /* ---- the end ---- */
@@ -301,6 +412,15 @@ static void on_runner_gone(void *arg)
     }
 }
 
+static void on_hangup(int signo, void *arg)
+{
+    struct server *s = arg;
+    struct err e = {0};
+
+    (void)signo;
+    (void)scope_reload(s->scope, &e); /* it says itself how it went */
+}
+
 static int on_signals(struct server *s, struct err *e)
 {
     int rc = loop_signal(s->loop, SIGTERM, on_stop, s, e);
@@ -308,7 +428,7 @@ static int on_signals(struct server *s, struct err *e)
     signal(SIGPIPE, SIG_IGN);
     s->drain_timer.fn = on_drain_tick;
     if (rc == 0) {
-        rc = loop_signal(s->loop, SIGHUP, on_stop, s, e);
+        rc = loop_signal(s->loop, SIGHUP, on_hangup, s, e);
     }
     return rc == 0 ? loop_signal(s->loop, SIGINT, on_stop, s, e) : rc;
 }
@@ -324,17 +444,29 @@ static int open_log(const struct option_set *o, struct err *e)
     return path ? log_to_file(path, e) : 0;
 }
 
+static void load_scripts(struct server *s)
+{
+    struct err e = {0};
+
+    if (nse_load(option_str(s->settings, "nmap-data"), &s->nse, &e) != 0) {
+        log_warn("no_scripts", KV("error", e.msg), KV("hint", "setting: nmap-data"));
+    }
+}
+
 static int start_unprivileged(struct server *s, struct err *e)
 {
     int rc;
 
     if ((rc = privilege_drop(&s->user, e)) != 0 || (rc = open_log(s->settings, e)) != 0 ||
+        (rc = scope_open(option_str(s->settings, "scope"), s->user.uid, &s->scope, e)) != 0 ||
         (rc = data_dir_check(s->dir, &s->user, e)) != 0 || (rc = loop_new(&s->loop, e)) != 0 ||
-        (rc = on_signals(s, e)) != 0 || (rc = open_store(s, e)) != 0) {
+        (rc = on_signals(s, e)) != 0 || (rc = open_store(s, e)) != 0 ||
+        (rc = resolver_connect(s->loop, take_fd(&s->roles.resolver_fd), &s->resolver, e)) != 0) {
         return rc;
     }
-    probe(s);
-    if ((rc = start_work(s, e)) != 0 || (rc = start_http(s, e)) != 0) {
+    load_scripts(s);
+    if ((rc = start_work(s, e)) != 0 || (rc = start_http(s, e)) != 0 ||
+        (rc = seccomp_role(ROLE_DAEMON, e)) != 0) {
         return rc;
     }
     worker_on_runner_gone(s->worker, on_runner_gone, s);
@@ -355,12 +487,14 @@ static void server_done(struct server *s)
     api_free(s->api);
     sched_free(s->sched);
     worker_free(s->worker);
+    resolver_free(s->resolver);
+    scope_close(s->scope);
+    nse_free(s->nse);
     store_close(s->store);
     loop_free(s->loop);
     fd_close(&s->lock_fd);
     fd_close(&s->listen_fd);
-    fd_close(&s->runner_fd);
-    fd_close(&s->runner_pidfd);
+    roles_done(&s->roles);
     fd_close(&s->cert_fd);
     fd_close(&s->key_fd);
     free(s->cert_path);
@@ -384,8 +518,7 @@ int serve_main(struct option_set *settings)
     struct server s = {.settings = settings,
                        .lock_fd = -1,
                        .listen_fd = -1,
-                       .runner_fd = -1,
-                       .runner_pidfd = -1,
+                       .roles = ROLES_NONE,
                        .cert_fd = -1,
                        .key_fd = -1};
     struct err e = {0};
@@ -400,7 +533,7 @@ int serve_main(struct option_set *settings)
     }
     log_info("listening", KV("address", option_str(settings, "listen")),
              KV("tls", s.cert_path ? "yes" : "no"), KV("data_dir", s.dir),
-             KV("confinement", worker_level(s.worker)), KV("nmap", s.nmap.version));
+             KV("scope", policy_source(scope_policy(s.scope))));
     loop_again(s.loop); /* what an earlier server left waiting need not wait for a request */
     rc = loop_run(s.loop, &e);
     if (rc == 0 && store_dirty(s.store)) {

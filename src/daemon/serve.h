@@ -8,8 +8,8 @@
 /* Returns an exit status. */
 int serve_main(struct option_set *settings);
 
-/* Writes a stored raw output to stdout (what a reparse runs). Returns an exit status. */
-int raw_cat_main(const char *dir, const char *path);
+/* `scanpod netd`: netd on its own, for one peer user at a time. Returns an exit status. */
+int netd_main(const struct option_set *settings, const char *socket, const char *peer_user);
 
 /* One scan without a server: the same policy, runner, parser and store ("mem:"). */
 struct local_scan {

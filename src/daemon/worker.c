@@ -1,22 +1,16 @@
 #include "daemon/worker.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/run.h"
-#include "model/request.h"
 #include "runner/runner.h"
 #include "store/blob.h"
 #include "tool/tool.h"
-
-enum { READY_MS = 5000 };
 
 struct worker {
     struct loop *loop;
@@ -28,11 +22,13 @@ struct worker {
     struct tool_run **runs;     /* owned */
     uint32_t n, size;
     uint64_t last_run;
-    char level[32]; /* of the runner's boxes; "" until it said */
-    bool raw_sockets;
-    bool lost; /* the runner is gone */
+    struct sandbox_caps caps;
+    bool ready; /* caps are known */
+    bool lost;  /* the runner is gone */
     void (*gone)(void *arg);
     void *gone_arg;
+    void (*answered)(void *arg, const char *text);
+    void *answered_arg;
 };
 
 static struct tool_run *find_run(struct worker *w, uint64_t run)
@@ -69,34 +65,7 @@ static struct tool_run *add_run(struct worker *w, const struct lease *l)
     return r;
 }
 
-/* ---- from a job to an argv ---- */
-
-/* The request was validated when it was accepted; the worker does not take that on trust. */
-static int build_argv(const struct worker *w, const struct tool *t, const struct job *j,
-                      struct strvec *argv, struct err *e)
-{
-    auto_strvec targets = {0};
-    auto_strvec args = {0};
-    auto_free char *program = NULL;
-    struct tool_request request = {.targets = j->targets,
-                                   .ports = j->ports,
-                                   .arguments = j->arguments,
-                                   .unsafe = w->config.allow_unsafe_args};
-    int rc;
-
-    if ((rc = tool_check(t, &request, &targets, &args, e)) != 0 ||
-        (rc = tool_path(t, w->config.tool_nmap, &program, e)) != 0) {
-        return rc;
-    }
-
-    struct tool_scan scan = {.targets = &targets,
-                             .ports = j->ports,
-                             .arguments = &args,
-                             .ipv6 = targets_have_ipv6(&targets),
-                             .raw_sockets = w->raw_sockets};
-
-    return t->build_argv(&scan, program, argv, e);
-}
+/* ---- from a job to a run ---- */
 
 static void join_argv(const struct strvec *argv, struct buf *out)
 {
@@ -105,52 +74,67 @@ static void join_argv(const struct strvec *argv, struct buf *out)
     }
 }
 
-static int launch(struct worker *w, struct tool_run *r, const struct tool *t, const struct job *j,
-                  struct err *e)
+static int make_blob(struct worker *w, struct tool_run *r, int *fd, struct err *e)
 {
-    auto_strvec argv = {0};
+    int rc;
+
+    if (!w->config.blob_dir) {
+        return 0;
+    }
+    r->blob_path = blob_path(&r->lease);
+    rc = blob_create(w->config.blob_dir, r->blob_path, fd, e);
+    if (rc != 0) {
+        free(take_ptr(&r->blob_path));
+    }
+    return rc;
+}
+
+static int start(struct worker *w, struct tool_run *r, struct dispatch *d, struct err *e)
+{
     auto_buf line = {0};
     auto_fd int blob = -1;
-    int rc = build_argv(w, t, j, &argv, e);
+    int rc = make_blob(w, r, &blob, e);
 
     if (rc != 0) {
         return rc;
     }
-    join_argv(&argv, &line);
+    join_argv(&d->argv, &line);
     r->argv_line = buf_take(&line);
-    if (w->config.blob_dir) {
-        r->blob_path = blob_path(&r->lease);
-        rc = blob_create(w->config.blob_dir, r->blob_path, &blob, e);
-        if (rc != 0) {
-            free(take_ptr(&r->blob_path));
-            return rc;
-        }
+    r->notes = d->notes;
+    d->notes = (struct strvec){0};
+    d->launch.run = r->run;
+    d->launch.blob_fd = blob;
+    return runner_launch(w->runner, &d->launch, e);
+}
+
+/* *wait_until_us: the scan window of the job's key is closed until then; nothing was started. */
+static int launch(struct worker *w, struct tool_run *r, const struct tool *t, const struct job *j,
+                  int64_t *wait_until_us, struct err *e)
+{
+    auto_free char *program = NULL;
+    struct dispatch d = {0};
+    int rc = tool_path(t, w->config.tool_nmap, &program, e);
+
+    if (rc != 0) {
+        return rc;
     }
-
-    struct runner_launch launch = {
-        .run = r->run,
-        .argv = &argv,
-        .parser = t->parser->name,
-        .grace_ms = w->config.grace_ms,
-        .output_max = w->config.output_max,
-        .wall_ms = (uint32_t)j->run_timeout_s * 1000u,
-        .raw_sockets = w->raw_sockets && (t->needs & TOOL_WANTS_RAW),
-        .mem_mb = t->limits.mem_mb,
-        .files = t->limits.files,
-        .procs = t->limits.procs,
-        .blob_fd = blob,
-    };
-
-    return runner_launch(w->runner, &launch, e);
+    rc = dispatch_plan(&w->config.dispatch, w->config.scope, &w->caps, j,
+                       scope_key_name(w->config.scope, w->store, j->key_id), t, program, &d, e);
+    *wait_until_us = d.wait_until_us;
+    if (rc == 0 && !d.wait_until_us) {
+        rc = start(w, r, &d, e);
+    }
+    dispatch_done(&d);
+    return rc;
 }
 
 static void give_up(struct worker *w, struct tool_run *r, int rc, const char *message)
 {
     struct outcome o = {
         .state = JOB_FAILED,
-        .reason = rc == ERR_NOT_FOUND ? REASON_TOOL_MISSING
-                  : rc == ERR_INVALID ? REASON_REFUSED
-                                      : REASON_SANDBOX,
+        .reason = rc == ERR_NOT_FOUND                    ? REASON_TOOL_MISSING
+                  : rc == ERR_INVALID || rc == ERR_SCOPE ? REASON_REFUSED
+                                                         : REASON_SANDBOX,
         .retryable = rc == ERR_FULL || rc == ERR_IO || rc == ERR_BUSY,
         .error = message,
         .exit_status = -1,
@@ -171,16 +155,20 @@ static void link_run(void *arg, const struct task *task, const struct job *j)
     struct lease l = {
         .job_id = task->job_id, .idx = task->idx, .epoch = task->epoch, .token = task->token};
     struct tool_run *r = add_run(w, &l);
+    int64_t wait_until_us = 0;
     struct err e = {0};
     int rc;
 
     if (!t) {
         rc = err_set(&e, ERR_NOT_FOUND, "this server has no tool '%s'", j->tool);
     } else {
-        rc = launch(w, r, t, j, &e);
+        rc = launch(w, r, t, j, &wait_until_us, &e);
     }
     if (rc != 0) {
         give_up(w, r, rc, e.msg);
+    } else if (wait_until_us) {
+        sched_wait_until(w->sched, &r->lease, wait_until_us);
+        drop_run(w, r);
     }
 }
 
@@ -206,12 +194,29 @@ struct worker_link worker_link(struct worker *w)
 
 /* ---- from the runner ---- */
 
-static void on_ready(void *arg, const char *level, bool raw_sockets)
+static void on_ready(void *arg, const struct sandbox_caps *caps)
 {
     struct worker *w = arg;
 
-    snprintf(w->level, sizeof w->level, "%s", level);
-    w->raw_sockets = raw_sockets;
+    w->caps = *caps;
+    w->ready = true;
+    if (w->sched) {
+        sched_pause(w->sched, false);
+    }
+    if (w->config.ready) {
+        w->config.ready(w->config.ready_arg, caps);
+    }
+}
+
+static void on_answer(void *arg, uint64_t ask, const char *text, size_t n)
+{
+    struct worker *w = arg;
+    auto_free char *copy = xstrndup(text, n);
+
+    (void)ask;
+    if (w->answered) {
+        w->answered(w->answered_arg, copy);
+    }
 }
 
 static void on_records(void *arg, uint64_t run, const void *p, size_t n)
@@ -275,27 +280,16 @@ static void on_gone(void *arg)
     }
 }
 
-static int wait_ready(struct worker *w, struct err *e)
-{
-    int64_t deadline = boot_ms() + READY_MS;
-    int rc = 0;
-
-    while (rc == 0 && !w->level[0] && !w->lost && boot_ms() < deadline) {
-        rc = loop_turn(w->loop, 100, e);
-    }
-    if (rc == 0 && !w->level[0]) {
-        rc = err_set(e, ERR_SANDBOX, "the runner process %s",
-                     w->lost ? "ended at its start" : "does not answer");
-    }
-    return rc;
-}
-
 int worker_new(struct loop *l, struct store *s, const struct worker_config *c, struct worker **out,
                struct err *e)
 {
     struct worker *w = xcalloc(1, sizeof *w);
-    struct runner_events ev = {
-        .ready = on_ready, .records = on_records, .ended = on_ended, .gone = on_gone, .arg = w};
+    struct runner_events ev = {.ready = on_ready,
+                               .answer = on_answer,
+                               .records = on_records,
+                               .ended = on_ended,
+                               .gone = on_gone,
+                               .arg = w};
     int rc;
 
     w->loop = l;
@@ -304,9 +298,6 @@ int worker_new(struct loop *l, struct store *s, const struct worker_config *c, s
     w->config.blob_dir = w->blob_dir = xstrdup(c->blob_dir);
     w->config.tool_nmap = w->tool_nmap = xstrdup(c->tool_nmap);
     rc = runner_connect(l, c->runner_fd, &ev, &w->runner, e);
-    if (rc == 0) {
-        rc = wait_ready(w, e);
-    }
     if (rc != 0) {
         worker_free(w);
         return rc;
@@ -315,9 +306,23 @@ int worker_new(struct loop *l, struct store *s, const struct worker_config *c, s
     return 0;
 }
 
-const char *worker_level(const struct worker *w)
+const struct sandbox_caps *worker_caps(const struct worker *w)
 {
-    return w->level;
+    return w->ready ? &w->caps : NULL;
+}
+
+int worker_ask(struct worker *w, const struct tool *t, const char *program,
+               void (*answered)(void *arg, const char *text), void *arg, struct err *e)
+{
+    auto_strvec argv = {0};
+
+    strvec_push(&argv, program);
+    for (const char *const *a = t->version_args; a && *a; a++) {
+        strvec_push(&argv, *a);
+    }
+    w->answered = answered;
+    w->answered_arg = arg;
+    return runner_ask(w->runner, 1, &argv, e);
 }
 
 void worker_free(struct worker *w)
@@ -338,6 +343,7 @@ void worker_free(struct worker *w)
 void worker_attach(struct worker *w, struct sched *s)
 {
     w->sched = s;
+    sched_pause(s, !w->ready);
 }
 
 void worker_on_runner_gone(struct worker *w, void (*fn)(void *arg), void *arg)
@@ -381,7 +387,9 @@ int worker_reparse(struct worker *w, const struct id *job,
     struct job j = {0};
     struct lease l;
     auto_free char *path = NULL;
-    auto_strvec argv = {0};
+    auto_free char *path_full = NULL;
+    auto_fd int input = -1;
+    const struct strvec nothing = {0};
     const struct tool *t;
     struct tool_run *r;
     int rc;
@@ -401,21 +409,23 @@ int worker_reparse(struct worker *w, const struct id *job,
     if (rc != 0) {
         return rc;
     }
-    /* Our own program writes the stored output to its stdout, in a box like any tool. */
-    strvec_push(&argv, "/proc/self/exe");
-    strvec_push(&argv, "raw-cat");
-    strvec_push(&argv, w->config.blob_dir);
-    strvec_push(&argv, path);
+    path_full = str_fmt("%s/%s", w->config.blob_dir, path);
+    input = open(path_full, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (input < 0) {
+        store_reparse_abandon(w->store, &l, NULL);
+        return err_set(e, ERR_CONFLICT, "the stored output is missing or damaged");
+    }
     r = add_run(w, &l);
     r->reparse_done = done;
     r->reparse_arg = arg;
 
     struct runner_launch launch_spec = {.run = r->run,
-                                        .argv = &argv,
+                                        .argv = &nothing,
                                         .parser = t->parser->name,
-                                        .grace_ms = w->config.grace_ms,
+                                        .grace_ms = w->config.dispatch.grace_ms,
                                         .output_max = UINT64_MAX,
-                                        .blob_fd = -1};
+                                        .blob_fd = -1,
+                                        .input_fd = input};
 
     rc = runner_launch(w->runner, &launch_spec, e);
     if (rc != 0) {

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/option.h"
+#include "daemon/dispatch.h"
 #include "event/loop.h"
 #include "sched/sched.h"
 #include "store/store.h"
@@ -22,18 +22,21 @@ struct worker_config {
     int runner_fd;         /* taken */
     const char *blob_dir;  /* NULL: raw output is not kept */
     const char *tool_nmap; /* configured path or NULL */
-    bool allow_unsafe_args;
-    uint32_t grace_ms;
-    uint64_t output_max;
+    struct dispatch_config dispatch;
+    struct scope *scope; /* borrowed */
+    /* Once the runner has said what it can do, in a turn of the loop. May be NULL. */
+    void (*ready)(void *arg, const struct sandbox_caps *caps);
+    void *ready_arg;
 };
 
-/*
- * Turns the loop until the runner has said what its boxes can do (a few milliseconds after its
- * start, at most 5 s). worker_level() names them.
- */
 int worker_new(struct loop *l, struct store *s, const struct worker_config *c, struct worker **out,
                struct err *e);
-const char *worker_level(const struct worker *w);
+/* NULL until the runner has said it: until then the scheduler is paused. */
+const struct sandbox_caps *worker_caps(const struct worker *w);
+/* Asks a tool for its version, in a box: `answered` gets what it printed ("" if nothing). One
+ * question at a time. */
+int worker_ask(struct worker *w, const struct tool *t, const char *program,
+               void (*answered)(void *arg, const char *text), void *arg, struct err *e);
 void worker_free(struct worker *w);
 void worker_attach(struct worker *w, struct sched *s); /* before the first turn */
 struct worker_link worker_link(struct worker *w);
