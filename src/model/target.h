@@ -28,6 +28,9 @@ struct target_set {
 #define auto_targets __attribute__((cleanup(target_set_done))) struct target_set
 
 void target_set_done(struct target_set *t);
+/* A host name by the rules above, in lower case and without a trailing dot. The caller frees *out;
+ * false: *why says what is wrong with it. */
+bool target_name(const char *token, char **out, const char **why);
 /* Adds one token. ERR_INVALID: "invalid target: '<token>': why". */
 int target_add(struct target_set *t, const char *token, struct err *e);
 /* All tokens. */
