@@ -131,7 +131,7 @@ static void what_could_be_read_twice_is_refused(void)
          "cher.de",
          "host names have letters"},
         {"a..b", "1 to 63 characters"},
-        {".", "1 to 63 characters"},
+        {".", "octets are decimal"},
         {".a", "1 to 63 characters"},
         {"a-.b", "begin or end with '-'"},
         {"a.-b", "begin or end with '-'"},
