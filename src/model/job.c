@@ -30,10 +30,11 @@ static const struct {
     [JOB_WAITING] = {.name = "waiting",
                      .legacy = "pending",
                      .may = TO(JOB_QUEUED) | TO(JOB_CANCELLED) | TO(JOB_FAILED)},
-    /* Back to queued: the worker is gone or gave the task back. To scheduled: a retry. */
+    /* Back to queued: the worker is gone or gave the task back. To scheduled: a retry. To waiting:
+     * the scan window closed before it started. */
     [JOB_RUNNING] = {.name = "running",
                      .legacy = "running",
-                     .may = TO_END | TO(JOB_QUEUED) | TO(JOB_SCHEDULED)},
+                     .may = TO_END | TO(JOB_QUEUED) | TO(JOB_SCHEDULED) | TO(JOB_WAITING)},
     [JOB_COMPLETED] = {.name = "completed", .legacy = "completed"},
     [JOB_FAILED] = {.name = "failed", .legacy = "failed"},
     [JOB_CANCELLED] = {.name = "cancelled", .legacy = "cancelled"},
@@ -127,6 +128,7 @@ void job_done(struct job *j)
         &j->tool,         &j->targets,     &j->ports,       &j->arguments,
         &j->key_id,       &j->error,       &j->stderr_tail, &j->command_line,
         &j->tool_version, &j->confinement, &j->raw_sha256,  &j->run_json,
+        &j->pins,         &j->limits,      &j->scope_rule,  &j->sandbox_json,
     };
 
     for (size_t i = 0; i < ARRAY_LEN(owned); i++) {

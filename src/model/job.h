@@ -26,7 +26,8 @@ enum job_state {
 };
 
 bool job_state_terminal(enum job_state s);
-/* A task may also go from running back to queued or scheduled: lost worker, retry. */
+/* A task may also go from running back to queued, scheduled or waiting: lost worker, retry, a scan
+ * window that closed before it started. */
 bool job_state_may(enum job_state from, enum job_state to);
 const char *job_state_name(enum job_state s); /* "timed_out" */
 bool job_state_parse(const char *s, enum job_state *out);

@@ -1,7 +1,8 @@
 /*
  * How a turn goes through here: reports that the worker made during the turn have already been
  * applied to the store. Before the commit, tasks that are due become queued, stale ones expire,
- * and free slots are filled by claims; a run that ends in this turn leaves its slot in it. After
+ * and free slots are filled by claims, passing over keys that have as many runs as they may; a run
+ * that ends in this turn leaves its slot in it. After
  * it, the claims are launched and those who wait for a job are told. A commit that failed took all
  * of that back: the claims are forgotten, and ends of runs, which only we know, are applied again
  * in a later turn until one succeeds.
@@ -32,14 +33,15 @@ enum run_step {
     STEP_RUNNING,
     STEP_ENDED,    /* the worker said how; not yet committed */
     STEP_RELEASED, /* handed back; not yet committed */
+    STEP_WAITING,  /* handed back until retry_at_us; not yet committed */
 };
 
 struct run {
     struct task task;
     struct job job; /* as claimed; freed once launched */
     enum run_step step;
-    struct outcome end; /* strings owned, STEP_ENDED */
-    int64_t retry_at_us;
+    struct outcome end;                     /* strings owned, STEP_ENDED */
+    int64_t retry_at_us;                    /* also until when it waits, STEP_WAITING */
     bool applied;                           /* the end is in the current transaction */
     enum job_state now;                     /* of the job, by that end */
     int64_t claimed_ms, beat_ms, cancel_ms; /* cancel_ms: when it was asked for; 0: it was not */
@@ -59,7 +61,8 @@ struct sched {
     struct waiters waiters;
     struct timer tick;
     struct timer due;
-    bool ticked, draining;
+    struct strvec blocked; /* keys that may run no more now */
+    bool ticked, draining, paused;
     struct sched_stats stats;
 };
 
@@ -80,6 +83,7 @@ static void outcome_copy(struct outcome *to, const struct outcome *from)
     to->tool_version = xstrdup(from->tool_version);
     to->confinement = xstrdup(from->confinement);
     to->run_json = xstrdup(from->run_json);
+    to->sandbox_json = xstrdup(from->sandbox_json);
     to->raw_path = xstrdup(from->raw_path);
     to->raw_sha256 = xstrdup(from->raw_sha256);
 }
@@ -97,6 +101,7 @@ static void outcome_done(struct outcome *o)
     free_text(o->tool_version);
     free_text(o->confinement);
     free_text(o->run_json);
+    free_text(o->sandbox_json);
     free_text(o->raw_path);
     free_text(o->raw_sha256);
     *o = (struct outcome){0};
@@ -175,6 +180,7 @@ void sched_free(struct sched *s)
         run_drop(s, s->runs[0]);
     }
     waiters_done(&s->waiters);
+    strvec_done(&s->blocked);
     free(s->runs);
     free(s->cancels);
     free(s->worker);
@@ -317,6 +323,8 @@ static void apply_end(struct sched *s, struct run *r)
 
     if (r->step == STEP_RELEASED) {
         rc = store_task_release(s->store, &l, &e);
+    } else if (r->step == STEP_WAITING) {
+        rc = store_task_wait(s->store, &l, r->retry_at_us, &e);
     } else {
         rc = store_task_finish(s->store, &l, &r->end, r->retry_at_us, &r->now, &e);
     }
@@ -332,6 +340,47 @@ static void apply_end(struct sched *s, struct run *r)
     waiters_touch(&s->waiters, &r->task.job_id);
 }
 
+/* ---- how much a key may run ---- */
+
+static const char *key_of(const struct run *r)
+{
+    return r->job.key_id ? r->job.key_id : "";
+}
+
+static bool is_blocked(const struct sched *s, const char *key)
+{
+    for (size_t i = 0; i < s->blocked.n; i++) {
+        if (str_eq(s->blocked.v[i], key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Adds a key to the blocked ones if as many of its runs as it may have are there. */
+static void block_if_full(struct sched *s, const char *key)
+{
+    uint32_t most = s->config.max_concurrent(s->config.arg, key);
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < s->n; i++) {
+        n += !s->runs[i]->applied && str_eq(key_of(s->runs[i]), key);
+    }
+    if (most > 0 && n >= most && !is_blocked(s, key)) {
+        strvec_push(&s->blocked, key);
+    }
+}
+
+static void block_full_keys(struct sched *s)
+{
+    strvec_done(&s->blocked);
+    for (uint32_t i = 0; s->config.max_concurrent && i < s->n; i++) {
+        if (!s->runs[i]->applied) {
+            block_if_full(s, key_of(s->runs[i]));
+        }
+    }
+}
+
 static void claim_one(struct sched *s, bool *claimed)
 {
     struct run *r = xcalloc(1, sizeof *r);
@@ -340,7 +389,7 @@ static void claim_one(struct sched *s, bool *claimed)
 
     *claimed = false;
     job_init(&r->job);
-    rc = store_task_claim(s->store, s->worker, &r->task, &r->job, claimed, &e);
+    rc = store_task_claim(s->store, s->worker, &s->blocked, &r->task, &r->job, claimed, &e);
     if (rc != 0 || !*claimed) {
         if (rc != 0) {
             log_error("claim_failed", KV("error", e.msg));
@@ -353,6 +402,9 @@ static void claim_one(struct sched *s, bool *claimed)
     r->step = STEP_CLAIMED;
     r->claimed_ms = r->beat_ms = boot_ms();
     s->runs[s->n++] = r;
+    if (s->config.max_concurrent) {
+        block_if_full(s, key_of(r));
+    }
     waiters_touch(&s->waiters, &r->task.job_id);
 }
 
@@ -368,6 +420,11 @@ static void renew(struct sched *s, struct run *r, int64_t now)
     if (store_task_renew(s->store, &l, &cancel, NULL) == ERR_FENCED || cancel) {
         s->link.cancel(s->link.arg, &l);
     }
+}
+
+static bool may_claim(const struct sched *s, uint32_t busy)
+{
+    return !s->draining && !s->paused && busy < s->config.slots && store_task_ready(s->store);
 }
 
 void sched_before_commit(struct sched *s)
@@ -389,8 +446,11 @@ void sched_before_commit(struct sched *s)
     if (s->ticked) {
         housekeeping(s);
     }
+    if (may_claim(s, busy)) {
+        block_full_keys(s);
+    }
     /* An end that is in this transaction frees its slot: both are committed, or neither is. */
-    while (claimed && !s->draining && busy < s->config.slots && store_task_ready(s->store)) {
+    while (claimed && may_claim(s, busy)) {
         claim_one(s, &claimed);
         busy += claimed;
     }
@@ -437,8 +497,19 @@ static void settle_end(struct sched *s, struct run *r)
         }
         if (!over) {
             remove_blob(s, r);
-            timer_arm(s->loop, &s->due, MAX(1, (r->retry_at_us - wall_us()) / 1000 + 1));
+            s->ticked = true; /* finds out when the next one is due */
+            loop_again(s->loop);
         }
+    } else if (r->step == STEP_WAITING) {
+        char id[ID_TEXT + 1];
+        char until[RFC3339_LEN + 1];
+
+        id_text(&r->task.job_id, id);
+        rfc3339_us(r->retry_at_us, until);
+        log_info("job_waits", KV("job", id), KV("until", until));
+        s->stats.waits++;
+        s->ticked = true;
+        loop_again(s->loop);
     }
     run_drop(s, r);
 }
@@ -545,6 +616,25 @@ void sched_release(struct sched *s, const struct lease *l)
     }
 }
 
+void sched_wait_until(struct sched *s, const struct lease *l, int64_t until_us)
+{
+    struct run *r = run_find(s, l);
+
+    if (r && r->step < STEP_ENDED) {
+        r->step = STEP_WAITING;
+        r->retry_at_us = MAX(until_us, 1);
+        loop_again(s->loop);
+    }
+}
+
+void sched_pause(struct sched *s, bool paused)
+{
+    s->paused = paused;
+    if (!paused) {
+        loop_again(s->loop);
+    }
+}
+
 void sched_drain(struct sched *s)
 {
     s->draining = true;
@@ -569,4 +659,5 @@ void sched_stats(const struct sched *s, struct sched_stats *out)
 {
     *out = s->stats;
     out->busy = s->n;
+    out->paused = s->paused;
 }

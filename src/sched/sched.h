@@ -24,6 +24,9 @@ struct sched_config {
     int64_t retention_us;   /* finished jobs are kept so long; 0: for ever */
     const char *worker;     /* name in leases */
     const char *blob_dir;
+    /* How many tasks of a key's jobs may run at the same time; 0: no limit. NULL: none has one. */
+    uint32_t (*max_concurrent)(void *arg, const char *key_id);
+    void *arg;
 };
 
 /* What the scheduler asks of whoever runs tasks. Neither blocks. */
@@ -49,6 +52,9 @@ void sched_after_commit(struct sched *s, bool committed);
 void sched_drain(struct sched *s);
 bool sched_idle(const struct sched *s);
 
+/* While paused nothing is claimed: until the runner has said what it can do. Not at the start. */
+void sched_pause(struct sched *s, bool paused);
+
 /* From the API. `now`: the state right after; running jobs end a moment later. */
 int sched_cancel(struct sched *s, const struct id *job, enum job_state *now, struct err *e);
 
@@ -57,6 +63,8 @@ int sched_cancel(struct sched *s, const struct id *job, enum job_state *now, str
 int sched_progress(struct sched *s, const struct lease *l, const struct progress *p, struct err *e);
 void sched_finish(struct sched *s, const struct lease *l, const struct outcome *o);
 void sched_release(struct sched *s, const struct lease *l);
+/* The scan window is closed: the task was not started, and is tried again at until_us. */
+void sched_wait_until(struct sched *s, const struct lease *l, int64_t until_us);
 
 /* Called after a commit in which jobs changed state, once for each (long polls, cancel replies). */
 struct job_waiter {
@@ -70,6 +78,8 @@ void sched_touch(struct sched *s, const struct id *job); /* a change was made: f
 
 struct sched_stats {
     uint32_t slots, busy;
+    bool paused;
+    int64_t waits; /* tasks put back because a scan window was closed */
     int64_t claims, finished[JOB_STATES][REASON_COUNT], retries, lost, fenced;
     int64_t cancel_us_total, cancel_n; /* from the request to the end, of running jobs */
     int64_t queue_us_total, queue_n, run_us_total, run_n;

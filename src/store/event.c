@@ -1,4 +1,4 @@
-/* The event log, remembered requests and keys. */
+/* The event log and remembered requests. */
 #include <string.h>
 
 #include "base/buf.h"
@@ -49,7 +49,7 @@ static void state_members(struct json *o, const struct job *j)
     if (j->cancel_requested) {
         json_bool(o, "cancel_requested", true);
     }
-    if (j->state == JOB_SCHEDULED) {
+    if (j->run_at_us != 0) {
         json_time(o, "run_at", j->run_at_us);
     }
     if (job_state_terminal(j->state)) {
@@ -186,103 +186,4 @@ int store_idem_expire(struct store *s, int64_t before_us, struct err *e)
         }
     }
     return store_change_end(s, rc, e);
-}
-
-/* ---- keys: a handful, so they are looked through ---- */
-
-struct key_search {
-    const char *id, *name;
-    struct key by_id, active, revoked; /* the newest of each */
-    bool has_id, has_active, has_revoked;
-};
-
-static int look_at_key(void *arg, const struct key *k, struct err *e)
-{
-    struct key_search *q = arg;
-
-    (void)e;
-    if (q->id && strcmp(k->id, q->id) == 0) {
-        q->by_id = *k;
-        q->has_id = true;
-    }
-    if (q->name && strcmp(k->name, q->name) == 0) {
-        if (k->revoked_us) {
-            q->revoked = *k;
-            q->has_revoked = true;
-        } else {
-            q->active = *k;
-            q->has_active = true;
-        }
-    }
-    return 0;
-}
-
-int store_key_add(struct store *s, const struct key *k, struct err *e)
-{
-    struct key_search q = {.id = k->id, .name = k->name};
-    int rc = store_whole(s);
-
-    if (rc == 0) {
-        rc = s->ops->keys(s, look_at_key, &q);
-    }
-    if (rc == 0 && (q.has_id || q.has_active)) {
-        rc = store_fail(s, ERR_CONFLICT, "there is a key %s '%s' already",
-                        q.has_active ? "named" : "with the id", q.has_active ? k->name : k->id);
-    }
-    if (rc == 0) {
-        rc = store_begin(s);
-    }
-    if (rc == 0) {
-        rc = s->ops->key_put(s, k);
-    }
-    return store_change_end(s, rc, e);
-}
-
-int store_key_revoke(struct store *s, const char *id_or_name, int64_t now_us, struct err *e)
-{
-    struct key_search q = {.id = id_or_name, .name = id_or_name};
-    struct key *k;
-    int rc = store_whole(s);
-
-    if (rc == 0) {
-        rc = s->ops->keys(s, look_at_key, &q);
-    }
-    k = q.has_id ? &q.by_id : q.has_active ? &q.active : &q.revoked;
-    if (rc == 0 && !q.has_id && !q.has_active && !q.has_revoked) {
-        rc = store_fail(s, ERR_NOT_FOUND, "there is no key '%s'", id_or_name);
-    }
-    if (rc == 0 && k->revoked_us == 0) {
-        k->revoked_us = now_us > 0 ? now_us : 1;
-        rc = store_begin(s);
-        if (rc == 0) {
-            rc = s->ops->key_put(s, k);
-        }
-    }
-    return store_change_end(s, rc, e);
-}
-
-int store_key_used(struct store *s, const char *id, int64_t now_us, struct err *e)
-{
-    struct key_search q = {.id = id};
-    int rc = store_whole(s);
-
-    if (rc == 0) {
-        rc = s->ops->keys(s, look_at_key, &q);
-    }
-    if (rc == 0 && !q.has_id) {
-        rc = store_fail(s, ERR_NOT_FOUND, "there is no key '%s'", id);
-    }
-    if (rc == 0) {
-        q.by_id.last_used_us = now_us;
-        rc = store_begin(s);
-    }
-    if (rc == 0) {
-        rc = s->ops->key_put(s, &q.by_id);
-    }
-    return store_change_end(s, rc, e);
-}
-
-int store_keys(struct store *s, key_fn fn, void *arg, struct err *e)
-{
-    return store_read_end(s, s->ops->keys(s, fn, arg), e);
 }

@@ -17,6 +17,26 @@ struct tally {
     int64_t counts[JOB_STATES];
     int64_t next_job, next_event, next_result, next_purge;
     int64_t created_max_us; /* of all jobs ever stored */
+    int64_t next_audit;
+    uint8_t audit_head[32]; /* hash of the last entry */
+};
+
+enum { USE_HOURS = 24 };
+
+/* What a key asked for in one hour. */
+struct key_use {
+    int64_t hour; /* since 1970 */
+    int64_t jobs, addresses;
+};
+
+/* What is counted for a key, and what of it was committed. Kept for every key that has jobs that
+ * wait, or was charged. */
+struct key_tally {
+    char *key;       /* owned */
+    int64_t waiting; /* jobs that are scheduled, queued or waiting */
+    int64_t waiting_committed;
+    struct key_use use[USE_HOURS], use_committed[USE_HOURS]; /* [hour % USE_HOURS] */
+    bool changed;
 };
 
 struct task_row {
@@ -56,11 +76,14 @@ struct store_ops {
 
     /* ERR_CONFLICT if the id exists. */
     int (*job_add)(struct store *s, const struct job *j);
-    /* All members but the request, stderr_tail and run_json. */
+    /* All members but the request and the texts. */
     int (*job_put)(struct store *s, const struct job *j);
-    int (*job_text_put)(struct store *s, const struct job *j); /* stderr_tail and run_json */
-    /* By id, or by num when id is NULL. *out is zeroed before. Without text: those two are NULL. */
-    int (*job_find)(struct store *s, const struct id *id, int64_t num, bool text, struct job *out);
+    /* The large texts: pins, limits, stderr_tail, sandbox_json, run_json. What is NULL stays. */
+    int (*job_text_put)(struct store *s, const struct job *j);
+    /* Fills them; they are NULL before. */
+    int (*job_text_get)(struct store *s, struct job *j);
+    /* By id, or by num when id is NULL. *out is zeroed before, and comes without the texts. */
+    int (*job_find)(struct store *s, const struct id *id, int64_t num, struct job *out);
     int (*job_drop)(struct store *s, int64_t num); /* job, its tasks, its blob row */
     int (*job_list)(struct store *s, const struct job_filter *f, job_fn fn, void *arg);
     int (*job_heads)(struct store *s, const struct job_filter *f, job_head_fn fn, void *arg);
@@ -74,9 +97,11 @@ struct store_ops {
     int (*task_add)(struct store *s, const struct task_row *r);
     int (*task_put)(struct store *s, const struct task_row *r);
     int (*task_find)(struct store *s, int64_t job_num, int32_t idx, struct task_row *out);
-    int (*task_next)(struct store *s, struct task_row *out, bool *found);
+    /* blocked: NULL, or not empty. s->keys names all keys that have jobs that wait. */
+    int (*task_next)(struct store *s, const struct strvec *blocked, struct task_row *out,
+                     bool *found);
     int (*task_running)(struct store *s, task_fn fn, void *arg); /* by job */
-    /* Scheduled and run_at_us <= now; by that, then job. */
+    /* Scheduled or waiting, and run_at_us <= now; by that, then job. */
     int (*task_due)(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
     int (*task_due_next)(struct store *s, int64_t *next_us);
 
@@ -116,6 +141,12 @@ struct store_ops {
 
     int (*key_put)(struct store *s, const struct key *k); /* adds, or replaces the same id */
     int (*keys)(struct store *s, key_fn fn, void *arg);   /* in the order they were added */
+    /* Before a commit: what differs from what was committed. */
+    int (*key_tally_put)(struct store *s, const struct key_tally *t);
+    int (*key_use_drop)(struct store *s, int64_t hour); /* up to and including */
+
+    int (*audit_put)(struct store *s, const struct audit *a);
+    int (*audits)(struct store *s, int64_t after, uint32_t limit, audit_fn fn, void *arg);
 };
 
 struct store {
@@ -127,6 +158,9 @@ struct store {
     struct err why;
     struct err err; /* of the last call that failed */
     struct intake *intakes, *current;
+    struct key_tally **keys; /* by key */
+    size_t n_keys, size_keys;
+    bool keys_changed;
     int64_t (*clock)(void *arg);
     uint64_t (*token)(void *arg);
     void *hook_arg;
@@ -169,6 +203,19 @@ int work_save(struct store *s, struct work *w, const char *event, const char *ta
 int work_end(struct store *s, struct work *w, enum job_state state, enum job_reason reason,
              const char *error);
 void work_enqueue(struct work *w, int64_t now_us); /* queue time limit starts */
+
+/* 0, or the cap of the store that is reached. */
+int store_room(struct store *s);
+
+/* The tally of a key, made if it is not there. NULL is "". Valid until the turn ends. */
+struct key_tally *key_tally_of(struct store *s, const char *key);
+bool job_state_waits(enum job_state st); /* not terminal, and does not run */
+void key_waiting_add(struct store *s, const char *key, int n);
+int key_tallies_flush(struct store *s);      /* before a commit: writes what changed */
+void key_tallies_committed(struct store *s); /* after it: forgets what is zero */
+void key_tallies_rollback(struct store *s);
+void key_tallies_done(struct store *s);
+bool key_blocked(const struct strvec *blocked, const char *key); /* NULL is "" */
 
 int event_add(struct store *s, const struct work *w, const char *type, const char *task);
 const char *event_type_name(int type);

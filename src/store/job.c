@@ -20,7 +20,7 @@ int work_load(struct store *s, const struct id *id, int64_t num, struct work *w)
     int rc;
 
     *w = (struct work){0};
-    rc = s->ops->job_find(s, id, num, false, &w->job);
+    rc = s->ops->job_find(s, id, num, &w->job);
     if (rc != 0) {
         return rc;
     }
@@ -41,12 +41,15 @@ void work_move(struct store *s, struct work *w, enum job_state to)
     assert(job_state_may(from, to));
     s->now.counts[from]--;
     s->now.counts[to]++;
+    if (job_state_waits(from) != job_state_waits(to)) {
+        key_waiting_add(s, w->job.key_id, job_state_waits(to) ? 1 : -1);
+    }
     w->job.state = to;
     w->row.task.state = to;
-    if (to != JOB_QUEUED && to != JOB_WAITING) {
+    if (to != JOB_QUEUED) {
         w->job.queue_expires_us = 0;
     }
-    if (to != JOB_SCHEDULED) {
+    if (to != JOB_SCHEDULED && to != JOB_WAITING) {
         w->job.run_at_us = 0;
         w->row.task.run_at_us = 0;
     }
@@ -94,10 +97,6 @@ int work_end(struct store *s, struct work *w, enum job_state state, enum job_rea
 
 static int check_new(struct store *s, const struct job *j)
 {
-    const int64_t *c = s->now.counts;
-    int64_t waiting = c[JOB_SCHEDULED] + c[JOB_QUEUED] + c[JOB_WAITING];
-    int64_t all = 0;
-
     if (!j->tool || !j->targets) {
         return store_fail(s, ERR_INVALID, "a job needs a tool and targets");
     }
@@ -105,6 +104,18 @@ static int check_new(struct store *s, const struct job *j)
         return store_fail(s, ERR_INVALID, "priority %d is not within 0 and %d", j->priority,
                           JOB_PRIORITY_MAX);
     }
+    if (j->state == JOB_WAITING && j->run_at_us <= 0) {
+        return store_fail(s, ERR_INVALID, "a job that waits needs a time when it goes on");
+    }
+    return store_room(s);
+}
+
+int store_room(struct store *s)
+{
+    const int64_t *c = s->now.counts;
+    int64_t waiting = c[JOB_SCHEDULED] + c[JOB_QUEUED] + c[JOB_WAITING];
+    int64_t all = 0;
+
     for (int i = 0; i < JOB_STATES; i++) {
         all += c[i];
     }
@@ -128,7 +139,9 @@ static void start_job(struct store *s, const struct job *j, struct work *w)
     w->job.id = j->id;
     w->job.num = s->now.next_job;
     w->job.rev = 1;
-    w->job.state = j->run_at_us > 0 ? JOB_SCHEDULED : JOB_QUEUED;
+    w->job.state = j->run_at_us <= 0         ? JOB_QUEUED
+                   : j->state == JOB_WAITING ? JOB_WAITING
+                                             : JOB_SCHEDULED;
     w->job.tool = j->tool; /* strings stay the caller's */
     w->job.targets = j->targets;
     w->job.ports = j->ports;
@@ -139,11 +152,14 @@ static void start_job(struct store *s, const struct job *j, struct work *w)
     w->job.priority = j->priority;
     w->job.max_attempts = j->max_attempts;
     w->job.key_id = j->key_id;
+    w->job.old_route = j->old_route;
+    w->job.pins = j->pins;
+    w->job.limits = j->limits;
+    w->job.scope_rule = j->scope_rule;
+    w->job.clip = j->clip;
     w->job.created_us = j->created_us;
     w->job.run_at_us = MAX(j->run_at_us, 0);
-    if (w->job.state == JOB_SCHEDULED) {
-        w->job.queue_expires_us = 0;
-    } else {
+    if (w->job.state == JOB_QUEUED) {
         work_enqueue(w, j->created_us);
     }
     w->row.task = (struct task){
@@ -176,8 +192,14 @@ static int job_add(struct store *s, struct job *j)
     }
     s->now.next_job++;
     s->now.counts[w.job.state]++;
+    key_waiting_add(s, j->key_id, 1);
     s->now.created_max_us = MAX(s->now.created_max_us, j->created_us);
-    rc = s->ops->task_add(s, &w.row);
+    if (j->pins || j->limits) {
+        rc = s->ops->job_text_put(s, &w.job);
+    }
+    if (rc == 0) {
+        rc = s->ops->task_add(s, &w.row);
+    }
     if (rc == 0) {
         rc = event_add(s, &w, "job.created", NULL);
     }
@@ -200,10 +222,18 @@ int store_job_add(struct store *s, struct job *j, struct err *e)
 
 int store_job_get(struct store *s, const struct id *id, struct job *out, struct err *e)
 {
-    int rc = s->ops->job_find(s, id, 0, true, out);
+    struct job j = {0};
+    int rc = s->ops->job_find(s, id, 0, &j);
 
     if (rc == 0) {
-        intake_overlay(s, out);
+        rc = s->ops->job_text_get(s, &j);
+        if (rc != 0) {
+            job_done(&j);
+        }
+    }
+    if (rc == 0) {
+        intake_overlay(s, &j);
+        *out = j;
     }
     return store_read_end(s, rc, e);
 }

@@ -20,6 +20,8 @@ static void thing_free(enum mem_kind kind, void *thing)
         free(((struct mem_purge *)thing)->path);
     } else if (kind == MEM_EVENT) {
         free((void *)(uintptr_t)((struct mem_event *)thing)->ev.data);
+    } else if (kind == MEM_AUDIT) {
+        mem_audit_done(thing);
     } else if (kind == MEM_IDEM) {
         free(((struct mem_idem *)thing)->key_id);
         free(((struct mem_idem *)thing)->idem);
@@ -184,6 +186,7 @@ static const struct store_ops ops = {
     .job_add = mem_job_add,
     .job_put = mem_job_put,
     .job_text_put = mem_job_text_put,
+    .job_text_get = mem_job_text_get,
     .job_find = mem_job_find,
     .job_drop = mem_job_drop,
     .job_list = mem_job_list,
@@ -221,6 +224,10 @@ static const struct store_ops ops = {
     .idem_drop = mem_idem_drop,
     .key_put = mem_key_put,
     .keys = mem_keys,
+    .key_tally_put = mem_key_tally_put,
+    .key_use_drop = mem_key_use_drop,
+    .audit_put = mem_audit_put,
+    .audits = mem_audits,
 };
 
 int mem_open(struct store **out)
@@ -228,8 +235,8 @@ int mem_open(struct store **out)
     struct mem *m = xcalloc(1, sizeof *m);
 
     m->base.ops = &ops;
-    m->base.committed =
-        (struct tally){.next_job = 1, .next_event = 1, .next_result = 1, .next_purge = 1};
+    m->base.committed = (struct tally){
+        .next_job = 1, .next_event = 1, .next_result = 1, .next_purge = 1, .next_audit = 1};
     *out = &m->base;
     return 0;
 }

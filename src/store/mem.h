@@ -42,13 +42,17 @@ struct mem_idem {
     int64_t at_us;
 };
 
+struct mem_audit {
+    struct audit a; /* texts are owned */
+};
+
 /* Things of one kind, each allocated, in order. */
 struct mem_list {
     void **v;
     size_t n, size;
 };
 
-enum mem_kind { MEM_JOB, MEM_PURGE, MEM_EVENT, MEM_IDEM, MEM_KEY, MEM_KINDS };
+enum mem_kind { MEM_JOB, MEM_PURGE, MEM_EVENT, MEM_IDEM, MEM_KEY, MEM_AUDIT, MEM_KINDS };
 
 /* What a change did, so that a rollback can do the opposite. */
 struct mem_undo {
@@ -94,7 +98,8 @@ int mem_hosts(struct store *s, int64_t result, const struct host_filter *f,
 int mem_job_add(struct store *s, const struct job *j);
 int mem_job_put(struct store *s, const struct job *j);
 int mem_job_text_put(struct store *s, const struct job *j);
-int mem_job_find(struct store *s, const struct id *id, int64_t num, bool text, struct job *out);
+int mem_job_find(struct store *s, const struct id *id, int64_t num, struct job *out);
+int mem_job_text_get(struct store *s, struct job *j);
 int mem_job_drop(struct store *s, int64_t num);
 int mem_job_list(struct store *s, const struct job_filter *f, job_fn fn, void *arg);
 int mem_job_heads(struct store *s, const struct job_filter *f, job_head_fn fn, void *arg);
@@ -105,7 +110,7 @@ int mem_task_due(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums,
 int mem_task_due_next(struct store *s, int64_t *next_us);
 int mem_task_put(struct store *s, const struct task_row *r);
 int mem_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row *out);
-int mem_task_next(struct store *s, struct task_row *out, bool *found);
+int mem_task_next(struct store *s, const struct strvec *blocked, struct task_row *out, bool *found);
 int mem_task_running(struct store *s, task_fn fn, void *arg);
 int mem_blob_put(struct store *s, int64_t job_num, uint32_t epoch, const struct outcome *o);
 int mem_blob_path(struct store *s, int64_t job_num, char **path);
@@ -128,3 +133,8 @@ bool mem_idem_older(struct store *s, int64_t before_us);
 int mem_idem_drop(struct store *s, int64_t before_us);
 int mem_key_put(struct store *s, const struct key *k);
 int mem_keys(struct store *s, key_fn fn, void *arg);
+int mem_key_tally_put(struct store *s, const struct key_tally *t);
+int mem_key_use_drop(struct store *s, int64_t hour);
+void mem_audit_done(struct mem_audit *ma);
+int mem_audit_put(struct store *s, const struct audit *a);
+int mem_audits(struct store *s, int64_t after, uint32_t limit, audit_fn fn, void *arg);

@@ -1,4 +1,4 @@
-/* Events, remembered requests and keys in memory. */
+/* Events and remembered requests in memory. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,33 +127,4 @@ int mem_idem_drop(struct store *s, int64_t before_us)
         }
     }
     return 0;
-}
-
-/* ---- keys ---- */
-
-int mem_key_put(struct store *s, const struct key *k)
-{
-    struct mem *m = mem_of(s);
-    struct key *copy = xcalloc(1, sizeof *copy);
-
-    *copy = *k;
-    for (size_t i = 0; i < m->lists[MEM_KEY].n; i++) {
-        if (strcmp(((struct key *)m->lists[MEM_KEY].v[i])->id, k->id) == 0) {
-            mem_replace(m, MEM_KEY, i, copy);
-            return 0;
-        }
-    }
-    mem_add(m, MEM_KEY, copy);
-    return 0;
-}
-
-int mem_keys(struct store *s, key_fn fn, void *arg)
-{
-    struct mem *m = mem_of(s);
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < m->lists[MEM_KEY].n; i++) {
-        rc = fn(arg, m->lists[MEM_KEY].v[i], &s->err);
-    }
-    return rc;
 }

@@ -24,8 +24,24 @@ static struct mem_job *job_copy(const struct mem_job *from)
     j->confinement = xstrdup(j->confinement);
     j->raw_sha256 = xstrdup(j->raw_sha256);
     j->run_json = xstrdup(j->run_json);
+    j->sandbox_json = xstrdup(j->sandbox_json);
+    j->pins = xstrdup(j->pins);
+    j->limits = xstrdup(j->limits);
+    j->scope_rule = xstrdup(j->scope_rule);
     return c;
 }
+
+/* The large texts, from one to the other. */
+static void lend_texts(struct job *to, const struct job *from)
+{
+    to->pins = from->pins;
+    to->limits = from->limits;
+    to->stderr_tail = from->stderr_tail;
+    to->sandbox_json = from->sandbox_json;
+    to->run_json = from->run_json;
+}
+
+static const struct job no_texts;
 
 /* ---- jobs ---- */
 
@@ -61,7 +77,7 @@ int mem_job_add(struct store *s, const struct job *j)
     if (find(m, &j->id, 0, &at)) {
         return store_fail(s, ERR_CONFLICT, "a job with this id exists already");
     }
-    mj.job.stderr_tail = mj.job.run_json = NULL;
+    lend_texts(&mj.job, &no_texts);
     mem_add(m, MEM_JOB, job_copy(&mj));
     return 0;
 }
@@ -77,8 +93,7 @@ int mem_job_put(struct store *s, const struct job *j)
     }
     mj = *job_at(m, at);
     mj.job = *j;
-    mj.job.stderr_tail = job_at(m, at)->job.stderr_tail;
-    mj.job.run_json = job_at(m, at)->job.run_json;
+    lend_texts(&mj.job, &job_at(m, at)->job);
     mem_replace(m, MEM_JOB, at, job_copy(&mj));
     return 0;
 }
@@ -93,17 +108,34 @@ int mem_job_text_put(struct store *s, const struct job *j)
         return missing(s);
     }
     mj = *job_at(m, at);
-    if (j->stderr_tail) {
-        mj.job.stderr_tail = j->stderr_tail;
-    }
-    if (j->run_json) {
-        mj.job.run_json = j->run_json;
-    }
+    mj.job.pins = j->pins ? j->pins : mj.job.pins;
+    mj.job.limits = j->limits ? j->limits : mj.job.limits;
+    mj.job.stderr_tail = j->stderr_tail ? j->stderr_tail : mj.job.stderr_tail;
+    mj.job.sandbox_json = j->sandbox_json ? j->sandbox_json : mj.job.sandbox_json;
+    mj.job.run_json = j->run_json ? j->run_json : mj.job.run_json;
     mem_replace(m, MEM_JOB, at, job_copy(&mj));
     return 0;
 }
 
-int mem_job_find(struct store *s, const struct id *id, int64_t num, bool text, struct job *out)
+int mem_job_text_get(struct store *s, struct job *j)
+{
+    struct mem *m = mem_of(s);
+    const struct job *from;
+    size_t at;
+
+    if (!find(m, NULL, j->num, &at)) {
+        return missing(s);
+    }
+    from = &job_at(m, at)->job;
+    j->pins = xstrdup(from->pins);
+    j->limits = xstrdup(from->limits);
+    j->stderr_tail = xstrdup(from->stderr_tail);
+    j->sandbox_json = xstrdup(from->sandbox_json);
+    j->run_json = xstrdup(from->run_json);
+    return 0;
+}
+
+int mem_job_find(struct store *s, const struct id *id, int64_t num, struct job *out)
 {
     struct mem *m = mem_of(s);
     struct mem_job *copy;
@@ -115,9 +147,7 @@ int mem_job_find(struct store *s, const struct id *id, int64_t num, bool text, s
     }
     mj = *job_at(m, at);
     mj.raw_path = NULL;
-    if (!text) {
-        mj.job.stderr_tail = mj.job.run_json = NULL;
-    }
+    lend_texts(&mj.job, &no_texts);
     copy = job_copy(&mj);
     *out = copy->job;
     free(copy);
@@ -158,7 +188,7 @@ int mem_job_list(struct store *s, const struct job_filter *f, job_fn fn, void *a
         struct job j = job_at(m, f->oldest_first ? i : n - 1 - i)->job;
 
         if (matches(&j, f)) {
-            j.stderr_tail = j.run_json = NULL;
+            lend_texts(&j, &no_texts);
             rc = fn(arg, &j, &s->err);
             given++;
         }
@@ -189,7 +219,7 @@ static int64_t overdue_at(const struct mem_job *mj)
 
 static int64_t due_at(const struct mem_job *mj)
 {
-    return mj->row.task.state == JOB_SCHEDULED ? mj->row.task.run_at_us : 0;
+    return mj->row.task.run_at_us; /* only of those that are scheduled or waiting */
 }
 
 /* The first after (after_us, after_num) in the order of time, then number. */
@@ -285,15 +315,17 @@ int mem_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row
     return 0;
 }
 
-int mem_task_next(struct store *s, struct task_row *out, bool *found)
+int mem_task_next(struct store *s, const struct strvec *blocked, struct task_row *out, bool *found)
 {
     struct mem *m = mem_of(s);
 
     *found = false;
     for (size_t i = 0; i < m->lists[MEM_JOB].n; i++) {
-        const struct task_row *r = &job_at(m, i)->row;
+        const struct mem_job *mj = job_at(m, i);
+        const struct task_row *r = &mj->row;
 
-        if (r->task.state == JOB_QUEUED && (!*found || r->task.priority > out->task.priority)) {
+        if (r->task.state == JOB_QUEUED && (!*found || r->task.priority > out->task.priority) &&
+            !key_blocked(blocked, mj->job.key_id)) {
             *out = *r;
             *found = true;
         }

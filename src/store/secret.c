@@ -37,7 +37,7 @@ void key_make(const char *name, char secret[SECRET_TEXT + 1], struct key *k)
     memcpy(secret, "sp_", 3);
     base64url(raw, sizeof raw, secret + 3);
     secure_zero(raw, sizeof raw);
-    *k = (struct key){.created_us = wall_us()};
+    *k = (struct key){.scopes = KEY_ALL, .created_us = wall_us()};
     for (size_t i = 0; i < sizeof id; i++) {
         snprintf(k->id + 2 * i, 3, "%02x", id[i]);
     }

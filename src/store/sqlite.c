@@ -21,6 +21,7 @@
 #include "store/sqlite_log.h"
 
 enum {
+    FORMAT = 2, /* user_version in schema/001_start.sql */
     PAGE_SIZE = 4096,
     LOG_PASSIVE = 8 << 20, /* bytes of log not yet in the database */
     LOG_TRUNCATE = 64 << 20,
@@ -178,7 +179,7 @@ static int sqlite_begin(struct store *s)
 static const char put_tally[] =
     "UPDATE tally SET scheduled = ?, queued = ?, waiting = ?, running = ?, completed = ?,"
     " failed = ?, cancelled = ?, timed_out = ?, next_job = ?, next_event = ?, next_result = ?,"
-    " next_purge = ?, created_max_us = ? WHERE one = 1";
+    " next_purge = ?, created_max_us = ?, next_audit = ?, audit_head = ? WHERE one = 1";
 
 static int sqlite_commit(struct store *s, const struct tally *t)
 {
@@ -195,6 +196,8 @@ static int sqlite_commit(struct store *s, const struct tally *t)
         b_int(&b, t->next_result);
         b_int(&b, t->next_purge);
         b_int(&b, t->created_max_us);
+        b_int(&b, t->next_audit);
+        b_blob(&b, t->audit_head, sizeof t->audit_head);
         rc = sq_run(q, b.st, "write the counts");
         if (rc != 0) {
             return rc;
@@ -334,6 +337,21 @@ static int migrate_to(struct sqlite *q, const struct migration *m)
     return rc;
 }
 
+/* Version 1 was in use while it was still being written. */
+static int check_format(struct sqlite *q, const char *path)
+{
+    int64_t format = 0;
+    int rc = sqlite_one(q, sq_stmt(q, "PRAGMA user_version"), &format);
+
+    if (rc == 0 && format != FORMAT) {
+        rc = store_fail(&q->base, ERR_CONFLICT,
+                        "database '%s' was written by a scanpod before the first release (format "
+                        "%d, this one knows %d): use another data directory",
+                        path, (int)format, FORMAT);
+    }
+    return rc;
+}
+
 static int migrate(struct sqlite *q, const char *path)
 {
     static const char current[] = "SELECT max(version) FROM schema_version";
@@ -347,6 +365,9 @@ static int migrate(struct sqlite *q, const char *path)
 
     if (rc == 0) {
         rc = sqlite_one(q, sq_stmt(q, current), &version);
+    }
+    if (rc == 0 && version == 1) {
+        rc = check_format(q, path);
     }
     for (; rc == 0 && m->version; m++) {
         latest = m->version;
@@ -367,7 +388,8 @@ static int load_tally(struct sqlite *q)
 {
     static const char get[] =
         "SELECT scheduled, queued, waiting, running, completed, failed, cancelled, timed_out,"
-        " next_job, next_event, next_result, next_purge, created_max_us FROM tally";
+        " next_job, next_event, next_result, next_purge, created_max_us, next_audit, audit_head"
+        " FROM tally";
     struct columns c = {sq_stmt(q, get), 0};
     struct tally *t = &q->base.committed;
     int rc = sq_step(q, c.st, "read the counts");
@@ -384,6 +406,8 @@ static int load_tally(struct sqlite *q)
         t->next_result = c_int(&c);
         t->next_purge = c_int(&c);
         t->created_max_us = c_int(&c);
+        t->next_audit = c_int(&c);
+        c_bytes(&c, t->audit_head, sizeof t->audit_head);
         sqlite3_reset(c.st);
     }
     return rc < 0 ? rc : 0;
@@ -408,6 +432,9 @@ static int open_schema(struct sqlite *q, const char *path)
     if (rc == 0) {
         rc = load_tally(q);
     }
+    if (rc == 0) {
+        rc = sqlite_key_tallies_load(q);
+    }
     return rc == 0 ? sqlite_tools_load(q) : rc;
 }
 
@@ -422,6 +449,7 @@ static const struct store_ops ops = {
     .job_add = sqlite_job_add,
     .job_put = sqlite_job_put,
     .job_text_put = sqlite_job_text_put,
+    .job_text_get = sqlite_job_text_get,
     .job_find = sqlite_job_find,
     .job_drop = sqlite_job_drop,
     .job_list = sqlite_job_list,
@@ -459,6 +487,10 @@ static const struct store_ops ops = {
     .idem_drop = sqlite_idem_drop,
     .key_put = sqlite_key_put,
     .keys = sqlite_keys,
+    .key_tally_put = sqlite_key_tally_put,
+    .key_use_drop = sqlite_key_use_drop,
+    .audit_put = sqlite_audit_put,
+    .audits = sqlite_audits,
 };
 
 /* One thread, and nobody asks how much memory SQLite has: no locks and no counters for each malloc.
@@ -499,6 +531,7 @@ int sqlite_open(const char *dir, int lock_fd, struct store **out, struct err *e)
         if (rc != ERR_CONFLICT) {
             err_prefix(e, rc, "database '%s'", path);
         }
+        key_tallies_done(&q->base);
         sqlite_close(&q->base);
         return rc;
     }

@@ -101,7 +101,8 @@ int sqlite_tools_load(struct sqlite *q);
 int sqlite_job_add(struct store *s, const struct job *j);
 int sqlite_job_put(struct store *s, const struct job *j);
 int sqlite_job_text_put(struct store *s, const struct job *j);
-int sqlite_job_find(struct store *s, const struct id *id, int64_t num, bool text, struct job *out);
+int sqlite_job_text_get(struct store *s, struct job *j);
+int sqlite_job_find(struct store *s, const struct id *id, int64_t num, struct job *out);
 int sqlite_job_drop(struct store *s, int64_t num);
 int sqlite_job_ended(struct store *s, int64_t before_us, uint32_t limit, int64_t *nums,
                      uint32_t *n);
@@ -115,17 +116,19 @@ int sqlite_nums(struct sqlite *q, sqlite3_stmt *st, uint32_t limit, int64_t *num
 int sqlite_one(struct sqlite *q, sqlite3_stmt *st, int64_t *out);
 void sqlite_job_read(struct sqlite *q, struct columns *c, struct job *out); /* JOB_COLUMNS */
 
-#define JOB_COLUMNS                                                                           \
-    "num, id, rev, state, tool, targets, ports, arguments, timeout_s, run_timeout_s, "        \
-    "queue_timeout_s, priority, max_attempts, key_id, created_us, started_us, completed_us, " \
-    "run_at_us, queue_expires_us, reason, error, exit_status, exit_signal, command_line, "    \
-    "tool_version, confinement, partial, cancel_requested, attempts, lost, percent_x100, "    \
+#define JOB_COLUMNS                                                                        \
+    "num, id, rev, state, tool, targets, ports, arguments, timeout_s, run_timeout_s, "     \
+    "queue_timeout_s, priority, max_attempts, key_id, old_route, clip, scope_rule, "       \
+    "created_us, started_us, completed_us, "                                               \
+    "run_at_us, queue_expires_us, reason, error, exit_status, exit_signal, command_line, " \
+    "tool_version, confinement, partial, cancel_requested, attempts, lost, percent_x100, " \
     "remaining_s, hosts, hosts_up, ports_open, raw_sha256, raw_size"
 
 int sqlite_task_add(struct store *s, const struct task_row *r);
 int sqlite_task_put(struct store *s, const struct task_row *r);
 int sqlite_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row *out);
-int sqlite_task_next(struct store *s, struct task_row *out, bool *found);
+int sqlite_task_next(struct store *s, const struct strvec *blocked, struct task_row *out,
+                     bool *found);
 int sqlite_task_running(struct store *s, task_fn fn, void *arg);
 int sqlite_task_due(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
 int sqlite_task_due_next(struct store *s, int64_t *next_us);
@@ -160,3 +163,8 @@ bool sqlite_idem_older(struct store *s, int64_t before_us);
 int sqlite_idem_drop(struct store *s, int64_t before_us);
 int sqlite_key_put(struct store *s, const struct key *k);
 int sqlite_keys(struct store *s, key_fn fn, void *arg);
+int sqlite_key_tally_put(struct store *s, const struct key_tally *t);
+int sqlite_key_tallies_load(struct sqlite *q);
+int sqlite_key_use_drop(struct store *s, int64_t hour);
+int sqlite_audit_put(struct store *s, const struct audit *a);
+int sqlite_audits(struct store *s, int64_t after, uint32_t limit, audit_fn fn, void *arg);

@@ -1,8 +1,4 @@
-/* Events, remembered requests and keys in SQLite. */
-#include <stdio.h>
-#include <string.h>
-
-#include "base/mem.h"
+/* Events and remembered requests in SQLite. */
 #include "store/sqlite.h"
 
 /* ---- events ---- */
@@ -141,52 +137,4 @@ int sqlite_idem_drop(struct store *s, int64_t before_us)
 
     b_int(&b, before_us);
     return sq_run(q, b.st, "forget requests");
-}
-
-/* ---- keys ---- */
-
-int sqlite_key_put(struct store *s, const struct key *k)
-{
-    static const char put[] =
-        "INSERT INTO api_key (id, name, hash, created_us, revoked_us, last_used_us)"
-        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-        " revoked_us = excluded.revoked_us, last_used_us = excluded.last_used_us";
-    struct sqlite *q = sqlite_of(s);
-    struct binder b = {sq_stmt(q, put), 0};
-
-    b_text(&b, k->id);
-    b_text(&b, k->name);
-    b_blob(&b, k->hash, sizeof k->hash);
-    b_int(&b, k->created_us);
-    b_int(&b, k->revoked_us);
-    b_int(&b, k->last_used_us);
-    return sq_run(q, b.st, "store a key");
-}
-
-int sqlite_keys(struct store *s, key_fn fn, void *arg)
-{
-    static const char get[] =
-        "SELECT id, name, hash, created_us, revoked_us, last_used_us FROM api_key ORDER BY num";
-    struct sqlite *q = sqlite_of(s);
-    sqlite3_stmt *st = sq_stmt(q, get);
-    int rc;
-
-    while ((rc = sq_step(q, st, "list keys")) > 0) {
-        struct columns c = {st, 0};
-        struct key k = {0};
-        int stop;
-
-        snprintf(k.id, sizeof k.id, "%s", c_text(&c));
-        snprintf(k.name, sizeof k.name, "%s", c_text(&c));
-        c_bytes(&c, k.hash, sizeof k.hash);
-        k.created_us = c_int(&c);
-        k.revoked_us = c_int(&c);
-        k.last_used_us = c_int(&c);
-        stop = fn(arg, &k, &s->err);
-        if (stop != 0) {
-            sqlite3_reset(st);
-            return stop;
-        }
-    }
-    return rc;
 }

@@ -85,6 +85,9 @@ void sqlite_job_read(struct sqlite *q, struct columns *c, struct job *out)
     out->priority = (int32_t)c_int(c);
     out->max_attempts = (int32_t)c_int(c);
     out->key_id = text(c);
+    out->old_route = c_int(c) != 0;
+    out->clip = c_int(c) != 0;
+    out->scope_rule = text(c);
     out->created_us = c_int(c);
     out->started_us = c_int(c);
     out->completed_us = c_int(c);
@@ -143,8 +146,9 @@ static void bind_fate(struct binder *b, const struct job *j)
 /* What the columns without a value have is what a new job has. */
 static const char insert_job[] =
     "INSERT INTO job (num, id, rev, state, tool, targets, ports, arguments, timeout_s,"
-    " run_timeout_s, queue_timeout_s, priority, max_attempts, key_id, created_us, run_at_us,"
-    " queue_expires_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    " run_timeout_s, queue_timeout_s, priority, max_attempts, key_id, keyed, old_route, clip,"
+    " scope_rule, created_us, run_at_us, queue_expires_us)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /* No job up to this one was created later than the mark says: where lists by time may start. */
 static int put_mark(struct sqlite *q, const struct job *j)
@@ -181,6 +185,10 @@ int sqlite_job_add(struct store *s, const struct job *j)
     b_int(&b, j->priority);
     b_int(&b, j->max_attempts);
     b_text(&b, j->key_id);
+    b_int(&b, j->key_id && *j->key_id);
+    b_int(&b, j->old_route);
+    b_int(&b, j->clip);
+    b_text(&b, j->scope_rule);
     b_int(&b, j->created_us);
     b_int(&b, j->run_at_us);
     b_int(&b, j->queue_expires_us);
@@ -212,22 +220,29 @@ int sqlite_job_put(struct store *s, const struct job *j)
 int sqlite_job_text_put(struct store *s, const struct job *j)
 {
     static const char put[] =
-        "INSERT INTO job_text (job_num, stderr_tail, run_json) VALUES (?, ?, ?)"
-        " ON CONFLICT (job_num) DO UPDATE SET"
+        "INSERT INTO job_text (job_num, pins, limits, stderr_tail, sandbox_json, run_json)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (job_num) DO UPDATE SET"
+        " pins = coalesce(excluded.pins, pins), limits = coalesce(excluded.limits, limits),"
         " stderr_tail = coalesce(excluded.stderr_tail, stderr_tail),"
+        " sandbox_json = coalesce(excluded.sandbox_json, sandbox_json),"
         " run_json = coalesce(excluded.run_json, run_json)";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, put), 0};
 
     b_int(&b, j->num);
+    b_text(&b, j->pins);
+    b_text(&b, j->limits);
     b_text(&b, j->stderr_tail);
+    b_text(&b, j->sandbox_json);
     b_text(&b, j->run_json);
     return sq_run(q, b.st, "store a job's texts");
 }
 
-static int read_text(struct sqlite *q, struct job *j)
+int sqlite_job_text_get(struct store *s, struct job *j)
 {
-    static const char get[] = "SELECT stderr_tail, run_json FROM job_text WHERE job_num = ?";
+    static const char get[] = "SELECT pins, limits, stderr_tail, sandbox_json, run_json"
+                              " FROM job_text WHERE job_num = ?";
+    struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, get), 0};
     struct columns c = {b.st, 0};
     int rc;
@@ -235,22 +250,23 @@ static int read_text(struct sqlite *q, struct job *j)
     b_int(&b, j->num);
     rc = sq_step(q, b.st, "read a job's texts");
     if (rc > 0) {
+        j->pins = text(&c);
+        j->limits = text(&c);
         j->stderr_tail = text(&c);
+        j->sandbox_json = text(&c);
         j->run_json = text(&c);
         sqlite3_reset(b.st);
     }
     return rc < 0 ? rc : 0;
 }
 
-int sqlite_job_find(struct store *s, const struct id *id, int64_t num, bool with_text,
-                    struct job *out)
+int sqlite_job_find(struct store *s, const struct id *id, int64_t num, struct job *out)
 {
     static const char by_id[] = "SELECT " JOB_COLUMNS " FROM job WHERE id = ?";
     static const char by_num[] = "SELECT " JOB_COLUMNS " FROM job WHERE num = ?";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, id ? by_id : by_num), 0};
     struct columns c = {b.st, 0};
-    struct job j;
     int rc;
 
     if (id) {
@@ -265,14 +281,8 @@ int sqlite_job_find(struct store *s, const struct id *id, int64_t num, bool with
     if (rc < 0) {
         return rc;
     }
-    sqlite_job_read(q, &c, &j);
+    sqlite_job_read(q, &c, out);
     sqlite3_reset(b.st);
-    rc = with_text && job_state_terminal(j.state) ? read_text(q, &j) : 0;
-    if (rc != 0) {
-        job_done(&j);
-        return rc;
-    }
-    *out = j;
     return 0;
 }
 

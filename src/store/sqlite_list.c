@@ -1,7 +1,7 @@
 /*
  * Lists of jobs in SQLite: by number, and merged from the indexes (tool, state, num) and, of queued
- * jobs, (tool, priority, num) when a filter names states or a tool, so that a page costs the same
- * however many jobs there are.
+ * jobs, (tool, keyed, priority, num) when a filter names states or a tool, so that a page costs the
+ * same however many jobs there are.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -69,29 +69,34 @@ static int descending(const void *a, const void *b)
 struct stream {
     const char *up, *down;
     int key;
+    int keyed; /* of queued jobs: whether a key of the store asked for them */
 };
+
+enum { STREAMS_MAX = JOB_STATES + 2 * (JOB_PRIORITY_MAX + 1) };
 
 static const char list_up[] = "SELECT num FROM job WHERE tool = ? AND state = ? AND state <> 1"
                               " AND num > ? AND num < ? ORDER BY num LIMIT ?";
 static const char list_down[] = "SELECT num FROM job WHERE tool = ? AND state = ? AND state <> 1"
                                 " AND num > ? AND num < ? ORDER BY num DESC LIMIT ?";
-static const char ready_up[] = "SELECT num FROM job WHERE tool = ? AND priority = ? AND state = 1"
-                               " AND num > ? AND num < ? ORDER BY num LIMIT ?";
-static const char ready_down[] = "SELECT num FROM job WHERE tool = ? AND priority = ? AND state = 1"
-                                 " AND num > ? AND num < ? ORDER BY num DESC LIMIT ?";
+static const char ready_up[] = "SELECT num FROM job WHERE tool = ? AND priority = ? AND keyed = ?"
+                               " AND state = 1 AND num > ? AND num < ? ORDER BY num LIMIT ?";
+static const char ready_down[] = "SELECT num FROM job WHERE tool = ? AND priority = ? AND keyed = ?"
+                                 " AND state = 1 AND num > ? AND num < ?"
+                                 " ORDER BY num DESC LIMIT ?";
 
 /* By state, but queued jobs by priority. */
-static unsigned streams_of(uint32_t states, struct stream out[JOB_STATES + JOB_PRIORITY_MAX])
+static unsigned streams_of(uint32_t states, struct stream out[STREAMS_MAX])
 {
     unsigned n = 0;
 
     for (int st = 0; st < JOB_STATES; st++) {
         if ((states & (1u << st)) && st != JOB_QUEUED) {
-            out[n++] = (struct stream){list_up, list_down, st};
+            out[n++] = (struct stream){list_up, list_down, st, -1};
         }
     }
     for (int p = 0; (states & (1u << JOB_QUEUED)) && p <= JOB_PRIORITY_MAX; p++) {
-        out[n++] = (struct stream){ready_up, ready_down, p};
+        out[n++] = (struct stream){ready_up, ready_down, p, 0};
+        out[n++] = (struct stream){ready_up, ready_down, p, 1};
     }
     return n;
 }
@@ -103,6 +108,9 @@ static int stream(struct sqlite *q, const struct scan *sc, int tool, const struc
 
     b_int(&b, tool);
     b_int(&b, of->key);
+    if (of->keyed >= 0) {
+        b_int(&b, of->keyed);
+    }
     b_int(&b, sc->lo);
     b_int(&b, sc->hi);
     b_int(&b, sc->f->limit);
@@ -116,7 +124,7 @@ static int merged(struct sqlite *q, const struct scan *sc, int64_t *nums, uint32
     auto_free int64_t *all = NULL;
     size_t size = 0;
     size_t total = 0;
-    struct stream of[JOB_STATES + JOB_PRIORITY_MAX];
+    struct stream of[STREAMS_MAX];
     unsigned streams = streams_of(sc->f->states, of);
     int rc = 0;
 
@@ -157,7 +165,7 @@ static int give_merged(struct sqlite *q, struct scan *sc, job_fn fn, void *arg)
         for (uint32_t i = 0; rc == 0 && left > 0 && i < n; i++) {
             struct job j = {0};
 
-            rc = sqlite_job_find(&q->base, NULL, nums[i], false, &j);
+            rc = sqlite_job_find(&q->base, NULL, nums[i], &j);
             if (rc == 0 && j.created_us >= sc->f->since_us) {
                 rc = fn(arg, &j, &q->base.err);
                 left--;

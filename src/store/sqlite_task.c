@@ -108,35 +108,82 @@ int sqlite_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_
     return MIN(rc, 0);
 }
 
-int sqlite_task_next(struct store *s, struct task_row *out, bool *found)
+/* The best so far: higher priority, then older. */
+struct pick {
+    int64_t priority, num; /* num 0: none yet */
+};
+
+/* Looks at the first row of a statement that gives (priority, num). */
+static int look(struct sqlite *q, sqlite3_stmt *st, struct pick *p)
+{
+    struct columns c = {st, 0};
+    int rc = sq_step(q, st, "find a task");
+
+    if (rc > 0) {
+        int64_t priority = c_int(&c);
+        int64_t num = c_int(&c);
+
+        if (p->num == 0 || priority > p->priority || (priority == p->priority && num < p->num)) {
+            *p = (struct pick){priority, num};
+        }
+        sqlite3_reset(st);
+    }
+    return MIN(rc, 0);
+}
+
+static int look_at_tools(struct sqlite *q, int keyed, struct pick *p)
 {
     static const char get[] = "SELECT priority, num FROM job WHERE state = 1 AND tool = ?"
-                              " ORDER BY priority DESC, num LIMIT 1";
-    struct sqlite *q = sqlite_of(s);
-    int64_t best = -1;
-    int64_t num = 0;
+                              " AND keyed = ? ORDER BY priority DESC, num LIMIT 1";
     int rc = 0;
 
     for (int tool = 1; rc == 0 && tool <= q->n_tools; tool++) {
         struct binder b = {sq_stmt(q, get), 0};
-        struct columns c = {b.st, 0};
 
         b_int(&b, tool);
-        rc = sq_step(q, b.st, "find a task");
-        if (rc > 0) {
-            int64_t priority = c_int(&c);
-            int64_t first = c_int(&c);
-
-            if (priority > best || (priority == best && first < num)) {
-                best = priority;
-                num = first;
-            }
-            sqlite3_reset(b.st);
-            rc = 0;
-        }
+        b_int(&b, keyed);
+        rc = look(q, b.st, p);
     }
-    *found = num > 0;
-    return rc == 0 && num > 0 ? sqlite_task_find(s, num, 0, out) : rc;
+    return rc;
+}
+
+/* However much the blocked ones have queued: each other key's first job is looked at. */
+static int look_at_keys(struct sqlite *q, const struct strvec *blocked, struct pick *p)
+{
+    static const char get[] = "SELECT priority, num FROM job WHERE state = 1 AND keyed = 1"
+                              " AND key_id = ? ORDER BY priority DESC, num LIMIT 1";
+    struct store *s = &q->base;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < s->n_keys; i++) {
+        const struct key_tally *t = s->keys[i];
+        struct binder b;
+
+        if (t->waiting == 0 || !*t->key || key_blocked(blocked, t->key)) {
+            continue;
+        }
+        b = (struct binder){sq_stmt(q, get), 0};
+        b_text(&b, t->key);
+        rc = look(q, b.st, p);
+    }
+    return rc;
+}
+
+int sqlite_task_next(struct store *s, const struct strvec *blocked, struct task_row *out,
+                     bool *found)
+{
+    struct sqlite *q = sqlite_of(s);
+    struct pick best = {0};
+    int rc = 0;
+
+    if (!key_blocked(blocked, "")) {
+        rc = look_at_tools(q, 0, &best);
+    }
+    if (rc == 0) {
+        rc = blocked ? look_at_keys(q, blocked, &best) : look_at_tools(q, 1, &best);
+    }
+    *found = rc == 0 && best.num > 0;
+    return *found ? sqlite_task_find(s, best.num, 0, out) : rc;
 }
 
 int sqlite_task_running(struct store *s, task_fn fn, void *arg)
@@ -165,7 +212,7 @@ int sqlite_task_running(struct store *s, task_fn fn, void *arg)
 
 int sqlite_task_due(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n)
 {
-    static const char get[] = "SELECT job_num FROM task WHERE state = 0 AND run_at_us <= ?"
+    static const char get[] = "SELECT job_num FROM task WHERE run_at_us <> 0 AND run_at_us <= ?"
                               " ORDER BY run_at_us, job_num, idx";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, get), 0};
@@ -177,7 +224,7 @@ int sqlite_task_due(struct store *s, int64_t now_us, uint32_t limit, int64_t *nu
 int sqlite_task_due_next(struct store *s, int64_t *next_us)
 {
     static const char get[] =
-        "SELECT run_at_us FROM task WHERE state = 0 ORDER BY run_at_us LIMIT 1";
+        "SELECT run_at_us FROM task WHERE run_at_us <> 0 ORDER BY run_at_us LIMIT 1";
     struct sqlite *q = sqlite_of(s);
 
     return sqlite_one(q, sq_stmt(q, get), next_us);

@@ -142,6 +142,7 @@ void store_close(struct store *s)
 {
     if (s) {
         store_rollback(s);
+        key_tallies_done(s);
         s->ops->close(s);
     }
 }
@@ -166,6 +167,7 @@ void store_rollback(struct store *s)
     s->in_turn = false;
     s->broken = 0;
     s->now = s->committed;
+    key_tallies_rollback(s);
     intake_drop_all(s);
 }
 
@@ -182,6 +184,9 @@ int store_commit(struct store *s, struct err *e)
         rc = intake_flush(s);
     }
     if (rc == 0) {
+        rc = key_tallies_flush(s);
+    }
+    if (rc == 0) {
         rc = s->ops->commit(s, &s->now);
     }
     if (rc != 0) {
@@ -191,6 +196,7 @@ int store_commit(struct store *s, struct err *e)
     }
     s->in_turn = false;
     s->committed = s->now;
+    key_tallies_committed(s);
     took = boot_us() - start;
     s->stats.commits++;
     s->stats.commit_us_total += took;

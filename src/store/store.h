@@ -74,8 +74,8 @@ struct job_filter {
 
 /*
  * Calls fn for each; a non-zero return stops and is returned. The job is borrowed, and comes
- * without stderr_tail and run_json, which only store_job_get() reads. No callback of this header
- * may call the store.
+ * without the large texts (pins, limits, stderr_tail, sandbox_json, run_json), which only
+ * store_job_get() reads. No callback of this header may call the store.
  */
 typedef int (*job_fn)(void *arg, const struct job *j, struct err *e);
 int store_job_list(struct store *s, const struct job_filter *f, job_fn fn, void *arg,
@@ -139,7 +139,7 @@ int store_task_lost(struct store *s, const struct lease *l, uint32_t beat,
 /* Gives a task back unstarted (drain): queued again, nothing charged; cancelled if asked for. */
 int store_task_release(struct store *s, const struct lease *l, struct err *e);
 /* The same, but waiting until then: the key's scan window is closed. store_task_due() brings it
- * back. */
+ * back. A job that waits has no queue time limit. */
 int store_task_wait(struct store *s, const struct lease *l, int64_t until_us, struct err *e);
 
 typedef int (*task_fn)(void *arg, const struct task *t, struct err *e);
@@ -272,8 +272,10 @@ typedef int (*key_fn)(void *arg, const struct key *k, struct err *e);
 int store_keys(struct store *s, key_fn fn, void *arg, struct err *e); /* revoked ones too */
 int store_key_used(struct store *s, const char *id, int64_t now_us, struct err *e);
 /*
- * Charges a submit to a key: ERR_BUSY names the quota that is used up; *retry_s is when to try
- * again. Usage is counted by hour, over the last 24; also per address for keys without quotas.
+ * Charges a submit to a key, before the job is added: ERR_BUSY names the quota that is used up
+ * (or the cap of the store that store_job_add() would tell); *retry_s is when to try again, 0 if
+ * the request alone is more than the quota. Usage is counted by hour, over the last 24; also of
+ * keys without quotas. A refusal charges nothing.
  */
 int store_key_charge(struct store *s, const struct key *k, int64_t addresses, int64_t now_us,
                      int32_t *retry_s, struct err *e);
@@ -284,6 +286,8 @@ int store_key_charge(struct store *s, const struct key *k, int64_t addresses, in
  * The log of who did what, append-only, written in the transaction of the change it tells of. Each
  * entry carries SHA-256(hash of the one before, its own canonical line), so that a changed, removed
  * or exchanged entry shows; a cut-off end shows against a head that was written down elsewhere.
+ * store/audit.h has the canonical line. `detail` goes to clients byte for byte as it is stored, so
+ * that they can compute the chain themselves; all text is valid UTF-8, or ERR_INVALID.
  */
 struct audit {
     int64_t seq; /* 1, 2, ... */

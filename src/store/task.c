@@ -65,8 +65,8 @@ static int claim(struct store *s, struct work *w, const char *worker)
     return work_save(s, w, "job.state", NULL);
 }
 
-int store_task_claim(struct store *s, const char *worker, struct task *task, struct job *job,
-                     bool *out, struct err *e)
+int store_task_claim(struct store *s, const char *worker, const struct strvec *blocked,
+                     struct task *task, struct job *job, bool *out, struct err *e)
 {
     struct task_row row;
     struct work w = {0};
@@ -74,7 +74,7 @@ int store_task_claim(struct store *s, const char *worker, struct task *task, str
     int rc = store_whole(s);
 
     if (rc == 0 && s->now.counts[JOB_QUEUED] > 0) {
-        rc = s->ops->task_next(s, &row, &found);
+        rc = s->ops->task_next(s, blocked && blocked->n > 0 ? blocked : NULL, &row, &found);
     }
     if (rc == 0 && !found) {
         *out = false;
@@ -88,6 +88,9 @@ int store_task_claim(struct store *s, const char *worker, struct task *task, str
     }
     if (rc == 0) {
         rc = claim(s, &w, worker);
+    }
+    if (rc == 0) {
+        rc = s->ops->job_text_get(s, &w.job);
     }
     if (rc == 0) {
         *task = w.row.task;
@@ -189,12 +192,13 @@ static int end_with(struct store *s, struct work *w, const struct outcome *o)
     set(&j->command_line, o->command_line);
     set(&j->tool_version, o->tool_version);
     set(&j->confinement, o->confinement);
+    set(&j->sandbox_json, o->sandbox_json);
     set(&j->run_json, o->run_json);
     set(&j->raw_sha256, o->raw_sha256);
     if (o->state == JOB_COMPLETED) {
         j->percent_x100 = 10000;
     }
-    if (j->stderr_tail || j->run_json) {
+    if (j->stderr_tail || j->sandbox_json || j->run_json) {
         rc = s->ops->job_text_put(s, j);
     }
     if (rc == 0 && o->raw_path) {
@@ -245,16 +249,20 @@ int store_task_finish(struct store *s, const struct lease *l, const struct outco
     return store_change_end(s, rc, e);
 }
 
-/* Back to queued as if this run had not been; what it found is dropped. */
-static int requeue(struct store *s, struct work *w)
+/* Back as if this run had not been; what it found is dropped. Queued, or waiting until then. */
+static int put_back(struct store *s, struct work *w, int64_t until_us)
 {
     int rc = result_discard(s, w, NULL);
 
     if (rc != 0) {
         return rc;
     }
-    work_move(s, w, JOB_QUEUED);
-    work_enqueue(w, store_now(s));
+    work_move(s, w, until_us > 0 ? JOB_WAITING : JOB_QUEUED);
+    if (until_us > 0) {
+        w->job.run_at_us = w->row.task.run_at_us = until_us;
+    } else {
+        work_enqueue(w, store_now(s));
+    }
     w->job.percent_x100 = -1;
     w->job.remaining_s = -1;
     return work_save(s, w, "job.state", NULL);
@@ -287,7 +295,7 @@ static int lose(struct store *s, struct work *w)
         return end_unreported(s, w, JOB_FAILED, REASON_WORKER_LOST,
                               "its worker died or could not be reached, several times");
     }
-    return requeue(s, w);
+    return put_back(s, w, 0);
 }
 
 int store_task_lost(struct store *s, const struct lease *l, uint32_t beat,
@@ -306,7 +314,7 @@ int store_task_lost(struct store *s, const struct lease *l, uint32_t beat,
     return store_change_end(s, rc, e);
 }
 
-static int release(struct store *s, struct work *w)
+static int release(struct store *s, struct work *w, int64_t until_us)
 {
     struct task *t = &w->row.task;
     int rc = store_begin(s);
@@ -323,19 +331,32 @@ static int release(struct store *s, struct work *w)
     if (t->attempts == 0) {
         w->job.started_us = 0;
     }
-    return requeue(s, w);
+    return put_back(s, w, until_us);
 }
 
-int store_task_release(struct store *s, const struct lease *l, struct err *e)
+static int give_back(struct store *s, const struct lease *l, int64_t until_us, struct err *e)
 {
     struct work w;
     int rc = load_held(s, l, &w);
 
     if (rc == 0) {
-        rc = release(s, &w);
+        rc = release(s, &w, until_us);
         work_done(&w);
     }
     return store_change_end(s, rc, e);
+}
+
+int store_task_release(struct store *s, const struct lease *l, struct err *e)
+{
+    return give_back(s, l, 0, e);
+}
+
+int store_task_wait(struct store *s, const struct lease *l, int64_t until_us, struct err *e)
+{
+    if (until_us <= 0) {
+        return err_set(e, ERR_INVALID, "a task that waits needs a time when it goes on");
+    }
+    return give_back(s, l, until_us, e);
 }
 
 /* ---- what time brings ---- */
@@ -365,6 +386,11 @@ static int make_queued(struct store *s, struct work *w, int64_t now_us)
     return work_save(s, w, "job.state", NULL);
 }
 
+static bool any_due(const struct store *s)
+{
+    return s->now.counts[JOB_SCHEDULED] + s->now.counts[JOB_WAITING] > 0;
+}
+
 int store_task_due(struct store *s, int64_t now_us, int64_t *next_us, struct err *e)
 {
     int64_t nums[BATCH];
@@ -372,13 +398,13 @@ int store_task_due(struct store *s, int64_t now_us, int64_t *next_us, struct err
     int64_t next = 0;
     int rc = store_whole(s);
 
-    if (rc == 0 && s->now.counts[JOB_SCHEDULED] > 0) {
+    if (rc == 0 && any_due(s)) {
         rc = s->ops->task_due(s, now_us, BATCH, nums, &n);
     }
     if (rc == 0) {
         rc = each(s, nums, n, now_us, make_queued);
     }
-    if (rc == 0 && s->now.counts[JOB_SCHEDULED] > 0) {
+    if (rc == 0 && any_due(s)) {
         rc = s->ops->task_due_next(s, &next);
     }
     if (rc == 0 && next_us) {

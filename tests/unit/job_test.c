@@ -28,7 +28,8 @@ static void only_a_queued_job_starts_and_only_a_running_one_completes(void)
     }
     CHECK(job_state_may(JOB_RUNNING, JOB_QUEUED));
     CHECK(job_state_may(JOB_RUNNING, JOB_SCHEDULED));
-    CHECK(!job_state_may(JOB_RUNNING, JOB_WAITING));
+    CHECK(job_state_may(JOB_RUNNING, JOB_WAITING));
+    CHECK(!job_state_may(JOB_WAITING, JOB_SCHEDULED));
     CHECK(!job_state_may(JOB_QUEUED, JOB_SCHEDULED));
     CHECK(!job_state_may(JOB_SCHEDULED, JOB_WAITING));
 }
@@ -77,8 +78,13 @@ static void a_new_job_knows_nothing_yet_and_can_be_emptied_twice(void)
     CHECK_INT(j.priority, JOB_PRIORITY_DEFAULT);
     j.targets = xstrdup("a");
     j.run_json = xstrdup("{}");
+    j.pins = xstrdup("a=192.0.2.1");
+    j.limits = xstrdup("wall_s=1");
+    j.scope_rule = xstrdup("allow 192.0.2.0/24");
+    j.sandbox_json = xstrdup("{}");
     job_done(&j);
     CHECK(j.targets == NULL && j.run_json == NULL);
+    CHECK(j.pins == NULL && j.limits == NULL && j.scope_rule == NULL && j.sandbox_json == NULL);
     job_done(&j);
 }
 

@@ -126,7 +126,7 @@ static struct lease claim(struct store *s)
     struct job j = {0};
     bool got = false;
 
-    CHECK_OK(store_task_claim(s, WORKER, &t, &j, &got, ERR));
+    CHECK_OK(store_task_claim(s, WORKER, NULL, &t, &j, &got, ERR));
     CHECK(got);
     job_done(&j);
     return lease_of(&t);
@@ -515,7 +515,7 @@ static void the_highest_priority_is_claimed_first_then_the_oldest(struct store *
     l = claim(s);
     CHECK(id_cmp(&l.job_id, &c) == 0);
     CHECK(!store_task_ready(s));
-    CHECK_OK(store_task_claim(s, WORKER, &t, &j, &got, ERR));
+    CHECK_OK(store_task_claim(s, WORKER, NULL, &t, &j, &got, ERR));
     CHECK(!got);
 }
 
@@ -527,7 +527,7 @@ static void a_claim_starts_the_job_under_a_new_lease(struct store *s)
     bool got = false;
 
     clock_us = 5000;
-    CHECK_OK(store_task_claim(s, WORKER, &t, &j, &got, ERR));
+    CHECK_OK(store_task_claim(s, WORKER, NULL, &t, &j, &got, ERR));
     CHECK(got);
     CHECK(id_cmp(&j.id, &id) == 0);
     CHECK_INT(j.state, JOB_RUNNING);
@@ -792,7 +792,7 @@ static void waiting_jobs_are_cancelled_at_once(struct store *s)
     CHECK_OK(store_job_cancel(s, &j.id, &st, ERR));
     CHECK_INT(st, JOB_CANCELLED);
     job_done(&j);
-    CHECK_OK(store_task_claim(s, WORKER, &t, &j, &got, ERR));
+    CHECK_OK(store_task_claim(s, WORKER, NULL, &t, &j, &got, ERR));
     CHECK(!got);
     CHECK_OK(store_task_due(s, 10000, NULL, ERR));
     CHECK(!store_task_ready(s));

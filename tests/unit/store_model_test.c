@@ -352,7 +352,7 @@ static void op_claim(struct turn *t)
     int rc;
 
     buf_addf(t->out, "ready=%d ", store_task_ready(t->s));
-    rc = store_task_claim(t->s, chance(t->r, 50) ? "a" : "b", &task, &j, &got, &e);
+    rc = store_task_claim(t->s, chance(t->r, 50) ? "a" : "b", NULL, &task, &j, &got, &e);
     say_rc(t->out, rc, &e);
     buf_addf(t->out, "%d ", got);
     if (rc == 0 && got) {

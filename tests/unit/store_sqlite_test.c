@@ -279,6 +279,19 @@ static void a_database_of_a_newer_version_is_refused(void)
     CHECK_INT(open_code(dir), 0);
 }
 
+static void a_database_from_before_the_release_is_refused_and_left_alone(void)
+{
+    auto_free char *dir = new_dir();
+
+    CHECK_INT(open_code(dir), 0);
+    run_sql(dir, "PRAGMA user_version = 0", SQLITE_OK);
+    CHECK_INT(open_code(dir), ERR_CONFLICT);
+    CHECK(strstr(tap_err.msg, "before the first release"));
+    CHECK(strstr(tap_err.msg, "another data directory"));
+    run_sql(dir, "PRAGMA user_version = 2", SQLITE_OK);
+    CHECK_INT(open_code(dir), 0);
+}
+
 static void a_file_that_is_no_database_is_refused_and_left_alone(void)
 {
     auto_free char *dir = new_dir();
@@ -315,9 +328,11 @@ static void the_schema_allows_the_moves_of_the_table_and_no_others(void)
                         "UPDATE j SET state = %d, completed_us = %d, run_at_us = 1;"
                         "INSERT INTO job SELECT * FROM j;",
                         from, from >= JOB_COMPLETED);
-            auto_free char *move = str_fmt("%s PRAGMA ignore_check_constraints = OFF;"
-                                           "UPDATE job SET state = %d, completed_us = %d",
-                                           set, to, to >= JOB_COMPLETED);
+            auto_free char *move =
+                str_fmt("%s PRAGMA ignore_check_constraints = OFF;"
+                        "UPDATE job SET state = %d, completed_us = %d,"
+                        " run_at_us = %d",
+                        set, to, to >= JOB_COMPLETED, to == JOB_SCHEDULED || to == JOB_WAITING);
 
             run_sql(dir, move, may ? SQLITE_OK : SQLITE_CONSTRAINT);
         }
@@ -335,13 +350,25 @@ static void the_schema_refuses_states_that_make_no_sense(void)
         "UPDATE job SET id = x'00'",
         "INSERT INTO task VALUES (1, 0, 3, 5, 1, 0, 0, 0, 0, 0, 0, 'w', 0)",
         "UPDATE tally SET queued = -1",
-        "INSERT INTO tally SELECT 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0",
+        "INSERT INTO tally SELECT 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 1, zeroblob(32)",
+        "UPDATE tally SET audit_head = x'00'",
+        "UPDATE job SET run_at_us = 5",
+        "UPDATE job SET state = 2, run_at_us = 0",
+        "UPDATE job SET state = 2, run_at_us = 5, queue_expires_us = 6",
+        "UPDATE job SET keyed = 1",
+        "UPDATE job SET clip = 2",
+        "INSERT INTO task VALUES (1, 0, 2, 5, 1, 1, 0, 0, 0, 0, 0, 'w', 0)",
+        "INSERT INTO key_waiting VALUES ('k', 0)",
+        "INSERT INTO key_use VALUES ('k', 24, 1, 1, 1)",
+        "UPDATE audit SET detail = '{}'",
+        "DELETE FROM audit",
     };
     auto_free char *dir = new_dir();
     struct store *s = open_store(dir);
     struct id id;
 
     CHECK_OK(add(s, "a", &id, ERR));
+    CHECK_OK(store_audit_add(s, &(struct audit){.actor = "a", .action = "b"}, ERR));
     CHECK_OK(store_commit(s, ERR));
     store_close(s);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -377,7 +404,7 @@ static void run_it(struct store *s, bool last)
     struct lease l;
     int64_t seq;
 
-    CHECK_OK(store_task_claim(s, "w", &t, &j, &got, ERR));
+    CHECK_OK(store_task_claim(s, "w", NULL, &t, &j, &got, ERR));
     CHECK(got);
     job_done(&j);
     l = (struct lease){t.job_id, t.idx, t.epoch, t.token};
@@ -610,7 +637,7 @@ static void work_until_killed(const char *dir, int tell)
             bool got = false;
 
             if (add(s, "192.0.2.1", &ids[i], NULL) != 0 ||
-                store_task_claim(s, "w", &t, &j, &got, NULL) != 0) {
+                store_task_claim(s, "w", NULL, &t, &j, &got, NULL) != 0) {
                 _exit(2);
             }
             job_done(&j);
@@ -727,6 +754,7 @@ TESTS(files_are_for_the_owner_only, what_was_committed_is_there_after_reopening,
       a_wrong_address_is_refused, a_second_opening_is_refused_and_names_the_first,
       a_store_takes_a_lock_that_is_held_already, the_children_of_a_dead_daemon_are_waited_for,
       children_that_do_not_go_are_named_in_the_end, a_database_of_a_newer_version_is_refused,
+      a_database_from_before_the_release_is_refused_and_left_alone,
       a_file_that_is_no_database_is_refused_and_left_alone,
       the_schema_allows_the_moves_of_the_table_and_no_others,
       the_schema_refuses_states_that_make_no_sense, nothing_stays_behind_of_a_deleted_job,

@@ -1,6 +1,9 @@
 -- States are numbered as in model/job.h: 0 scheduled, 1 queued, 2 waiting, 3 running,
 -- 4 completed, 5 failed, 6 cancelled, 7 timed_out. Times are microseconds since 1970, 0: not yet.
 
+-- Of databases whose schema_version is 1: which text of this file made them.
+PRAGMA user_version = 2;
+
 -- One row: counts by state and the next number of each sequence, written once per commit.
 CREATE TABLE tally (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -16,9 +19,11 @@ CREATE TABLE tally (
     next_event INTEGER NOT NULL,
     next_result INTEGER NOT NULL,
     next_purge INTEGER NOT NULL,
-    created_max_us INTEGER NOT NULL
+    created_max_us INTEGER NOT NULL,
+    next_audit INTEGER NOT NULL,
+    audit_head BLOB NOT NULL CHECK (length(audit_head) = 32)
 ) STRICT;
-INSERT INTO tally VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0);
+INSERT INTO tally VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 1, zeroblob(32));
 
 CREATE TABLE tool (
     num INTEGER PRIMARY KEY,
@@ -41,6 +46,10 @@ CREATE TABLE job (
     priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
     max_attempts INTEGER NOT NULL,
     key_id TEXT,
+    keyed INTEGER NOT NULL CHECK (keyed = (coalesce(key_id, '') <> '')),
+    old_route INTEGER NOT NULL CHECK (old_route IN (0, 1)),
+    clip INTEGER NOT NULL CHECK (clip IN (0, 1)),
+    scope_rule TEXT,
     created_us INTEGER NOT NULL,
     started_us INTEGER NOT NULL DEFAULT 0,
     completed_us INTEGER NOT NULL DEFAULT 0,
@@ -65,12 +74,15 @@ CREATE TABLE job (
     raw_sha256 TEXT,
     raw_size INTEGER NOT NULL DEFAULT 0,
     CHECK ((state >= 4) = (completed_us <> 0)),
-    CHECK (state <> 0 OR run_at_us <> 0),
-    CHECK (queue_expires_us = 0 OR state IN (1, 2))
+    CHECK ((state IN (0, 2)) = (run_at_us <> 0)),
+    CHECK (queue_expires_us = 0 OR state = 1)
 ) STRICT;
 -- Lists by tool and state are merged from these two; tools and priorities are few.
 CREATE INDEX job_list ON job (tool, state, num) WHERE state <> 1;
-CREATE INDEX job_ready ON job (tool, priority DESC, num) WHERE state = 1; -- what runs next, too
+-- What runs next, too: of one tool, of jobs without a key of the store and of those with one.
+CREATE INDEX job_ready ON job (tool, keyed, priority DESC, num) WHERE state = 1;
+-- The same of one key, for when others may run no more.
+CREATE INDEX job_key ON job (key_id, priority DESC, num) WHERE state = 1 AND keyed = 1;
 CREATE INDEX job_ended ON job (completed_us, num) WHERE completed_us <> 0;
 CREATE INDEX job_overdue ON job (queue_expires_us, num) WHERE queue_expires_us <> 0;
 
@@ -80,16 +92,20 @@ WHEN NEW.state <> OLD.state AND NOT (
     (OLD.state = 0 AND NEW.state IN (1, 5, 6))
     OR (OLD.state = 1 AND NEW.state IN (2, 3, 5, 6))
     OR (OLD.state = 2 AND NEW.state IN (1, 5, 6))
-    OR (OLD.state = 3 AND NEW.state IN (0, 1, 4, 5, 6, 7))
+    OR (OLD.state = 3 AND NEW.state IN (0, 1, 2, 4, 5, 6, 7))
 )
 BEGIN
     SELECT RAISE(ABORT, 'a job does not move like that');
 END;
 
--- What is large and rarely read; written at the end of a job.
+-- What is large and rarely read: pins and limits come with the request (most have none) and are
+-- read by the claim, the others are written at the end of a job.
 CREATE TABLE job_text (
     job_num INTEGER PRIMARY KEY,
+    pins TEXT,
+    limits TEXT,
     stderr_tail TEXT,
+    sandbox_json TEXT,
     run_json TEXT
 ) STRICT;
 
@@ -117,9 +133,10 @@ CREATE TABLE task (
     worker TEXT NOT NULL,
     result INTEGER NOT NULL, -- whose hosts are its results; 0: none
     PRIMARY KEY (job_num, idx),
-    CHECK (state <> 3 OR token <> 0)
+    CHECK (state <> 3 OR token <> 0),
+    CHECK ((state IN (0, 2)) = (run_at_us <> 0))
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX task_due ON task (run_at_us, job_num, idx) WHERE state = 0;
+CREATE INDEX task_due ON task (run_at_us, job_num, idx) WHERE run_at_us <> 0;
 CREATE INDEX task_running ON task (job_num, idx) WHERE state = 3;
 
 -- id = result * 2^32 + sequence number: results are written at their end and read in order.
@@ -209,8 +226,48 @@ CREATE TABLE api_key (
     id TEXT NOT NULL UNIQUE,
     name TEXT NOT NULL,
     hash BLOB NOT NULL CHECK (length(hash) = 32),
+    scopes INTEGER NOT NULL CHECK (scopes BETWEEN 0 AND 127), -- enum key_scope
     created_us INTEGER NOT NULL,
+    expires_us INTEGER NOT NULL, -- 0: never
     revoked_us INTEGER NOT NULL,
-    last_used_us INTEGER NOT NULL
+    last_used_us INTEGER NOT NULL,
+    max_waiting INTEGER NOT NULL, -- the quotas; 0: none
+    jobs_per_day INTEGER NOT NULL,
+    addresses_per_day INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX api_key_name ON api_key (name) WHERE revoked_us = 0;
+
+-- How many jobs of a key are scheduled, queued or waiting; no row: none. Written with the tally.
+CREATE TABLE key_waiting (
+    key_id TEXT PRIMARY KEY,
+    n INTEGER NOT NULL CHECK (n > 0)
+) STRICT, WITHOUT ROWID;
+
+-- What a key asked for, by hour since 1970; slot is the hour modulo 24.
+CREATE TABLE key_use (
+    key_id TEXT NOT NULL,
+    slot INTEGER NOT NULL CHECK (slot BETWEEN 0 AND 23),
+    hour INTEGER NOT NULL,
+    jobs INTEGER NOT NULL,
+    addresses INTEGER NOT NULL,
+    PRIMARY KEY (key_id, slot)
+) STRICT, WITHOUT ROWID;
+
+-- The chain of store/audit.h; its head is in the tally.
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY,
+    at_us INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    object TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+CREATE TRIGGER audit_keep BEFORE UPDATE ON audit
+BEGIN
+    SELECT RAISE(ABORT, 'the audit log is append-only');
+END;
+CREATE TRIGGER audit_stay BEFORE DELETE ON audit
+BEGIN
+    SELECT RAISE(ABORT, 'the audit log is append-only');
+END;
