@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "http/api_priv.h"
+#include "http/api_submit.h"
 
 int api_new(struct loop *l, struct store *st, struct sched *sc, const struct api_config *c,
             struct api **out, struct err *e)
@@ -34,8 +34,10 @@ int api_new(struct loop *l, struct store *st, struct sched *sc, const struct api
 void api_free(struct api *a)
 {
     if (a) {
+        api_submits_free(a);
         sse_hub_free(a->hub);
         view_cache_free(a->cache);
+        netset_done(&a->own);
         api_keys_free(a);
         free(a);
     }
@@ -131,7 +133,7 @@ static void error_body(int status, const char *detail, bool legacy, struct buf *
     struct json j;
 
     if (!legacy) {
-        problem_write(out, status, detail, NULL, NULL, NULL);
+        problem_write(out, &(struct problem){.status = status, .detail = detail});
         return;
     }
     j = json_to(out);

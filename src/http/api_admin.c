@@ -1,14 +1,7 @@
 /*
- * What the server can do, and its keys.
+ * What the server is and can do.
  */
-#include <stdio.h>
-#include <string.h>
-
-#include "base/log.h"
-#include "base/mem.h"
 #include "http/api_v1.h"
-#include "store/secret.h"
-#include "tool/tool.h"
 
 void v1_version(struct http_req *r, void *app)
 {
@@ -40,6 +33,60 @@ static void put_limits(struct json *j, const struct api *a)
     json_end(j);
 }
 
+/* ---- confinement ---- */
+
+static void put_level(struct json *j, const struct sandbox_caps *c, enum egress l)
+{
+    json_obj(j);
+    json_str(j, "name", egress_name(l));
+    json_bool(j, "usable", c->usable[l]);
+    json_str(j, "why", c->usable[l] ? NULL : c->why[l]);
+    json_end(j);
+}
+
+static void put_sandbox(struct json *j, const struct api *a)
+{
+    const struct sandbox_caps *c = a->cfg.sandbox ? a->cfg.sandbox(a->cfg.sandbox_arg) : NULL;
+
+    json_obj_in(j, "sandbox");
+    json_bool(j, "probing", !c);
+    if (c) {
+        json_str(j, "box", c->box);
+        json_str(j, "limits", c->limits);
+        json_bool(j, "view", c->view);
+        json_bool(j, "landlock", c->landlock);
+        json_arr_in(j, "levels");
+        for (int l = 0; l < EGRESS_LEVELS; l++) {
+            put_level(j, c, l);
+        }
+        json_end(j);
+        json_obj_in(j, "forwarding");
+        json_bool(j, "ipv4", c->forward_v4);
+        json_bool(j, "ipv6", c->forward_v6);
+        json_end(j);
+        json_obj_in(j, "dedicated_addresses");
+        json_int(j, "ipv4", c->dedicated_v4);
+        json_int(j, "ipv6", c->dedicated_v6);
+        json_end(j);
+    }
+    json_bool(j, "unconfined_allowed", a->cfg.allow_unconfined);
+    json_end(j);
+}
+
+static void put_run_limits(struct json *j)
+{
+    json_arr_in(j, "run_limits");
+    for (const struct limit_row *row = limit_rows; row->name; row++) {
+        json_obj(j);
+        json_str(j, "name", row->name);
+        json_int(j, "min", row->min);
+        json_int(j, "max", row->max);
+        json_str(j, "help", row->help);
+        json_end(j);
+    }
+    json_end(j);
+}
+
 void v1_capabilities(struct http_req *r, void *app)
 {
     const struct api *a = app;
@@ -55,28 +102,68 @@ void v1_capabilities(struct http_req *r, void *app)
         json_str(&j, NULL, (*t)->name);
     }
     json_end(&j);
-    json_str(&j, "confinement", a->cfg.confinement);
+    put_sandbox(&j, a);
+    json_str(&j, "policy", policy_source(api_policy(a)));
     json_bool(&j, "unsafe_arguments", a->cfg.allow_unsafe_args);
     json_bool(&j, "reparse", a->cfg.reparse != NULL);
     json_int(&j, "slots", ss.slots);
     put_limits(&j, a);
+    put_run_limits(&j);
     json_end(&j);
     api_json_reply(r, 200);
 }
 
+/* ---- tools ---- */
+
 static void put_option(struct json *j, const struct tool_option *o)
 {
     static const char *const kinds[] = {
-        [TOOL_FLAG] = "flag", [TOOL_COUNT] = "count", [TOOL_TIME] = "time", [TOOL_RATE] = "rate"};
+        [TOOL_FLAG] = "flag",       [TOOL_COUNT] = "count",
+        [TOOL_TIME] = "time",       [TOOL_RATE] = "rate",
+        [TOOL_PORTS] = "ports",     [TOOL_PROTOCOLS] = "protocols",
+        [TOOL_SCRIPTS] = "scripts", [TOOL_SCRIPT_ARGS] = "script_args",
+        [TOOL_HEX] = "hex",         [TOOL_ADDRESS] = "address",
+        [TOOL_DECOYS] = "decoys",   [TOOL_MAC] = "mac",
+        [TOOL_NAME] = "name",       [TOOL_TCP_FLAGS] = "tcp_flags",
+    };
+    static const char *const classes[] = {[OPTION_PLAIN] = "plain",
+                                          [OPTION_ADVANCED] = "advanced",
+                                          [OPTION_DEBUG] = "debug",
+                                          [OPTION_UNSAFE] = "unsafe"};
+    bool bounded = o->value == TOOL_COUNT || o->value == TOOL_RATE || o->value == TOOL_TIME;
 
     json_obj(j);
     json_str(j, "name", o->name);
+    json_str(j, "field", o->field);
+    json_str(j, "word", o->word);
     json_str(j, "value", kinds[o->value]);
-    if (o->value != TOOL_FLAG) {
+    if (bounded) {
         json_int(j, "min", o->min);
         json_int(j, "max", o->max);
     }
+    json_str(j, "class", classes[o->class_]);
     json_bool(j, "needs_raw_sockets", o->needs_raw);
+    json_end(j);
+}
+
+/* How many scripts each level gives, all categories named. */
+static void put_scripts(struct json *j, const struct nse_db *db)
+{
+    static const char all[] = "auth,broadcast,brute,default,discovery,dos,exploit,external,fuzzer,"
+                              "intrusive,malware,safe,version,vuln";
+
+    if (!db) {
+        json_nil(j, "scripts");
+        return;
+    }
+    json_obj_in(j, "scripts");
+    json_int(j, "known", (int64_t)nse_count(db));
+    for (enum script_level l = SCRIPTS_SAFE; l <= SCRIPTS_AGGRESSIVE; l++) {
+        auto_strvec names = {0};
+
+        nse_select(db, all, l, 0, &names, NULL);
+        json_int(j, script_level_name(l), (int64_t)names.n);
+    }
     json_end(j);
 }
 
@@ -89,15 +176,17 @@ void v1_tools(struct http_req *r, void *app)
     json_obj(&j);
     json_arr_in(&j, "items");
     for (const struct tool *const *t = tool_all(); *t; t++) {
+        bool nmap = str_eq((*t)->name, "nmap");
         const char *version = NULL;
-        bool usable =
-            str_eq((*t)->name, "nmap") && a->cfg.nmap && !a->cfg.nmap(a->cfg.nmap_arg, &version);
+        bool usable = nmap && a->cfg.nmap && !a->cfg.nmap(a->cfg.nmap_arg, &version);
 
         json_obj(&j);
         json_str(&j, "name", (*t)->name);
         json_str(&j, "summary", (*t)->summary);
         json_str(&j, "version", version);
         json_bool(&j, "available", usable);
+        view_limits(&j, "limits", &(*t)->limits);
+        put_scripts(&j, nmap ? a->cfg.nse : NULL);
         json_arr_in(&j, "options");
         for (const struct tool_option *o = (*t)->options; o && o->name; o++) {
             put_option(&j, o);
@@ -108,124 +197,4 @@ void v1_tools(struct http_req *r, void *app)
     json_end(&j);
     json_end(&j);
     api_json_reply(r, 200);
-}
-
-/* ---- keys ---- */
-
-static int put_key(void *arg, const struct key *k, struct err *e)
-{
-    struct json *j = arg;
-
-    json_obj(j);
-    json_str(j, "id", k->id);
-    json_str(j, "name", k->name);
-    json_time(j, "created_at", k->created_us);
-    json_time(j, "last_used_at", k->last_used_us);
-    json_time(j, "revoked_at", k->revoked_us);
-    json_end(j);
-    return 0;
-}
-
-void v1_keys(struct http_req *r, void *app)
-{
-    struct api *a = app;
-    struct json j = json_to(http_out(r));
-    struct err e = {0};
-
-    json_obj(&j);
-    json_arr_in(&j, "items");
-    if (store_keys(a->store, put_key, &j, &e) < 0) {
-        buf_reset(j.b);
-        api_fail(r, &e);
-        return;
-    }
-    json_end(&j);
-    json_end(&j);
-    api_json_reply(r, 200);
-}
-
-/* A letter, then letters, digits, '.', '_' or '-': at most 64. */
-static bool key_name_ok(const char *s)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    size_t n = strlen(s);
-
-    return n >= 1 && n <= 64 && strchr(letters, s[0]) &&
-           strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
-}
-
-static bool key_request(struct http_req *r, json_t *body, const char **name)
-{
-    static const char *const members[] = {"name", NULL};
-    struct problems p = {0};
-
-    *name = NULL;
-    if (!json_is_object(body)) {
-        problem_add(&p, "", "must be an object");
-    } else {
-        v1_refuse_unknown(&p, body, members);
-        *name = json_string_value(json_object_get(body, "name"));
-        if (!*name || !key_name_ok(*name)) {
-            problem_add(&p, "/name",
-                        "must be a letter, then at most 63 letters, digits, '.', '_' or '-'");
-        }
-    }
-    if (p.n) {
-        problems_reply(r, &p);
-        return false;
-    }
-    return true;
-}
-
-static void key_create(struct api *a, struct http_req *r, const char *name)
-{
-    char secret[SECRET_TEXT + 1];
-    struct key k;
-    struct err e = {0};
-    struct json j;
-
-    key_make(name, secret, &k);
-    if (store_key_add(a->store, &k, &e) < 0 || api_keys_load(a, &e) < 0) {
-        api_fail(r, &e);
-    } else {
-        log_info("key_created", KV("key", k.id), KV("name", k.name), KV("peer", http_peer(r)));
-        j = json_to(http_out(r));
-        json_obj(&j);
-        json_str(&j, "id", k.id);
-        json_str(&j, "name", k.name);
-        json_str(&j, "key", secret);
-        json_time(&j, "created_at", k.created_us);
-        json_end(&j);
-        http_add_header(r, "Cache-Control", "no-store");
-        api_json_reply(r, 201);
-    }
-    secure_zero(secret, sizeof secret);
-}
-
-void v1_key_create(struct http_req *r, void *app)
-{
-    json_t *body = v1_body(r);
-    const char *name;
-
-    if (!body) {
-        return;
-    }
-    if (key_request(r, body, &name)) {
-        key_create(app, r, name);
-    }
-    json_decref(body);
-}
-
-void v1_key_revoke(struct http_req *r, void *app)
-{
-    const char *id = http_param(r, "id");
-    struct api *a = app;
-    struct err e = {0};
-
-    if (store_key_revoke(a->store, id, wall_us(), &e) < 0 || api_keys_load(a, &e) < 0) {
-        api_fail(r, &e);
-        return;
-    }
-    log_info("key_revoked", KV("key", id), KV("peer", http_peer(r)));
-    http_reply(r, 204, NULL, NULL, 0);
 }

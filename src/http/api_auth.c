@@ -13,7 +13,6 @@
 
 struct api_key_row {
     struct key key;
-    bool in_force;
     bool used;        /* since it was last told to the store */
     int64_t noted_us; /* when that was */
     struct api_key_row *next;
@@ -42,7 +41,6 @@ static int load_row(void *arg, const struct key *k, struct err *e)
         a->keys = row;
     }
     row->key = *k;
-    row->in_force = k->revoked_us == 0;
     return 0;
 }
 
@@ -76,8 +74,9 @@ static void note_use(struct api *a, struct api_key_row *row)
 int api_keys_load(struct api *a, struct err *e)
 {
     a->key_timer.fn = on_note;
+    a->config_key = (struct key){.scopes = KEY_ALL};
     if (a->cfg.legacy_key) {
-        sha256_of(a->cfg.legacy_key, strlen(a->cfg.legacy_key), a->legacy_hash);
+        sha256_of(a->cfg.legacy_key, strlen(a->cfg.legacy_key), a->config_key.hash);
     }
     return store_keys(a->store, load_row, a, e);
 }
@@ -87,7 +86,7 @@ void api_turn_undone(struct api *a)
     struct err e = {0};
 
     for (struct api_key_row *row = a->keys; row; row = row->next) {
-        row->in_force = false; /* a key that was made in that turn is in no row of the store */
+        row->key.revoked_us = 1; /* a key that was made in that turn is in no row of the store */
     }
     if (api_keys_load(a, &e) < 0) {
         log_error("keys_not_read", KV("error", e.msg));
@@ -106,32 +105,53 @@ void api_keys_free(struct api *a)
     }
 }
 
-const char *api_key_id(const struct http_req *r)
+const struct key *api_key(const struct http_req *r)
 {
-    const struct api_key_row *row = http_user(r);
-
-    return row ? row->key.id : "";
+    return http_user(r);
 }
 
-/* True if it lets in. *row is NULL for the configured key. */
-static bool find_key(const struct api *a, const char *secret, struct api_key_row **row)
+unsigned key_scopes_held(const struct key *k)
 {
-    struct api_key_row *found = NULL;
-    bool known = false;
+    static const unsigned all_but_flags =
+        KEY_READ | KEY_SUBMIT_NETWORK | KEY_SUBMIT_REPO | KEY_CANCEL | KEY_ADMIN;
+
+    return k->scopes & KEY_ADMIN ? k->scopes | all_but_flags : k->scopes;
+}
+
+static bool expired(const struct key *k)
+{
+    return k->expires_us && k->expires_us <= wall_us();
+}
+
+bool key_in_force(const struct key *k)
+{
+    return !k->revoked_us && !expired(k);
+}
+
+void key_scope_fault(unsigned missing, struct err *e)
+{
+    auto_buf names = {0};
+
+    key_scopes_text(missing, &names);
+    err_set(e, ERR_SCOPE, "this key lacks the scope '%s'", names.data ? names.data : "");
+}
+
+/* The key that the secret is of, also an expired one; NULL: unknown or revoked. */
+static struct key *find_key(struct api *a, const char *secret)
+{
+    struct key *found = NULL;
     uint8_t hash[32];
 
     sha256_of(secret, strlen(secret), hash);
     for (struct api_key_row *k = a->keys; k; k = k->next) {
-        if (equal_secret(k->key.hash, hash, sizeof hash) && k->in_force) {
-            found = k;
-            known = true;
+        if (equal_secret(k->key.hash, hash, sizeof hash) && !k->key.revoked_us) {
+            found = &k->key;
         }
     }
-    if (a->cfg.legacy_key && equal_secret(a->legacy_hash, hash, sizeof hash)) {
-        known = true;
+    if (a->cfg.legacy_key && equal_secret(a->config_key.hash, hash, sizeof hash)) {
+        found = &a->config_key;
     }
-    *row = found;
-    return known;
+    return found;
 }
 
 /* "Bearer KEY"; NULL if it is another scheme. */
@@ -169,6 +189,23 @@ static bool ambiguous(struct http_req *r)
     return false;
 }
 
+/* A route that needs nothing is closed to all: its row was forgotten, not opened. */
+static bool may(struct http_req *r, const struct http_route *route, const struct key *k)
+{
+    unsigned missing = route->needs & ~key_scopes_held(k);
+    struct err e = {0};
+
+    if (route->needs && !missing) {
+        return true;
+    }
+    key_scope_fault(missing, &e);
+    log_warn("forbidden", KV("key", *k->id ? k->id : "config"), KV("peer", http_peer(r)),
+             KV("method", http_method(r)), KV("path", http_path(r)));
+    http_not_stored(r);
+    api_refuse(r, "key.scope", &e);
+    return false;
+}
+
 bool api_authorize(struct http_req *r, const struct http_route *route, void *app)
 {
     struct api *a = app;
@@ -176,7 +213,7 @@ bool api_authorize(struct http_req *r, const struct http_route *route, void *app
     const char *authorization = http_header(r, "Authorization");
     const char *token = authorization ? bearer(authorization) : NULL;
     const char *secret = header ? header : token;
-    struct api_key_row *row;
+    struct key *k;
 
     if (route->flags & ROUTE_OPEN) {
         return true;
@@ -187,12 +224,19 @@ bool api_authorize(struct http_req *r, const struct http_route *route, void *app
     if (header && token && strcmp(header, token) != 0) {
         return ambiguous(r);
     }
-    if (!find_key(a, secret, &row)) {
+    k = find_key(a, secret);
+    if (!k) {
         return refuse(r, "Invalid API key", "the key is not known or was revoked");
     }
-    if (row) {
-        note_use(a, row);
+    if (!key_in_force(k)) {
+        return refuse(r, "API key has expired", "the key has expired");
     }
-    http_set_user(r, row);
+    if (*k->id) {
+        note_use(a, container_of(k, struct api_key_row, key));
+    }
+    if (!may(r, route, k)) {
+        return false;
+    }
+    http_set_user(r, k);
     return true;
 }

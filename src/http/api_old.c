@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/api_submit.h"
 
 enum { CANCEL_WAIT_MS = 10000 };
 
@@ -33,23 +34,27 @@ static void submitted(struct http_req *r, const struct job *job)
     api_json_reply(r, 202);
 }
 
+static void unresolved(struct http_req *r, const char *targets, const char *why)
+{
+    old_request_targets(http_out(r), targets, why);
+    api_json_reply(r, 422);
+}
+
 static void submit_json(struct api *a, struct http_req *r, const json_t *body)
 {
+    static const struct submit_how how = {.accepted = submitted, .unresolved = unresolved};
     struct scan_request q;
-    struct err e = {0};
-    struct job job;
+    struct scan_faults f;
+    auto_plan plan = {0};
 
-    if (!old_request_check(a, body, &q, http_out(r))) {
+    if (!old_request_check(a, api_key(r), body, &q, &plan, &f, http_out(r))) {
         http_not_stored(r);
         api_json_reply(r, 422);
-        return;
+    } else if (f.refused.code) {
+        api_submit_refused(a, r, &q, f.rule, &f.refused);
+    } else {
+        api_submit(a, r, &q, &plan, &how, NULL, NULL, NULL);
     }
-    if (api_submit(a, r, &q, &job, &e) < 0) {
-        api_fail(r, &e);
-        return;
-    }
-    submitted(r, &job);
-    job_done(&job);
 }
 
 void old_submit(struct http_req *r, void *app)
@@ -217,7 +222,11 @@ void old_cancel(struct http_req *r, void *app)
         } else {
             api_fail(r, &e);
         }
-    } else if (job_state_terminal(now)) {
+        job_done(&job);
+        return;
+    }
+    audit_job(a, r, "scan.cancel", &job.id);
+    if (job_state_terminal(now)) {
         struct id id = job.id;
 
         job_done(&job);
@@ -244,6 +253,7 @@ void old_delete(struct http_req *r, void *app)
     }
     if (store_job_delete(a->store, &job.id, &e) == 0) {
         view_cache_drop(a->cache, &job.id);
+        audit_job(a, r, "scan.delete", &job.id);
         http_reply(r, 204, NULL, NULL, 0);
     } else if (e.code == ERR_CONFLICT) {
         api_error(r, ERR_CONFLICT,
@@ -258,6 +268,7 @@ void old_delete(struct http_req *r, void *app)
 void old_purge(struct http_req *r, void *app)
 {
     struct api *a = app;
+    struct audit_note note;
     struct err e = {0};
     struct json j;
     int64_t n = 0;
@@ -267,6 +278,9 @@ void old_purge(struct http_req *r, void *app)
         return;
     }
     view_cache_clear(a->cache);
+    audit_begin(&note, r);
+    json_int(&note.j, "deleted", n);
+    audit_add(a, api_key(r), "scan.purge", "", &note);
     j = json_to(http_out(r));
     json_obj(&j);
     json_int(&j, "deleted", n);

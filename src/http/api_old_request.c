@@ -78,14 +78,14 @@ static void bound_error(struct details *d, bool low, const char *field, const js
     json_end(&d->j);
 }
 
-/* The string of a field. NULL: absent, null, or wrong (said). */
+/* The string of a field. NULL: absent, null, or wrong (said, unless d is NULL). */
 static const char *text_field(struct details *d, const json_t *body, const char *name,
                               bool required)
 {
     const json_t *v = json_object_get(body, name);
 
     if (!v) {
-        if (required) {
+        if (required && d) {
             detail(d, "missing", name, "Field required", body);
         }
         return NULL;
@@ -93,11 +93,10 @@ static const char *text_field(struct details *d, const json_t *body, const char 
     if (json_is_null(v) && !required) {
         return NULL;
     }
-    if (!json_is_string(v)) {
+    if (!json_is_string(v) && d) {
         detail(d, "string_type", name, "Input should be a valid string", v);
-        return NULL;
     }
-    return json_string_value(v);
+    return json_string_value(v); /* NULL of another type */
 }
 
 /*
@@ -176,10 +175,9 @@ static void timeout_field(struct details *d, const json_t *body, int64_t *out)
     *out = s;
 }
 
-static void check(struct details *d, const json_t *body, const char *field, int rc,
-                  const struct err *e)
+static void fault(struct details *d, const json_t *body, const char *field, const struct err *e)
 {
-    if (rc < 0) {
+    if (e->code) {
         value_error(d, field, e, json_object_get(body, field));
     }
 }
@@ -194,32 +192,44 @@ static bool details_end(struct details *d)
     return false;
 }
 
-bool old_request_check(const struct api *a, const json_t *body, struct scan_request *q,
+bool old_request_check(struct api *a, const struct key *k, const json_t *body,
+                       struct scan_request *q, struct tool_plan *plan, struct scan_faults *f,
                        struct buf *detail_out)
 {
+    static const char *const fields[] = {"targets", "ports", "arguments"};
     struct details d = {.out = detail_out};
-    struct err e = {0};
+    const struct err *faults[] = {&f->targets, &f->ports, &f->arguments};
 
     scan_request_init(q);
+    *f = (struct scan_faults){0};
+    q->old = true;
     if (!json_is_object(body)) {
         detail(&d, "model_attributes_type", NULL,
                "Input should be a valid dictionary or object to extract fields from", body);
         return details_end(&d);
     }
-    q->targets = text_field(&d, body, "targets", true);
-    if (q->targets) {
-        check(&d, body, "targets", api_check_targets(q->targets, &e), &e);
-    }
-    q->ports = text_field(&d, body, "ports", false);
-    if (q->ports) {
-        check(&d, body, "ports", api_check_ports(q->ports, &e), &e);
-    }
-    q->arguments = text_field(&d, body, "arguments", false);
-    if (q->arguments) {
-        check(&d, body, "arguments", api_check_arguments(a, q->tool, q->arguments, &e), &e);
+    q->targets = text_field(NULL, body, "targets", true);
+    q->ports = text_field(NULL, body, "ports", false);
+    q->arguments = text_field(NULL, body, "arguments", false);
+    api_plan(a, k, q, plan, f);
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        text_field(&d, body, fields[i], i == 0);
+        fault(&d, body, fields[i], faults[i]);
     }
     timeout_field(&d, body, &q->timeout_s);
     return details_end(&d);
+}
+
+void old_request_targets(struct buf *out, const char *targets, const char *why)
+{
+    struct details d = {.out = out};
+    json_t *input = json_string(targets);
+    struct err e = {0};
+
+    err_set(&e, ERR_INVALID, "%s", why);
+    value_error(&d, "targets", &e, input);
+    json_decref(input);
+    details_end(&d);
 }
 
 void old_request_missing(struct buf *out)

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "http/api.h"
 #include "model/host.h"
+#include "tool/tool.h"
 
 enum { API_PAGE_MAX = 1000, API_PAGE_DEFAULT = 100, API_JSON_DEPTH = 32, API_WAIT_MAX_S = 60 };
 enum { API_CHUNK = 64 * 1024 }; /* what a stream writes at a time */
@@ -20,6 +21,8 @@ enum { API_CHUNK = 64 * 1024 }; /* what a stream writes at a time */
 enum api_surface { SURFACE_OLD, SURFACE_V1, SURFACES };
 
 struct api_key_row; /* api_auth.c */
+struct follower;    /* api_follow.c */
+struct submit;      /* api_submit.h */
 struct view_cache;  /* api_cache.c */
 struct sse_hub;     /* api_events.c */
 
@@ -29,9 +32,14 @@ struct api {
     struct sched *sched;
     struct http_server *server; /* NULL until api_set_server() */
     struct api_config cfg;
-    struct api_key_row *keys; /* owned list; rows live as long as the api */
-    struct timer key_timer;   /* last uses that are not in the store yet */
-    uint8_t legacy_hash[32];  /* of cfg.legacy_key */
+    struct api_key_row *keys;   /* owned list; rows live as long as the api */
+    struct timer key_timer;     /* last uses that are not in the store yet */
+    struct key config_key;      /* stands for cfg.legacy_key: every scope, id "" */
+    struct submit *submits;     /* owned list: those whose names are being resolved */
+    struct follower *followers; /* owned list: requests that wait for one of these */
+    struct timer follow_timer;  /* runs followers again whose leader is gone */
+    struct netset own;          /* the machine's addresses, as of own_ms */
+    int64_t own_ms;
     struct view_cache *cache;
     struct sse_hub *hub;
     int64_t submitted[SURFACES], refused[SURFACES], replayed;
@@ -46,6 +54,11 @@ void api_error(struct http_req *r, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* By HTTP status, for what no error code stands for: 400, 401, 405, 415. */
 void api_status(struct http_req *r, int status, const char *detail, const char *hint);
+/* 403. `rule` is a word for programs ("key.scope", "policy.scope", ...), the message is for people.
+ */
+void api_refuse(struct http_req *r, const char *rule, const struct err *e);
+/* 429 that says when to come back. */
+void api_busy(struct http_req *r, const struct err *e, int32_t retry_s);
 
 /* A 422 of /api/v1 that names each wrong field; a zeroed struct is empty. */
 struct problems {
@@ -55,9 +68,12 @@ struct problems {
 void problem_add(struct problems *p, const char *pointer, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void problems_reply(struct http_req *r, struct problems *p); /* frees */
-/* The body of a problem document. errors: JSON items or NULL. */
-void problem_write(struct buf *out, int status, const char *detail, const char *hint,
-                   const char *instance, const char *errors);
+struct problem {
+    int status;
+    const char *detail, *hint, *instance, *rule; /* all but detail may be NULL */
+    const char *errors;                          /* JSON items or NULL */
+};
+void problem_write(struct buf *out, const struct problem *p);
 /* Sets X-Request-Id and returns it: once per request, before the answer. */
 void api_request_id(struct http_req *r, char out[ID_TEXT + 1]);
 void api_json_reply(struct http_req *r, int status); /* what http_out() holds */
@@ -84,26 +100,54 @@ json_t *api_json_load(const char *p, size_t n, struct json_fault *f);
 /* Writes a parsed value with our writer. */
 void api_json_write(struct json *j, const char *key, const json_t *v);
 
-/* ---- submitting (api_submit.c) ---- */
+/* ---- what a scan request asks (api_plan.c) ---- */
 struct scan_request { /* NULL and INT64_MIN: not given; strings are borrowed */
     const char *tool, *targets, *ports, *arguments;
+    const char *limits; /* as limits_put() writes them */
     int64_t timeout_s, priority, retries, queue_timeout_s;
+    bool clip;
+    bool old; /* the old service's list of arguments, and its words */
+};
+struct scan_faults { /* code 0: none */
+    struct err targets, ports, arguments;
+    struct err refused; /* well formed, but not allowed; `rule` says by what */
+    const char *rule;
 };
 void scan_request_init(struct scan_request *q);
-int api_check_targets(const char *s, struct err *e);
-int api_check_ports(const char *s, struct err *e);
-int api_check_arguments(const struct api *a, const char *tool, const char *s, struct err *e);
-/* Adds the job; *out is the stored job, to be job_done(). */
-int api_submit(struct api *a, struct http_req *r, const struct scan_request *q, struct job *out,
-               struct err *e);
+/*
+ * Checks targets, ports and arguments by the tool's tables, within what the policy and the key
+ * allow. False: *f says what is wrong. tool_plan_done() *plan in both cases. A tool of NULL: the
+ * arguments are not looked at.
+ */
+bool api_plan(struct api *a, const struct key *k, const struct scan_request *q,
+              struct tool_plan *plan, struct scan_faults *f);
+struct policy *api_policy(const struct api *a);
+const struct policy_rules *api_rules(const struct api *a, const struct key *k);
+
 /* Applies SCANPOD_JOB_TTL_SECONDS where it is set. */
 void api_sweep(struct api *a);
+
+/* ---- the audit log (api_audit.c) ---- */
+/* Members for the detail of an entry go between begin and add. */
+struct audit_note {
+    struct buf text; /* owned */
+    struct json j;
+};
+void audit_begin(struct audit_note *n, const struct http_req *r);
+/* Frees the note. A failure breaks the turn: its commit says why. */
+void audit_add(struct api *a, const struct key *k, const char *action, const char *object,
+               struct audit_note *n);
+/* The whole of it for a job: {"peer"}. */
+void audit_job(struct api *a, const struct http_req *r, const char *action, const struct id *job);
 
 /* ---- JSON out (api_view.c, api_hosts.c) ---- */
 void view_old_job(struct json *j, const struct job *job);  /* members up to `request` */
 void view_old_tail(struct json *j, const struct job *job); /* error and times */
 void view_job(struct json *j, const char *key, const struct job *job, bool full);
 void view_run(struct json *j, const struct job *job); /* the old result's last members */
+void view_limits(struct json *j, const char *key, const struct limits *l); /* those that are set */
+void view_pins(struct json *j, const char *key, const char *pins); /* {"name": ["addr", ...]} */
+void view_known(struct json *j, const char *key, int64_t v, int64_t unknown); /* null if it is */
 void job_etag(const struct job *job, char out[32]);
 bool etag_matches(const char *if_none_match, const char *etag);
 
@@ -161,7 +205,12 @@ void api_cache_body(struct api *a, const struct job *job, enum api_surface s, co
 int api_keys_load(struct api *a, struct err *e); /* again after each change */
 void api_keys_free(struct api *a);
 bool api_authorize(struct http_req *r, const struct http_route *route, void *app);
-const char *api_key_id(const struct http_req *r); /* "" for the configured key */
+/* Who asks, until the handler suspends the request; outlives it. The configured key has id "". */
+const struct key *api_key(const struct http_req *r);
+/* With what KEY_ADMIN includes. */
+unsigned key_scopes_held(const struct key *k);
+bool key_in_force(const struct key *k);                /* of those that api_key() gave */
+void key_scope_fault(unsigned missing, struct err *e); /* "this key lacks the scope ..." */
 
 /* ---- event stream (api_events.c) ---- */
 struct sse_hub *sse_hub_new(struct api *a);
@@ -203,6 +252,10 @@ API_HANDLER(v1_reparse);
 API_HANDLER(v1_events);
 API_HANDLER(v1_capabilities);
 API_HANDLER(v1_tools);
+API_HANDLER(v1_policy);
+API_HANDLER(v1_policy_check);
+API_HANDLER(v1_policy_reload);
+API_HANDLER(v1_audit);
 API_HANDLER(v1_version);
 API_HANDLER(v1_keys);
 API_HANDLER(v1_key_create);

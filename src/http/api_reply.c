@@ -18,6 +18,7 @@ static const struct {
 } by_status[] = {
     {400, "bad-request", "The request is malformed"},
     {401, "denied", "Not signed in"},
+    {403, "forbidden", "This is not allowed"},
     {404, "not-found", "There is no such thing"},
     {405, "method-not-allowed", "The resource does not know this method"},
     {408, "request-timeout", "The request took too long to arrive"},
@@ -65,10 +66,9 @@ void api_json_reply(struct http_req *r, int status)
     http_reply_buf(r, status, "application/json");
 }
 
-void problem_write(struct buf *out, int status, const char *detail, const char *hint,
-                   const char *instance, const char *errors)
+void problem_write(struct buf *out, const struct problem *p)
 {
-    size_t row = status_row(status);
+    size_t row = status_row(p->status);
     struct json j = json_to(out);
     char type[64];
 
@@ -76,17 +76,20 @@ void problem_write(struct buf *out, int status, const char *detail, const char *
     json_obj(&j);
     json_str(&j, "type", type);
     json_str(&j, "title", by_status[row].title);
-    json_int(&j, "status", status);
-    json_str(&j, "detail", detail);
-    if (instance) {
-        json_str(&j, "instance", instance);
+    json_int(&j, "status", p->status);
+    json_str(&j, "detail", p->detail);
+    if (p->rule) {
+        json_str(&j, "rule", p->rule);
     }
-    if (hint) {
-        json_str(&j, "hint", hint);
+    if (p->instance) {
+        json_str(&j, "instance", p->instance);
     }
-    if (errors) {
+    if (p->hint) {
+        json_str(&j, "hint", p->hint);
+    }
+    if (p->errors) {
         buf_adds(out, ",\"errors\":[");
-        buf_adds(out, errors);
+        buf_adds(out, p->errors);
         buf_addc(out, ']');
     }
     json_end(&j);
@@ -101,24 +104,40 @@ static void old_write(struct buf *out, const char *detail)
     json_end(&j);
 }
 
-static void answer(struct http_req *r, int status, const char *detail, const char *hint,
-                   const char *errors)
+static void answer(struct http_req *r, struct problem p)
 {
     char id[ID_TEXT + 1];
 
     if (api_old(r)) {
-        old_write(http_out(r), detail);
-        http_reply_buf(r, status, "application/json");
+        old_write(http_out(r), p.detail);
+        http_reply_buf(r, p.status, "application/json");
         return;
     }
     api_request_id(r, id);
-    problem_write(http_out(r), status, detail, hint, id, errors);
-    http_reply_buf(r, status, problem_type);
+    p.instance = id;
+    problem_write(http_out(r), &p);
+    http_reply_buf(r, p.status, problem_type);
 }
 
 void api_status(struct http_req *r, int status, const char *detail, const char *hint)
 {
-    answer(r, status, detail, hint, NULL);
+    answer(r, (struct problem){.status = status, .detail = detail, .hint = hint});
+}
+
+void api_refuse(struct http_req *r, const char *rule, const struct err *e)
+{
+    answer(r, (struct problem){.status = 403, .detail = e->msg, .rule = rule});
+}
+
+void api_busy(struct http_req *r, const struct err *e, int32_t retry_s)
+{
+    char seconds[16];
+
+    snprintf(seconds, sizeof seconds, "%d", retry_s > 0 ? retry_s : 1);
+    http_add_header(r, "Retry-After", seconds);
+    answer(r, (struct problem){.status = 429,
+                               .detail = e->msg,
+                               .hint = "try again after the time in Retry-After"});
 }
 
 static const char *hint_for(int status)
@@ -148,7 +167,7 @@ void api_fail(struct http_req *r, const struct err *e)
     if (status == 429 || status == 503 || status == 507) {
         http_add_header(r, "Retry-After", "10");
     }
-    answer(r, status, detail, hint_for(status), NULL);
+    answer(r, (struct problem){.status = status, .detail = detail, .hint = hint_for(status)});
 }
 
 void api_error(struct http_req *r, int code, const char *fmt, ...)
@@ -187,7 +206,7 @@ void problems_reply(struct http_req *r, struct problems *p)
     auto_free char *detail =
         str_fmt("%u %s not accepted", p->n, p->n == 1 ? "field is" : "fields are");
 
-    answer(r, 422, detail, NULL, p->json.data);
+    answer(r, (struct problem){.status = 422, .detail = detail, .errors = p->json.data});
     buf_done(&p->json);
 }
 

@@ -1,41 +1,46 @@
 /*
- * The one table of routes. The last column is the operation's name in openapi.json and the label of
- * the metrics; a test checks that both lists are the same.
+ * The one table of routes. `id` is the operation's name in openapi.json and the label of the
+ * metrics; a test checks that both lists are the same. The last column is the scope that a key must
+ * have: a row without one is closed, and only rows with ROUTE_OPEN need no key.
  */
 #include "http/api_priv.h"
 
 const struct http_route api_routes[] = {
     /* the old service */
-    {"GET", "/health", old_health, ROUTE_OPEN | ROUTE_LEGACY, 0, "oldHealth"},
-    {"POST", "/scans", old_submit, ROUTE_LEGACY, 0, "oldSubmit"},
-    {"GET", "/scans", old_list, ROUTE_LEGACY, 0, "oldList"},
-    {"DELETE", "/scans", old_purge, ROUTE_LEGACY, 0, "oldPurge"},
-    {"GET", "/scans/{id}", old_get, ROUTE_LEGACY, 0, "oldGet"},
-    {"DELETE", "/scans/{id}", old_delete, ROUTE_LEGACY, 0, "oldDelete"},
-    {"POST", "/scans/{id}/cancel", old_cancel, ROUTE_LEGACY, 0, "oldCancel"},
+    {"GET", "/health", old_health, ROUTE_OPEN | ROUTE_LEGACY, 0, "oldHealth", 0},
+    {"POST", "/scans", old_submit, ROUTE_LEGACY, 0, "oldSubmit", KEY_SUBMIT_NETWORK},
+    {"GET", "/scans", old_list, ROUTE_LEGACY, 0, "oldList", KEY_READ},
+    {"DELETE", "/scans", old_purge, ROUTE_LEGACY, 0, "oldPurge", KEY_ADMIN},
+    {"GET", "/scans/{id}", old_get, ROUTE_LEGACY, 0, "oldGet", KEY_READ},
+    {"DELETE", "/scans/{id}", old_delete, ROUTE_LEGACY, 0, "oldDelete", KEY_ADMIN},
+    {"POST", "/scans/{id}/cancel", old_cancel, ROUTE_LEGACY, 0, "oldCancel", KEY_CANCEL},
 
-    {"POST", "/api/v1/scans", v1_submit, 0, 0, "submitScan"},
-    {"GET", "/api/v1/scans", v1_list, 0, 0, "listScans"},
-    {"GET", "/api/v1/scans/{id}", v1_get, 0, 0, "getScan"},
-    {"DELETE", "/api/v1/scans/{id}", v1_delete, 0, 0, "deleteScan"},
-    {"POST", "/api/v1/scans/{id}/cancel", v1_cancel, 0, 0, "cancelScan"},
-    {"POST", "/api/v1/scans/{id}/retry", v1_retry, 0, 0, "retryScan"},
-    {"POST", "/api/v1/scans/{id}/reparse", v1_reparse, 0, 0, "reparseScan"},
-    {"GET", "/api/v1/scans/{id}/hosts", v1_hosts, 0, 0, "listHosts"},
-    {"GET", "/api/v1/scans/{id}/raw", v1_raw, 0, 0, "getRaw"},
-    {"GET", "/api/v1/events", v1_events, ROUTE_STREAM, 0, "streamEvents"},
-    {"GET", "/api/v1/capabilities", v1_capabilities, 0, 0, "getCapabilities"},
-    {"GET", "/api/v1/tools", v1_tools, 0, 0, "listTools"},
-    {"GET", "/api/v1/version", v1_version, 0, 0, "getVersion"},
-    {"GET", "/api/v1/keys", v1_keys, 0, 0, "listKeys"},
-    {"POST", "/api/v1/keys", v1_key_create, 0, 0, "createKey"},
-    {"DELETE", "/api/v1/keys/{id}", v1_key_revoke, 0, 0, "revokeKey"},
+    {"POST", "/api/v1/scans", v1_submit, 0, 0, "submitScan", KEY_SUBMIT_NETWORK},
+    {"GET", "/api/v1/scans", v1_list, 0, 0, "listScans", KEY_READ},
+    {"GET", "/api/v1/scans/{id}", v1_get, 0, 0, "getScan", KEY_READ},
+    {"DELETE", "/api/v1/scans/{id}", v1_delete, 0, 0, "deleteScan", KEY_ADMIN},
+    {"POST", "/api/v1/scans/{id}/cancel", v1_cancel, 0, 0, "cancelScan", KEY_CANCEL},
+    {"POST", "/api/v1/scans/{id}/retry", v1_retry, 0, 0, "retryScan", KEY_SUBMIT_NETWORK},
+    {"POST", "/api/v1/scans/{id}/reparse", v1_reparse, 0, 0, "reparseScan", KEY_SUBMIT_NETWORK},
+    {"GET", "/api/v1/scans/{id}/hosts", v1_hosts, 0, 0, "listHosts", KEY_READ},
+    {"GET", "/api/v1/scans/{id}/raw", v1_raw, 0, 0, "getRaw", KEY_READ},
+    {"GET", "/api/v1/events", v1_events, ROUTE_STREAM, 0, "streamEvents", KEY_READ},
+    {"GET", "/api/v1/policy", v1_policy, 0, 0, "getPolicy", KEY_READ},
+    {"POST", "/api/v1/policy/check", v1_policy_check, 0, 0, "checkPolicy", KEY_SUBMIT_NETWORK},
+    {"POST", "/api/v1/policy/reload", v1_policy_reload, 0, 0, "reloadPolicy", KEY_ADMIN},
+    {"GET", "/api/v1/audit", v1_audit, 0, 0, "listAudit", KEY_ADMIN},
+    {"GET", "/api/v1/capabilities", v1_capabilities, 0, 0, "getCapabilities", KEY_READ},
+    {"GET", "/api/v1/tools", v1_tools, 0, 0, "listTools", KEY_READ},
+    {"GET", "/api/v1/version", v1_version, 0, 0, "getVersion", KEY_READ},
+    {"GET", "/api/v1/keys", v1_keys, 0, 0, "listKeys", KEY_ADMIN},
+    {"POST", "/api/v1/keys", v1_key_create, 0, 0, "createKey", KEY_ADMIN},
+    {"DELETE", "/api/v1/keys/{id}", v1_key_revoke, 0, 0, "revokeKey", KEY_ADMIN},
 
-    {"GET", "/healthz", api_healthz, ROUTE_OPEN, 0, "getHealth"},
-    {"GET", "/readyz", api_readyz, ROUTE_OPEN, 0, "getReadiness"},
-    {"GET", "/metrics", api_metrics, 0, 0, "getMetrics"},
-    {"GET", "/openapi.json", api_openapi, ROUTE_OPEN, 0, "getOpenapi"},
-    {"GET", "/docs", api_docs, ROUTE_OPEN, 0, "getDocs"},
-    {"GET", "/redoc", api_docs, ROUTE_OPEN, 0, "getRedoc"}, /* where the older service had it */
+    {"GET", "/healthz", api_healthz, ROUTE_OPEN, 0, "getHealth", 0},
+    {"GET", "/readyz", api_readyz, ROUTE_OPEN, 0, "getReadiness", 0},
+    {"GET", "/metrics", api_metrics, 0, 0, "getMetrics", KEY_READ},
+    {"GET", "/openapi.json", api_openapi, ROUTE_OPEN, 0, "getOpenapi", 0},
+    {"GET", "/docs", api_docs, ROUTE_OPEN, 0, "getDocs", 0},
+    {"GET", "/redoc", api_docs, ROUTE_OPEN, 0, "getRedoc", 0}, /* where the older service had it */
     {NULL},
 };

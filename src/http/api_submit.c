@@ -1,59 +1,12 @@
-/*
- * From a checked request to a stored job: what both surfaces share.
- */
+/* Each step of api_submit.h, in its order from the end of the file upwards. */
+#include "http/api_submit.h"
+
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "http/api_priv.h"
-#include "model/request.h"
-#include "tool/tool.h"
 
-enum { TEXT_MAX = 16 * 1024 }; /* ports, arguments */
-
-void scan_request_init(struct scan_request *q)
-{
-    *q = (struct scan_request){.tool = "nmap",
-                               .timeout_s = INT64_MIN,
-                               .priority = INT64_MIN,
-                               .retries = INT64_MIN,
-                               .queue_timeout_s = INT64_MIN};
-}
-
-int api_check_targets(const char *s, struct err *e)
-{
-    auto_strvec tokens = {0};
-
-    if (strlen(s) > JOB_TARGETS_MAX) {
-        return err_set(e, ERR_INVALID, "targets are longer than %d bytes", JOB_TARGETS_MAX);
-    }
-    return targets_parse(s, &tokens, NULL, e);
-}
-
-int api_check_ports(const char *s, struct err *e)
-{
-    if (strlen(s) > TEXT_MAX) {
-        return err_set(e, ERR_INVALID, "ports are longer than %d bytes", TEXT_MAX);
-    }
-    return ports_parse(s, e);
-}
-
-int api_check_arguments(const struct api *a, const char *tool, const char *s, struct err *e)
-{
-    const struct tool *t = tool_find(tool);
-    auto_strvec tokens = {0};
-    int rc;
-
-    if (strlen(s) > TEXT_MAX) {
-        return err_set(e, ERR_INVALID, "arguments are longer than %d bytes", TEXT_MAX);
-    }
-    rc = shell_split(s, &tokens, e);
-    if (rc < 0 || a->cfg.allow_unsafe_args) {
-        return rc;
-    }
-    return t->check_arguments(&tokens, e);
-}
+enum { OWN_FRESH_MS = 1000, NOTE_TARGETS_MAX = 1024 };
 
 void api_sweep(struct api *a)
 {
@@ -69,47 +22,363 @@ void api_sweep(struct api *a)
     } while (n == API_PAGE_MAX);
 }
 
+/* ---- refusals ---- */
+
+static void count(struct api *a, const struct http_req *r, bool accepted)
+{
+    enum api_surface s = api_old(r) ? SURFACE_OLD : SURFACE_V1;
+
+    a->submitted[s] += accepted;
+    a->refused[s] += !accepted;
+}
+
+static void refused(struct api *a, struct http_req *r, const struct key *k,
+                    const struct scan_request *q, const char *rule, const struct err *e)
+{
+    struct audit_note n;
+
+    count(a, r, false);
+    log_warn("scan_refused", KV("key", *k->id ? k->id : "config"), KV("peer", http_peer(r)),
+             KV("rule", rule), KV("error", e->msg));
+    audit_begin(&n, r);
+    json_str(&n.j, "tool", q->tool);
+    json_strn(&n.j, "targets", q->targets, strnlen(q->targets, NOTE_TARGETS_MAX));
+    json_str(&n.j, "rule", rule);
+    json_str(&n.j, "reason", e->msg);
+    audit_add(a, k, "scan.refused", "", &n);
+    api_refuse(r, rule, e);
+}
+
+void api_submit_refused(struct api *a, struct http_req *r, const struct scan_request *q,
+                        const char *rule, const struct err *e)
+{
+    refused(a, r, api_key(r), q, rule, e);
+}
+
+/* ---- the decision ---- */
+
+static int own_now(struct api *a, struct err *e)
+{
+    struct netset fresh = {0};
+    int rc;
+
+    if (a->own_ms && loop_now_ms(a->loop) - a->own_ms < OWN_FRESH_MS) {
+        return 0;
+    }
+    rc = own_addresses(&fresh, e);
+    if (rc == 0) {
+        netset_done(&a->own);
+        a->own = fresh;
+        a->own_ms = loop_now_ms(a->loop);
+    }
+    return rc;
+}
+
 static int32_t or_default(int64_t given, int32_t def)
 {
     return given == INT64_MIN ? def : (int32_t)given;
 }
 
-int api_submit(struct api *a, struct http_req *r, const struct scan_request *q, struct job *out,
-               struct err *e)
+static int limits_in_force(const struct submit *s, struct decision *d, struct err *e)
 {
+    const struct limits tool = tool_find(s->q.tool)->limits;
+    struct limits asked = {0};
+    struct limits by = d->verdict.rules->limits;
+    int rc = limits_parse(s->q.limits, &asked, e);
+
+    if (rc < 0) {
+        return rc;
+    }
+    limits_tighten(&by, &asked);
+    asked =
+        (struct limits){.wall_s = (uint32_t)or_default(s->q.timeout_s, s->api->cfg.scan_timeout_s)};
+    limits_tighten(&by, &asked);
+    d->run_timeout_s = (int32_t)by.wall_s;
+    d->limits = tool;
+    limits_tighten(&d->limits, &by);
+    return 0;
+}
+
+static int choose_level(struct submit *s, struct decision *d, struct err *e)
+{
+    const struct api_config *c = &s->api->cfg;
+    const struct sandbox_caps *caps = c->sandbox ? c->sandbox(c->sandbox_arg) : NULL;
+    auto_netset all = {0};
+    auto_netset outside = {0};
+    int rc;
+
+    target_set_all(&s->plan.targets, &all);
+    netset_add_set(&outside, &all);
+    netset_remove_set(&outside, &d->verdict.allowed);
+    netset_remove_set(&all, &outside); /* what was clipped off */
+    egress_places(&s->plan.need, &all, &s->api->own);
+    if (!caps) {
+        return 0;
+    }
+    rc = egress_choose(caps, c->allow_unconfined, &s->plan.need, &d->level, &d->raw, e);
+    d->has_level = rc == 0;
+    return rc;
+}
+
+/* ERR_SCOPE: d->rule says by what. Other errors are ours. policy_verdict_done() in any case. */
+static int decide(struct submit *s, struct decision *d, struct err *e)
+{
+    const struct key *k = s->key;
+    struct policy_ask ask;
+    int rc = own_now(s->api, e);
+
+    if (rc < 0) {
+        return rc;
+    }
+    ask = (struct policy_ask){
+        .key_id = k->id,
+        .key_name = *k->name ? k->name : NULL,
+        .tool = s->q.tool,
+        .targets = &s->plan.targets,
+        .ports = s->plan.ports,
+        .n_ports = s->plan.n_ports,
+        .own = &s->api->own,
+        .now_us = wall_us(),
+        .clip = s->q.clip,
+    };
+    d->rule = "policy.scope";
+    rc = policy_judge(api_policy(s->api), &ask, &d->verdict, e);
+    if (rc == 0) {
+        d->rule = "egress";
+        rc = limits_in_force(s, d, e);
+    }
+    if (rc == 0) {
+        rc = choose_level(s, d, e);
+    }
+    if (rc == 0) {
+        d->rule = NULL;
+    }
+    return rc;
+}
+
+/* ---- the job ---- */
+
+static void job_fill(const struct submit *s, const struct decision *d, struct job *j)
+{
+    const struct api_config *c = &s->api->cfg;
+    const struct scan_request *q = &s->q;
+    auto_buf pins = {0};
+
+    job_init(j);
+    j->id = id_new();
+    j->tool = xstrdup(q->tool);
+    j->targets = xstrdup(q->targets);
+    j->ports = xstrdup(q->ports);
+    j->arguments = xstrdup(q->arguments);
+    j->limits = q->limits && *q->limits ? xstrdup(q->limits) : NULL;
+    j->scope_rule = xstrdup(d->verdict.rule);
+    j->clip = q->clip;
+    j->old_route = q->old;
+    if (s->plan.targets.n_pins) {
+        pins_put(&s->plan.targets, &pins);
+        j->pins = buf_take(&pins);
+    }
+    j->timeout_s = q->timeout_s;
+    j->run_timeout_s = d->run_timeout_s;
+    j->queue_timeout_s = or_default(q->queue_timeout_s, c->queue_timeout_s);
+    j->priority = or_default(q->priority, JOB_PRIORITY_DEFAULT);
+    j->max_attempts = 1 + or_default(q->retries, q->old ? c->old_retries : c->retries);
+    j->key_id = xstrdup(s->key->id);
+    j->created_us = wall_us();
+    if (d->verdict.wait_until_us) {
+        j->state = JOB_WAITING;
+        j->run_at_us = d->verdict.wait_until_us;
+    }
+    if (j->queue_timeout_s > 0) {
+        j->queue_expires_us = j->created_us + (int64_t)j->queue_timeout_s * 1000000;
+    }
+}
+
+static void note_submit(const struct submit *s, const struct decision *d, const struct job *j)
+{
+    char id[ID_TEXT + 1];
+    struct audit_note n;
+
+    id_text(&j->id, id);
+    log_info("job_created", KV("job", id), KV("targets", j->targets),
+             KV("peer", http_peer(s->req)));
+    audit_begin(&n, s->req);
+    json_str(&n.j, "tool", j->tool);
+    json_str(&n.j, "targets", j->targets);
+    json_str(&n.j, "ports", j->ports);
+    json_str(&n.j, "arguments", j->arguments);
+    view_pins(&n.j, "pins", j->pins);
+    json_str(&n.j, "rule", j->scope_rule);
+    json_str(&n.j, "policy", d->verdict.rules->name);
+    if (*s->retry_of) {
+        json_str(&n.j, "retry_of", s->retry_of);
+    }
+    audit_add(s->api, s->key, "scan.submit", id, &n);
+}
+
+static void store_it(struct submit *s, const struct decision *d)
+{
+    struct api *a = s->api;
+    uint64_t addresses = target_set_count(&s->plan.targets);
+    struct err e = {0};
+    int32_t retry_s = 0;
+    struct job job;
     int rc;
 
     api_sweep(a);
-    job_init(out);
-    out->id = id_new();
-    out->tool = xstrdup(q->tool);
-    out->targets = xstrdup(q->targets);
-    out->ports = xstrdup(q->ports);
-    out->arguments = xstrdup(q->arguments);
-    out->timeout_s = q->timeout_s;
-    out->run_timeout_s = or_default(q->timeout_s, a->cfg.scan_timeout_s);
-    out->queue_timeout_s = or_default(q->queue_timeout_s, a->cfg.queue_timeout_s);
-    out->priority = or_default(q->priority, JOB_PRIORITY_DEFAULT);
-    out->max_attempts =
-        1 + or_default(q->retries, api_old(r) ? a->cfg.old_retries : a->cfg.retries);
-    out->key_id = xstrdup(api_key_id(r));
-    out->created_us = wall_us();
-    if (out->queue_timeout_s > 0) {
-        out->queue_expires_us = out->created_us + (int64_t)out->queue_timeout_s * 1000000;
+    rc = store_key_charge(a->store, s->key, addresses > INT64_MAX ? INT64_MAX : (int64_t)addresses,
+                          wall_us(), &retry_s, &e);
+    if (rc == ERR_BUSY) {
+        count(a, s->req, false);
+        api_busy(s->req, &e, retry_s);
+        return;
     }
-    rc = store_job_add(a->store, out, e);
-    a->submitted[api_old(r) ? SURFACE_OLD : SURFACE_V1] += rc == 0;
-    a->refused[api_old(r) ? SURFACE_OLD : SURFACE_V1] += rc < 0;
-    if (rc < 0) {
-        job_done(out);
-        return rc;
+    job_fill(s, d, &job);
+    if (rc == 0) {
+        rc = store_job_add(a->store, &job, &e);
     }
-    if (log_on(LOG_INFO)) {
-        char id[ID_TEXT + 1];
+    if (rc == 0 && s->idem) {
+        rc = store_idem_put(a->store, s->key->id, s->idem, s->print, &job.id, job.created_us, &e);
+    }
+    count(a, s->req, rc == 0);
+    if (rc == 0) {
+        note_submit(s, d, &job);
+        s->how->accepted(s->req, &job);
+    } else {
+        api_fail(s->req, &e);
+    }
+    job_done(&job);
+}
 
-        id_text(&out->id, id);
-        log_info("job_created", KV("job", id), KV("targets", out->targets),
-                 KV("peer", http_peer(r)));
+static void go_on(struct submit *s)
+{
+    struct decision d = {0};
+    struct err e = {0};
+    int rc = decide(s, &d, &e);
+
+    if (rc < 0 && rc != ERR_SCOPE) {
+        api_fail(s->req, &e);
+    } else if (s->how->judged) {
+        s->how->judged(s->req, s, &d, &e);
+    } else if (rc < 0) {
+        refused(s->api, s->req, s->key, &s->q, d.rule, &e);
+    } else {
+        store_it(s, &d);
     }
-    return 0;
+    policy_verdict_done(&d.verdict);
+}
+
+/* ---- names ---- */
+
+static void submit_free(struct submit *s)
+{
+    tool_plan_done(&s->plan);
+    if (s->kept) {
+        free((char *)(uintptr_t)s->q.tool);
+        free((char *)(uintptr_t)s->q.targets);
+        free((char *)(uintptr_t)s->q.ports);
+        free((char *)(uintptr_t)s->q.arguments);
+        free((char *)(uintptr_t)s->q.limits);
+    }
+    free(s->idem);
+    free(s);
+}
+
+static void submit_keep(struct submit *s)
+{
+    s->q.tool = xstrdup(s->q.tool);
+    s->q.targets = xstrdup(s->q.targets);
+    s->q.ports = xstrdup(s->q.ports);
+    s->q.arguments = xstrdup(s->q.arguments);
+    s->q.limits = xstrdup(s->q.limits);
+    s->kept = true;
+}
+
+static void unlink_submit(struct submit *s)
+{
+    struct submit **at = &s->api->submits;
+
+    while (*at != s) {
+        at = &(*at)->next;
+    }
+    *at = s->next;
+    api_follow_end(s->api, s);
+}
+
+static void on_abort(struct http_req *r)
+{
+    struct submit *s = http_user(r);
+
+    s->api->cfg.unpin(s->api->cfg.pin_arg, s->pinning);
+    unlink_submit(s);
+    submit_free(s);
+}
+
+static void on_pinned(void *arg, int code, const char *why)
+{
+    struct submit *s = arg;
+
+    unlink_submit(s);
+    http_on_abort(s->req, NULL);
+    http_set_user(s->req, (void *)(uintptr_t)s->key);
+    if (!key_in_force(s->key)) {
+        api_status(s->req, 401, "the key is not in force any more", NULL);
+    } else if (code == ERR_INVALID) {
+        s->how->unresolved(s->req, s->q.targets, why);
+    } else if (code < 0) {
+        api_error(s->req, code, "%s", why);
+    } else {
+        go_on(s);
+    }
+    submit_free(s);
+}
+
+static void pin(struct submit *s)
+{
+    struct api *a = s->api;
+
+    submit_keep(s);
+    s->next = a->submits;
+    a->submits = s;
+    http_set_user(s->req, s);
+    http_on_abort(s->req, on_abort);
+    s->pinning = a->cfg.pin(a->cfg.pin_arg, &s->plan.targets, on_pinned, s);
+    if (!s->pinning) {
+        on_pinned(s, ERR_IO, "names cannot be resolved at the moment");
+    }
+}
+
+void api_submit(struct api *a, struct http_req *r, const struct scan_request *q,
+                struct tool_plan *plan, const struct submit_how *how, const char *idem,
+                const uint8_t *print, const struct id *retry_of)
+{
+    struct submit *s = xcalloc(1, sizeof *s);
+
+    *s = (struct submit){.api = a, .req = r, .key = api_key(r), .q = *q, .plan = *plan, .how = how};
+    *plan = (struct tool_plan){0};
+    s->idem = xstrdup(idem);
+    if (print) {
+        memcpy(s->print, print, sizeof s->print);
+    }
+    if (retry_of) {
+        id_text(retry_of, s->retry_of);
+    }
+    if (s->plan.targets.n_pins && a->cfg.pin) {
+        pin(s);
+    } else {
+        go_on(s);
+        submit_free(s);
+    }
+}
+
+void api_submits_free(struct api *a)
+{
+    while (a->submits) {
+        struct submit *s = a->submits;
+
+        a->cfg.unpin(a->cfg.pin_arg, s->pinning);
+        a->submits = s->next;
+        submit_free(s);
+    }
+    api_followers_free(a);
 }

@@ -9,7 +9,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
-#include "tool/tool.h"
+#include "model/request.h"
 
 enum { LIST_MAX = 4096, QUEUE_TIMEOUT_MAX_S = 2592000 };
 
@@ -142,27 +142,158 @@ static const char *list_member(struct problems *p, const json_t *body, const cha
     return joined->data;
 }
 
-static void check(struct problems *p, const char *pointer, int rc, const struct err *e)
+static bool bool_member(struct problems *p, const json_t *body, const char *name)
 {
-    if (rc < 0) {
-        problem_add(p, pointer, "%s", e->msg);
+    const json_t *v = member(body, name);
+    auto_free char *pointer = str_fmt("/%s", name);
+
+    if (v && !json_is_boolean(v)) {
+        problem_add(p, pointer, "must be true or false");
+    }
+    return json_is_true(v);
+}
+
+/* ---- limits ---- */
+
+static const struct limit_row *limit_row(const char *name)
+{
+    for (const struct limit_row *row = limit_rows; row->name; row++) {
+        if (str_eq(row->name, name)) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+static void limits_member(struct problems *p, json_t *body, struct buf *out)
+{
+    json_t *limits = json_object_get(body, "limits");
+    struct limits l = {0};
+    const char *name;
+    json_t *v;
+
+    if (!limits || json_is_null(limits)) {
+        return;
+    }
+    if (!json_is_object(limits)) {
+        problem_add(p, "/limits", "must be an object");
+        return;
+    }
+    json_object_foreach(limits, name, v)
+    {
+        const struct limit_row *row = limit_row(name);
+        auto_free char *pointer = str_fmt("/limits/%s", name);
+
+        if (!row) {
+            problem_add(p, "/limits", "there is no limit \"%.32s\"", name);
+        } else if (!json_is_integer(v) || json_integer_value(v) < row->min ||
+                   json_integer_value(v) > row->max) {
+            problem_add(p, pointer, "must be an integer from %u to %u", row->min, row->max);
+        } else {
+            *limit_at(&l, row) = (uint32_t)json_integer_value(v);
+        }
+    }
+    limits_put(&l, out);
+}
+
+/* ---- options: each member becomes tokens of the command line ---- */
+
+/* The value as text in *text, empty for `true`. False: it is of a wrong type. */
+static bool option_text(const json_t *v, struct buf *text)
+{
+    const json_t *item;
+    size_t i;
+
+    if (json_is_string(v)) {
+        buf_adds(text, json_string_value(v));
+        return true;
+    }
+    if (json_is_integer(v)) {
+        buf_addf(text, "%" PRId64, (int64_t)json_integer_value(v));
+        return true;
+    }
+    if (!json_is_array(v) || json_array_size(v) == 0 || json_array_size(v) > LIST_MAX) {
+        return json_is_true(v);
+    }
+    json_array_foreach(v, i, item)
+    {
+        if (!json_is_string(item)) {
+            return false;
+        }
+        buf_adds(text, i ? "," : "");
+        buf_adds(text, json_string_value(item));
+    }
+    return true;
+}
+
+static void option_member(struct problems *p, const struct tool *t, const char *name,
+                          const json_t *v, struct strvec *tokens)
+{
+    auto_free char *pointer = str_fmt("/options/%s", name);
+    auto_buf text = {0};
+    struct err e = {0};
+
+    if (json_is_false(v) || json_is_null(v)) {
+        return;
+    }
+    if (!option_text(v, &text)) {
+        problem_add(p, pointer, "must be a boolean, an integer, a string or an array of strings");
+    } else if (tool_option_tokens(t, name,
+                                  json_is_true(v) ? NULL
+                                  : text.data     ? text.data
+                                                  : "",
+                                  tokens, &e) < 0) {
+        problem_add(p, pointer, "%s", e.msg);
     }
 }
 
-bool v1_request_check(const struct api *a, json_t *body, struct v1_request *q, struct problems *p)
+/* Adds the tokens of `options` to what `arguments` has. */
+static void options_member(struct problems *p, json_t *body, struct v1_request *q)
 {
-    static const char *const members[] = {"targets",   "ports",         "tool",
-                                          "arguments", "timeout",       "priority",
-                                          "retries",   "queue_timeout", NULL};
-    struct scan_request *s = &q->scan;
-    struct err e = {0};
+    const struct tool *t = tool_find(q->scan.tool ? q->scan.tool : "nmap");
+    json_t *options = json_object_get(body, "options");
+    auto_strvec tokens = {0};
+    const char *name;
+    json_t *v;
 
-    scan_request_init(s);
-    if (!json_is_object(body)) {
-        problem_add(p, "", "must be an object");
-        return false;
+    if (!options || json_is_null(options) || !q->scan.tool) {
+        return;
     }
-    v1_refuse_unknown(p, body, members);
+    if (!json_is_object(options)) {
+        problem_add(p, "/options", "must be an object");
+        return;
+    }
+    json_object_foreach(options, name, v)
+    {
+        if (p->n < 32) {
+            option_member(p, t, name, v, &tokens);
+        }
+    }
+    if (tokens.n && q->scan.arguments != q->arguments.data) {
+        buf_adds(&q->arguments, q->scan.arguments);
+    }
+    for (size_t i = 0; i < tokens.n; i++) {
+        add_quoted(&q->arguments, tokens.v[i]);
+    }
+    if (tokens.n) {
+        q->scan.arguments = q->arguments.data;
+    }
+}
+
+/* ---- all of it ---- */
+
+/* Quotes that are open at the end of `arguments` must not swallow an option. */
+static bool splits(const char *arguments)
+{
+    auto_strvec tokens = {0};
+
+    return !arguments || shell_split(arguments, &tokens, NULL) == 0;
+}
+
+static void read_members(struct problems *p, json_t *body, struct v1_request *q)
+{
+    struct scan_request *s = &q->scan;
+
     if (member(body, "tool")) {
         s->tool = text_member(p, body, "tool");
         if (s->tool && !tool_find(s->tool)) {
@@ -171,23 +302,57 @@ bool v1_request_check(const struct api *a, json_t *body, struct v1_request *q, s
         }
     }
     s->targets = list_member(p, body, "targets", &q->targets);
-    if (s->targets) {
-        check(p, "/targets", api_check_targets(s->targets, &e), &e);
-    } else if (!member(body, "targets")) {
+    s->ports = text_member(p, body, "ports");
+    s->arguments = list_member(p, body, "arguments", &q->arguments);
+    if (splits(s->arguments)) {
+        options_member(p, body, q);
+    }
+}
+
+static void put_fault(struct problems *p, const char *pointer, const struct err *e)
+{
+    if (e->code) {
+        problem_add(p, pointer, "%s", e->msg);
+    }
+}
+
+void v1_faults(struct problems *p, const struct scan_faults *f)
+{
+    put_fault(p, "/targets", &f->targets);
+    put_fault(p, "/ports", &f->ports);
+    put_fault(p, "/arguments", &f->arguments);
+}
+
+bool v1_request_check(struct api *a, const struct key *k, json_t *body, struct v1_request *q,
+                      struct problems *p)
+{
+    static const char *const members[] = {"targets", "ports",  "tool",          "arguments",
+                                          "options", "limits", "timeout",       "priority",
+                                          "retries", "clip",   "queue_timeout", NULL};
+    struct scan_request *s = &q->scan;
+    struct scan_faults f;
+
+    scan_request_init(s);
+    if (!json_is_object(body)) {
+        problem_add(p, "", "must be an object");
+        return false;
+    }
+    v1_refuse_unknown(p, body, members);
+    read_members(p, body, q);
+    if (!member(body, "targets")) {
         problem_add(p, "/targets", "is required");
     }
-    s->ports = text_member(p, body, "ports");
-    if (s->ports) {
-        check(p, "/ports", api_check_ports(s->ports, &e), &e);
-    }
-    s->arguments = list_member(p, body, "arguments", &q->arguments);
-    if (s->arguments && s->tool) {
-        check(p, "/arguments", api_check_arguments(a, s->tool, s->arguments, &e), &e);
-    }
+    api_plan(a, k, s, &q->plan, &f);
+    v1_faults(p, &f);
+    q->refused = f.refused;
+    q->rule = f.rule;
+    limits_member(p, body, &q->limits);
+    s->limits = q->limits.len ? q->limits.data : NULL;
     s->timeout_s = int_member(p, body, "timeout", JOB_TIMEOUT_MIN_S, JOB_TIMEOUT_MAX_S);
     s->priority = int_member(p, body, "priority", 0, JOB_PRIORITY_MAX);
     s->retries = int_member(p, body, "retries", 0, JOB_RETRIES_MAX);
     s->queue_timeout_s = int_member(p, body, "queue_timeout", 1, QUEUE_TIMEOUT_MAX_S);
+    s->clip = bool_member(p, body, "clip");
     return p->n == 0;
 }
 
@@ -195,6 +360,16 @@ void v1_request_done(struct v1_request *q)
 {
     buf_done(&q->targets);
     buf_done(&q->arguments);
+    buf_done(&q->limits);
+    tool_plan_done(&q->plan);
+}
+
+void v1_unresolved(struct http_req *r, const char *targets, const char *why)
+{
+    struct problems p = {0};
+
+    problem_add(&p, "/targets", "%s", why);
+    problems_reply(r, &p);
 }
 
 /* 415 and 400 are answered here. */

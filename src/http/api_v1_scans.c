@@ -1,6 +1,7 @@
 /*
  * /api/v1/scans: submit, list, look, wait, cancel, retry, delete.
  */
+#include "http/api_submit.h"
 #include "http/api_v1.h"
 
 #include <stdio.h>
@@ -9,7 +10,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/digest.h"
-#include "tool/tool.h"
 
 static void job_reply(struct http_req *r, int status, const struct job *job)
 {
@@ -41,7 +41,7 @@ static bool replay(struct api *a, struct http_req *r, const char *idem, const ui
     struct id id;
     bool found = false;
 
-    if (store_idem_get(a->store, api_key_id(r), idem, before, &id, &found, &e) < 0) {
+    if (store_idem_get(a->store, api_key(r)->id, idem, before, &id, &found, &e) < 0) {
         api_fail(r, &e);
         return true;
     }
@@ -66,24 +66,12 @@ static bool replay(struct api *a, struct http_req *r, const char *idem, const ui
     return true;
 }
 
-static void submit(struct api *a, struct http_req *r, const struct scan_request *q,
-                   const char *idem, const uint8_t print[32])
+static void accepted(struct http_req *r, const struct job *job)
 {
-    struct err e = {0};
-    struct job job;
-
-    if (api_submit(a, r, q, &job, &e) < 0) {
-        api_fail(r, &e);
-        return;
-    }
-    if (idem &&
-        store_idem_put(a->store, api_key_id(r), idem, print, &job.id, job.created_us, &e) < 0) {
-        api_fail(r, &e); /* the turn is broken: the job will not be committed either */
-    } else {
-        job_reply(r, 202, &job);
-    }
-    job_done(&job);
+    job_reply(r, 202, job);
 }
+
+static const struct submit_how submit_how = {.accepted = accepted, .unresolved = v1_unresolved};
 
 void v1_submit(struct http_req *r, void *app)
 {
@@ -100,7 +88,7 @@ void v1_submit(struct http_req *r, void *app)
     }
     if (idem) {
         sha256_of(text.p ? text.p : "", text.n, print);
-        if (replay(a, r, idem, print)) {
+        if (replay(a, r, idem, print) || api_follow(a, r, idem, v1_submit)) {
             return;
         }
     }
@@ -108,10 +96,12 @@ void v1_submit(struct http_req *r, void *app)
     if (!body) {
         return;
     }
-    if (v1_request_check(a, body, &q, &p)) {
-        submit(a, r, &q.scan, idem, print);
-    } else {
+    if (!v1_request_check(a, api_key(r), body, &q, &p)) {
         problems_reply(r, &p);
+    } else if (q.refused.code) {
+        api_submit_refused(a, r, &q.scan, q.rule, &q.refused);
+    } else {
+        api_submit(a, r, &q.scan, &q.plan, &submit_how, idem, print, NULL);
     }
     v1_request_done(&q);
     json_decref(body);
@@ -327,7 +317,11 @@ void v1_cancel(struct http_req *r, void *app)
             err_set(&e, ERR_CONFLICT, "the job is %s already", job_state_name(job.state));
         }
         api_fail(r, &e);
-    } else if (wait_s > 0 && !job_state_terminal(now)) {
+        job_done(&job);
+        return;
+    }
+    audit_job(a, r, "scan.cancel", &job.id);
+    if (wait_s > 0 && !job_state_terminal(now)) {
         api_wait(
             a, r, &job.id,
             &(struct job_wait_spec){.terminal = true, .ms = wait_s * 1000, .reply = cancel_reply});
@@ -337,58 +331,52 @@ void v1_cancel(struct http_req *r, void *app)
     job_done(&job);
 }
 
-/* The rules may have become stricter since the job was accepted. */
-static bool still_allowed(struct api *a, struct http_req *r, const struct job *job)
+/* The rules may have become stricter since the job was accepted, and names are looked up anew. */
+static void retry(struct api *a, struct http_req *r, const struct job *job)
 {
+    const struct scan_request q = {.tool = tool_find(job->tool) ? job->tool : NULL,
+                                   .targets = job->targets,
+                                   .ports = job->ports,
+                                   .arguments = job->arguments,
+                                   .limits = job->limits,
+                                   .timeout_s = job->timeout_s,
+                                   .priority = job->priority,
+                                   .retries = job->max_attempts - 1,
+                                   .queue_timeout_s = job->queue_timeout_s,
+                                   .clip = job->clip,
+                                   .old = job->old_route};
+    auto_plan plan = {0};
     struct problems p = {0};
-    struct err e = {0};
+    struct scan_faults f;
 
-    if (api_check_targets(job->targets, &e) < 0) {
-        problem_add(&p, "/targets", "%s", e.msg);
-    }
-    if (job->ports && api_check_ports(job->ports, &e) < 0) {
-        problem_add(&p, "/ports", "%s", e.msg);
-    }
-    if (!tool_find(job->tool)) {
+    if (!q.tool) {
         problem_add(&p, "/tool", "there is no such tool");
-    } else if (job->arguments && api_check_arguments(a, job->tool, job->arguments, &e) < 0) {
-        problem_add(&p, "/arguments", "%s", e.msg);
     }
+    api_plan(a, api_key(r), &q, &plan, &f);
+    v1_faults(&p, &f);
     if (p.n) {
         problems_reply(r, &p);
-        return false;
+    } else if (f.refused.code) {
+        api_submit_refused(a, r, &q, f.rule, &f.refused);
+    } else {
+        api_submit(a, r, &q, &plan, &submit_how, NULL, NULL, &job->id);
     }
-    return true;
 }
 
 void v1_retry(struct http_req *r, void *app)
 {
     static const char *const known[] = {NULL};
     struct api *a = app;
-    struct scan_request q;
     struct job job;
 
     if (!api_query_known(r, known) || !api_job_of(a, r, &job)) {
         return;
     }
-    if (!job_state_terminal(job.state)) {
+    if (job_state_terminal(job.state)) {
+        retry(a, r, &job);
+    } else {
         api_error(r, ERR_CONFLICT, "the job is still %s", job_state_name(job.state));
-        job_done(&job);
-        return;
     }
-    if (!still_allowed(a, r, &job)) {
-        job_done(&job);
-        return;
-    }
-    q = (struct scan_request){.tool = job.tool,
-                              .targets = job.targets,
-                              .ports = job.ports,
-                              .arguments = job.arguments,
-                              .timeout_s = job.timeout_s,
-                              .priority = job.priority,
-                              .retries = job.max_attempts - 1,
-                              .queue_timeout_s = job.queue_timeout_s};
-    submit(a, r, &q, NULL, NULL);
     job_done(&job);
 }
 
@@ -403,6 +391,7 @@ void v1_delete(struct http_req *r, void *app)
     }
     if (store_job_delete(a->store, &job.id, &e) == 0) {
         view_cache_drop(a->cache, &job.id);
+        audit_job(a, r, "scan.delete", &job.id);
         http_reply(r, 204, NULL, NULL, 0);
     } else {
         if (e.code == ERR_CONFLICT) {

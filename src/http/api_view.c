@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "http/api_priv.h"
 
 static void put_id(struct json *j, const char *key, const struct id *id)
@@ -24,7 +25,7 @@ static void put_timeout(struct json *j, int64_t s)
     }
 }
 
-static void put_known(struct json *j, const char *key, int64_t v, int64_t unknown)
+void view_known(struct json *j, const char *key, int64_t v, int64_t unknown)
 {
     if (v == unknown) {
         json_nil(j, key);
@@ -76,6 +77,55 @@ void view_run(struct json *j, const struct job *job)
     json_str(j, "raw_sha256", job->raw_sha256);
 }
 
+void view_limits(struct json *j, const char *key, const struct limits *l)
+{
+    struct limits copy = *l;
+
+    json_obj_in(j, key);
+    for (const struct limit_row *row = limit_rows; row->name; row++) {
+        if (*limit_at(&copy, row)) {
+            json_int(j, row->name, *limit_at(&copy, row));
+        }
+    }
+    json_end(j);
+}
+
+/* The request's own. */
+static void put_limits(struct json *j, const char *text)
+{
+    struct limits l = {0};
+
+    if (text && *text && limits_parse(text, &l, NULL) == 0) {
+        view_limits(j, "limits", &l);
+    } else {
+        json_nil(j, "limits");
+    }
+}
+
+/* "name=addr+addr,name=addr" */
+void view_pins(struct json *j, const char *key, const char *pins)
+{
+    if (!pins || !*pins) {
+        json_nil(j, key);
+        return;
+    }
+    json_obj_in(j, key);
+    while (*pins) {
+        size_t n = strcspn(pins, "=");
+        auto_free char *name = xstrndup(pins, n);
+
+        json_arr_in(j, name);
+        while (pins[n] == '=' || pins[n] == '+') {
+            pins += n + 1;
+            n = strcspn(pins, "+,");
+            json_strn(j, NULL, pins, n);
+        }
+        json_end(j);
+        pins += n + (pins[n] != '\0');
+    }
+    json_end(j);
+}
+
 static void put_progress(struct json *j, const struct job *job)
 {
     if (job->percent_x100 < 0) {
@@ -84,18 +134,23 @@ static void put_progress(struct json *j, const struct job *job)
     }
     json_obj_in(j, "progress");
     json_num(j, "percent", job->percent_x100 / 100.0, 2);
-    put_known(j, "remaining_s", job->remaining_s, -1);
+    view_known(j, "remaining_s", job->remaining_s, -1);
     json_end(j);
 }
 
 static void put_run_facts(struct json *j, const struct job *job)
 {
-    put_known(j, "exit_status", job->exit_status, -1);
-    put_known(j, "exit_signal", job->exit_signal, 0);
+    view_known(j, "exit_status", job->exit_status, -1);
+    view_known(j, "exit_signal", job->exit_signal, 0);
     put_text(j, "stderr", job->stderr_tail);
     put_text(j, "command_line", job->command_line);
     put_text(j, "tool_version", job->tool_version);
     put_text(j, "confinement", job->confinement);
+    json_raw(j, "sandbox", job->sandbox_json);
+    put_limits(j, job->limits);
+    put_text(j, "scope_rule", job->scope_rule);
+    view_pins(j, "pins", job->pins);
+    json_bool(j, "clip", job->clip);
     if (job->raw_sha256) {
         json_obj_in(j, "raw");
         json_str(j, "sha256", job->raw_sha256);
@@ -128,6 +183,7 @@ void view_job(struct json *j, const char *key, const struct job *job, bool full)
     json_time(j, "started_at", job->started_us);
     json_time(j, "completed_at", job->completed_us);
     json_time(j, "run_at", job->state == JOB_SCHEDULED ? job->run_at_us : 0);
+    json_time(j, "waiting_until", job->state == JOB_WAITING ? job->run_at_us : 0);
     json_time(j, "queue_expires_at", job->queue_expires_us);
     put_progress(j, job);
     json_bool(j, "partial", job->partial);

@@ -38,6 +38,7 @@ struct http_route {
     unsigned flags;  /* ROUTE_OPEN: no key; ROUTE_LEGACY: errors in the old service's shape */
     size_t body_max; /* 0: 1 MiB */
     const char *id;  /* operationId in openapi.json; the metrics' route label */
+    unsigned needs;  /* the app's: what authorize() asks of the caller */
 };
 
 struct http_config {

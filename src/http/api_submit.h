@@ -1,0 +1,71 @@
+/*
+ * api_submit - from an understood request to a stored job.
+ *
+ *     plan -> names are pinned (the request is suspended) -> policy -> way out -> quota -> job,
+ * audit
+ *
+ * All but the pinning happens in one turn. Nothing is stored before the last step but the audit
+ * entry of a refusal. A client that goes away while its names are resolved leaves nothing behind.
+ */
+#pragma once
+
+#include "http/api_priv.h"
+
+/* What the policy and the machine say to a plan whose names are pinned. */
+struct decision {
+    struct policy_verdict verdict; /* valid when rule is NULL or "egress" */
+    struct limits limits;          /* in force */
+    int32_t run_timeout_s;
+    bool has_level; /* false: what boxes can do is still being found out */
+    enum egress level;
+    bool raw;
+    const char *rule; /* by what it was refused, as in api_refuse(); NULL: allowed */
+};
+
+struct submit;
+
+struct submit_how {
+    /* Answers. Each is called at most once, `s` is gone afterwards. */
+    void (*accepted)(struct http_req *r, const struct job *job);
+    /* A name of the targets has no address. */
+    void (*unresolved)(struct http_req *r, const char *targets, const char *why);
+    /* Instead of storing a job (a dry run): e is the refusal when d->rule is set. */
+    void (*judged)(struct http_req *r, const struct submit *s, const struct decision *d,
+                   const struct err *e);
+};
+
+struct submit {
+    struct api *api;
+    struct http_req *req;
+    const struct key *key;
+    struct scan_request q; /* its strings are ours once the request was suspended */
+    bool kept;             /* they are */
+    struct tool_plan plan;
+    const struct submit_how *how;
+    char *idem; /* owned; NULL: none */
+    uint8_t print[32];
+    char retry_of[ID_TEXT + 1]; /* "": of none */
+    void *pinning;              /* handle of api_config.pin */
+    struct submit *next;        /* of those that are being pinned */
+};
+
+/*
+ * Takes the plan (leaves an empty one), goes on with it, and answers, now or later. idem and print
+ * may be NULL; retry_of too.
+ */
+void api_submit(struct api *a, struct http_req *r, const struct scan_request *q,
+                struct tool_plan *plan, const struct submit_how *how, const char *idem,
+                const uint8_t *print, const struct id *retry_of);
+/* Refuses what api_plan() refused: 403, and an entry in the audit log. */
+void api_submit_refused(struct api *a, struct http_req *r, const struct scan_request *q,
+                        const char *rule, const struct err *e);
+/* At the end of the API, after its server. */
+void api_submits_free(struct api *a);
+
+/* ---- the same Idempotency-Key while the first request is suspended (api_follow.c) ---- */
+
+/* True: the request waits and is handled anew by `again` when the first one has its answer. */
+bool api_follow(struct api *a, struct http_req *r, const char *idem, http_handler again);
+/* This one is over: those that wait for it are run in the next turn. */
+void api_follow_end(struct api *a, const struct submit *leader);
+void api_followers_free(struct api *a);
