@@ -1,273 +1,179 @@
 /*
- * nmap: what of its command line a client may use, and how it is started.
+ * nmap: how it is started.
  *
- * The result is read from its standard output as XML while it runs; so nothing that a client sends,
- * checked or not, may send the output elsewhere or end the options before the targets.
+ * The result is read from its standard output as XML while it runs. Everything behind the fixed
+ * words comes from a plan, which has no word that the tables did not write; the targets are in a
+ * file of ours. nmap looks no name up but in the box's own /etc/hosts.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "model/request.h"
-#include "tool/tool.h"
+#include "parse/parse.h"
+#include "tool/nmap_options.h"
+#include "tool/tool_option.h"
 
-enum { COUNT_MAX = 1000000000, DAY_MS = 86400000 };
-
-#define FLAG(n)                         \
-    {                                   \
-        .name = (n), .value = TOOL_FLAG \
-    }
-#define RAW(n)                                             \
-    {                                                      \
-        .name = (n), .value = TOOL_FLAG, .needs_raw = true \
-    }
-#define COUNT(n, lo)                                                    \
-    {                                                                   \
-        .name = (n), .value = TOOL_COUNT, .min = (lo), .max = COUNT_MAX \
-    }
-#define RATE(n)                                                     \
-    {                                                               \
-        .name = (n), .value = TOOL_RATE, .min = 1, .max = COUNT_MAX \
-    }
-#define TIME(n)                                                               \
-    {                                                                         \
-        .name = (n), .value = TOOL_TIME, .min = 0, .max = 7 * (int64_t)DAY_MS \
-    }
-
-/* The old service's list, word for word. Long names come as "--flag value" or "--flag=value". */
-static const struct tool_option options[] = {
-    RAW("-sS"),
-    FLAG("-sT"),
-    RAW("-sU"),
-    RAW("-sA"),
-    RAW("-sW"),
-    RAW("-sM"),
-    RAW("-sN"),
-    RAW("-sF"),
-    RAW("-sX"),
-    FLAG("-sn"),
-    FLAG("-sV"),
-    FLAG("-Pn"),
-    FLAG("-n"),
-    FLAG("-R"),
-    FLAG("-6"),
-    FLAG("-r"),
-    FLAG("-F"),
-    RAW("-O"),
-    FLAG("-v"),
-    FLAG("-vv"),
-    FLAG("-vvv"),
-    FLAG("-d"),
-    FLAG("-dd"),
-    FLAG("-T0"),
-    FLAG("-T1"),
-    FLAG("-T2"),
-    FLAG("-T3"),
-    FLAG("-T4"),
-    FLAG("-T5"),
-    FLAG("--open"),
-    FLAG("--reason"),
-    RAW("--traceroute"),
-    FLAG("--packet-trace"),
-    COUNT("--top-ports", 1),
-    COUNT("--max-retries", 0),
-    TIME("--host-timeout"),
-    TIME("--scan-delay"),
-    TIME("--max-scan-delay"),
-    RATE("--min-rate"),
-    RATE("--max-rate"),
-    COUNT("--min-parallelism", 0),
-    COUNT("--max-parallelism", 0),
-    COUNT("--min-hostgroup", 1),
-    COUNT("--max-hostgroup", 1),
-    TIME("--max-rtt-timeout"),
-    TIME("--min-rtt-timeout"),
-    TIME("--initial-rtt-timeout"),
-    {.name = "--mtu", .value = TOOL_COUNT, .min = 0, .max = 65535, .needs_raw = true},
-    {0},
+struct start {
+    const struct tool_start *s;
+    struct strvec *argv, *notes;
+    const char *min_rate;  /* borrowed from the plan; NULL: not asked for */
+    uint64_t max_rate;     /* 0: none */
+    uint64_t host_timeout; /* ms; 0: none */
+    bool v6, pings;
 };
 
-/* The row of a token: its whole text, or for a row with a value the text before '='. */
-static const struct tool_option *option_of(const char *token, const char **value)
+static void note(struct start *b, const char *text)
 {
-    size_t n = strcspn(token, "=");
-
-    *value = NULL;
-    for (const struct tool_option *o = options; o->name; o++) {
-        if (str_eq(o->name, token)) {
-            return o;
-        }
-        if (token[n] && o->value != TOOL_FLAG && strlen(o->name) == n &&
-            strncmp(o->name, token, n) == 0) {
-            *value = token + n + 1;
-            return o;
-        }
+    if (b->notes) {
+        strvec_push(b->notes, text);
     }
-    return NULL;
 }
 
-/* Digits with an optional ms, s, m or h; seconds without. */
-static bool time_ok(const char *v, int64_t min, int64_t max)
+/* The stricter of two limits, of which 0 is none. */
+static uint64_t stricter(uint64_t a, uint64_t b)
 {
-    static const struct {
-        const char *unit;
-        uint64_t ms;
-    } units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
-    size_t n = strspn(v, "0123456789");
-    auto_free char *number = xstrndup(v, n);
-
-    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
-        uint64_t count;
-
-        if (str_eq(v + n, units[i].unit)) {
-            return str_to_u64(number, 0, (uint64_t)max / units[i].ms, &count) &&
-                   count * units[i].ms >= (uint64_t)min;
-        }
-    }
-    return false;
+    return a == 0 ? b : b == 0 ? a : MIN(a, b);
 }
 
-static bool value_ok(const struct tool_option *o, const char *v)
+static int cannot(const struct start *b, const struct tool_option *o, struct err *e)
 {
-    uint64_t count;
-
-    if (o->value == TOOL_TIME) {
-        return time_ok(v, o->min, o->max);
+    if (b->s->broker) {
+        return err_set(e, ERR_INVALID,
+                       "argument '%s' needs raw sockets: at level broker only connect() and "
+                       "sendto() reach the network; use -sT",
+                       o->name);
     }
-    return str_to_u64(v, (uint64_t)o->min, (uint64_t)o->max, &count);
+    return err_set(e, ERR_INVALID,
+                   "argument '%s' needs raw sockets, which this run cannot have; use -sT", o->name);
 }
 
-static int nmap_check_arguments(const struct strvec *tokens, struct err *e)
+/* One option of the plan: passed on, changed, or kept back to be merged with the run's limits. */
+static int add_option(struct start *b, const struct tool_option *o, const char *value,
+                      struct err *e)
 {
-    for (size_t i = 0; i < tokens->n; i++) {
-        const char *token = tokens->v[i];
-        const char *value;
-        const struct tool_option *o = option_of(token, &value);
+    int64_t ms = 0;
+    uint64_t rate = 0;
 
-        if (!o) {
-            return err_set(e, ERR_INVALID, "disallowed argument: '%s'", token);
-        }
-        if (o->value == TOOL_FLAG) {
-            continue;
-        }
-        if (!value) {
-            if (i + 1 == tokens->n) {
-                return err_set(e, ERR_INVALID, "argument '%s' requires a value", o->name);
-            }
-            value = tokens->v[++i];
-        }
-        if (!value_ok(o, value)) {
-            return err_set(e, ERR_INVALID, "invalid value for '%s': '%s'", o->name, value);
-        }
+    if (!b->s->raw_sockets && o->needs_raw) {
+        return cannot(b, o, e);
+    }
+    if (b->s->user_stack && o->slirp_lies) {
+        return err_set(e, ERR_INVALID,
+                       "argument '%s' would be answered by the user-mode network stack of level "
+                       "rootless, not by the target",
+                       o->name);
+    }
+    b->pings |= str_starts(o->name, "-P") || str_eq(o->name, "-sL");
+    if (str_eq(o->name, "-sS") && !b->s->raw_sockets) {
+        strvec_push(b->argv, "-sT");
+        note(b, "-sS became -sT: no raw sockets at this level");
+    } else if (str_eq(o->name, "-R")) {
+        note(b, "-R has no effect: names are looked up by the server, not by the scan");
+    } else if (str_eq(o->name, "-6")) {
+        b->v6 = true;
+    } else if (str_eq(o->name, "--min-rate")) {
+        b->min_rate = value;
+    } else if (str_eq(o->name, "--max-rate") && str_to_u64(value, 1, UINT64_MAX, &rate)) {
+        b->max_rate = rate;
+    } else if (str_eq(o->name, "--host-timeout") && option_time(value, 0, INT64_MAX, &ms)) {
+        b->host_timeout = (uint64_t)ms;
+    } else {
+        option_put(&(struct option_use){.row = o, .value = (char *)(uintptr_t)value}, b->argv);
     }
     return 0;
 }
 
-/* True if `word` (n bytes) is a beginning of `name`, at least `least` long; '_' reads as '-'. */
-static bool abbreviates(const char *word, size_t n, const char *name, size_t least)
+static void add_limits(struct start *b)
 {
-    if (n < least || n > strlen(name)) {
-        return false;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if ((word[i] == '_' ? '-' : word[i]) != name[i]) {
-            return false;
+    uint64_t asked = b->max_rate, rate = stricter(asked, b->s->rate_pps);
+    uint64_t wall = (uint64_t)b->s->wall_s * 1000, host = stricter(b->host_timeout, wall);
+    uint64_t min = 0;
+
+    if (b->min_rate && str_to_u64(b->min_rate, 1, UINT64_MAX, &min)) {
+        if (rate && min > rate) {
+            auto_free char *text =
+                str_fmt("--min-rate became %" PRIu64 ": the limit of packets per second", rate);
+
+            note(b, text);
+            min = rate;
         }
+        strvec_push(b->argv, "--min-rate");
+        strvec_pushf(b->argv, "%" PRIu64, min);
     }
-    return true;
+    if (rate) {
+        if (asked > rate) {
+            auto_free char *text =
+                str_fmt("--max-rate became %" PRIu64 ": the limit of packets per second", rate);
+
+            note(b, text);
+        }
+        strvec_push(b->argv, "--max-rate");
+        strvec_pushf(b->argv, "%" PRIu64, rate);
+    }
+    if (host) {
+        strvec_push(b->argv, "--host-timeout");
+        strvec_pushf(b->argv, "%" PRIu64 "%s", host % 1000 ? host : host / 1000,
+                     host % 1000 ? "ms" : "s");
+    }
 }
 
-/*
- * Arguments that nobody checked may do what nmap can, but not take the result away: nmap accepts
- * long names with one dash, shortened, and with underscores.
- */
-static bool takes_result_away(const char *token)
-{
-    static const struct {
-        const char *name;
-        size_t least; /* shorter could be another option */
-    } names[] = {{"append-output", 2}, {"resume", 3}, {"webxml", 2}, {"stylesheet", 3}};
-    const char *word = token + strspn(token, "-");
-    size_t n = strcspn(word, "=");
-
-    if (word == token) {
-        return false;
-    }
-    if (n == 0) {
-        return true; /* "--": what follows would be targets */
-    }
-    if (word[0] == 'o') {
-        return !abbreviates(word, n, "open", 2) && !abbreviates(word, n, "osscan-guess", 2) &&
-               !abbreviates(word, n, "osscan-limit", 2);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (abbreviates(word, n, names[i].name, names[i].least)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int arguments_allowed(const struct tool_scan *s, struct err *e)
-{
-    for (size_t i = 0; i < s->arguments->n; i++) {
-        const char *token = s->arguments->v[i];
-        const char *value;
-        const struct tool_option *o = option_of(token, &value);
-
-        if (takes_result_away(token)) {
-            return err_set(e, ERR_INVALID,
-                           "disallowed argument: '%s': the result is read from nmap's output",
-                           token);
-        }
-        if (o && o->needs_raw && !s->raw_sockets) {
-            return err_set(e, ERR_INVALID,
-                           "argument '%s' needs raw sockets, which this server cannot give: start "
-                           "it as root, or use -sT",
-                           token);
-        }
-    }
-    return 0;
-}
-
-static bool has(const struct strvec *tokens, const char *word)
-{
-    for (size_t i = 0; i < tokens->n; i++) {
-        if (str_eq(tokens->v[i], word)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int nmap_build_argv(const struct tool_scan *s, const char *program, struct strvec *argv,
-                           struct err *e)
+static void add_fixed(const struct tool_start *s, struct strvec *argv)
 {
     /* nmap decides by the user id what it can do; it does not see what the box gives. */
-    const char *const before[] = {program, "-oX",
-                                  "-",     "--stats-every",
-                                  "1s",    s->raw_sockets ? "--privileged" : "--unprivileged"};
-    int rc = arguments_allowed(s, e);
+    const char *const fixed[] = {s->program,
+                                 "-oX",
+                                 "-",
+                                 "--no-stylesheet",
+                                 "--noninteractive",
+                                 "--stats-every",
+                                 "1s",
+                                 s->raw_sockets ? "--privileged" : "--unprivileged",
+                                 "-n"};
 
-    if (rc < 0) {
-        return rc;
+    for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
+        strvec_push(argv, fixed[i]);
     }
-    for (size_t i = 0; i < ARRAY_LEN(before); i++) {
-        strvec_push(argv, before[i]);
+    if (s->data_dir) {
+        strvec_push(argv, "--datadir");
+        strvec_push(argv, s->data_dir);
     }
-    for (size_t i = 0; i < s->arguments->n; i++) {
-        strvec_push(argv, s->arguments->v[i]);
+}
+
+static int nmap_build_argv(const struct tool_plan *p, const struct tool_start *s,
+                           struct strvec *argv, struct strvec *notes, struct err *e)
+{
+    struct start b = {.s = s, .argv = argv, .notes = notes};
+
+    add_fixed(s, argv);
+    for (size_t at = 0; at < p->tokens.n;) {
+        const char *value;
+        const struct tool_option *o = option_next(&tool_nmap, &p->tokens, &at, &value);
+        int rc;
+
+        if (!o) {
+            return err_set(e, ERR_INTERNAL, "the plan has an option that no table has");
+        }
+        rc = add_option(&b, o, value, e);
+        if (rc < 0) {
+            return rc;
+        }
     }
-    if (s->ipv6 && !has(s->arguments, "-6")) {
+    if (s->user_stack && s->raw_sockets && !b.pings) {
+        strvec_push(argv, "-PE");
+        strvec_push(argv, "-PS80,443");
+        note(&b, "hosts are looked for by echo and SYN only: the user-mode network stack would "
+                 "answer other probes itself");
+    }
+    add_limits(&b);
+    if (b.v6 || (target_set_has_v6(&p->targets) && !target_set_has_v4(&p->targets))) {
         strvec_push(argv, "-6");
     }
-    if (s->ports) {
+    if (p->ports) {
         strvec_push(argv, "-p");
-        strvec_push(argv, s->ports);
+        strvec_push(argv, p->ports);
     }
-    strvec_push(argv, "--");
-    for (size_t i = 0; i < s->targets->n; i++) {
-        strvec_push(argv, s->targets->v[i]);
-    }
+    strvec_push(argv, "-iL");
+    strvec_push(argv, TOOL_TARGETS_FILE);
     return 0;
 }
 
@@ -296,12 +202,14 @@ const struct tool tool_nmap = {
     .summary = "hosts, ports, services and operating systems",
     .setting = "tool-nmap",
     .program = "nmap",
-    .options = options,
-    .check_arguments = nmap_check_arguments,
+    .options = nmap_options,
+    .refusals = nmap_refusals,
+    .check = nmap_check,
     .build_argv = nmap_build_argv,
     .parser = &parser_nmap_xml,
     .needs = TOOL_NEEDS_NET | TOOL_WANTS_RAW,
-    .limits = {.wall_s = 86400, .mem_mb = 4096, .output_mb = 1024, .files = 4096, .procs = 256},
+    .limits = {.wall_s = 86400, .memory_mb = 4096, .output_mb = 1024, .processes = 256},
+    .files = 4096,
     .version_args = (const char *const[]){"--version", NULL},
     .read_version = nmap_read_version,
 };

@@ -17,18 +17,29 @@ const struct tool *const *tool_all(void)
     return tools;
 }
 
-int tool_check(const struct tool *t, const struct tool_request *q, struct strvec *targets,
-               struct strvec *arguments, struct err *e)
+void tool_plan_done(struct tool_plan *p)
 {
-    int rc = targets_parse(q->targets, targets, NULL, e);
+    target_set_done(&p->targets);
+    strvec_done(&p->tokens);
+    free(p->ports);
+    *p = (struct tool_plan){0};
+}
+
+int tool_check(const struct tool *t, const struct tool_request *q, struct tool_plan *out,
+               struct err *e)
+{
+    auto_strvec split = {0};
+    const struct strvec *tokens = q->tokens ? q->tokens : &split;
+    int rc = targets_parse(q->targets, &out->targets, e);
 
     if (rc == 0 && q->ports) {
         rc = ports_parse(q->ports, e);
+        out->ports = rc == 0 ? ports_canonical(q->ports) : NULL;
     }
-    if (rc == 0 && q->arguments) {
-        rc = shell_split(q->arguments, arguments, e);
+    if (rc == 0 && q->arguments && !q->tokens) {
+        rc = shell_split(q->arguments, &split, e);
     }
-    return rc == 0 && !q->unsafe ? t->check_arguments(arguments, e) : rc;
+    return rc == 0 ? t->check(q, tokens, out, e) : rc;
 }
 
 const struct tool *tool_find(const char *name)

@@ -1,0 +1,298 @@
+/*
+ * A request for nmap: what it asks for at most, what it needs of the network, and whether its
+ * options go together. nmap finds most of the contradictions itself, but only when the scan runs.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/request.h"
+#include "tool/nmap_options.h"
+#include "tool/tool_option.h"
+
+enum { PORTS_DEFAULT = 1000, PORTS_FAST = 100, PROTOCOLS = 256 };
+
+static bool given(const struct option_uses *u, const char *name)
+{
+    return option_find(u, name) != NULL;
+}
+
+static bool is_technique(const struct option_use *u)
+{
+    return str_eq(u->row->field, "technique");
+}
+
+static int contradiction(const char *a, const char *b, struct err *e)
+{
+    return err_set(e, ERR_INVALID, "contradicting arguments: '%s' and '%s'", a, b);
+}
+
+/* ---- contradictions ---- */
+
+/* -sn, -sL and -sO are alone; the first two have no ports and nothing that is found out there. */
+static int check_alone(const struct option_uses *u, const struct tool_plan *p, struct err *e)
+{
+    static const char *const alone[] = {"-sn", "-sL", "-sO"};
+    static const char *const of_ports[] = {"-p",  "-F", "--top-ports", "--exclude-ports",
+                                           "-sV", "-O"};
+
+    for (size_t i = 0; i < ARRAY_LEN(alone); i++) {
+        if (!given(u, alone[i])) {
+            continue;
+        }
+        for (size_t k = 0; k < u->n; k++) {
+            if (is_technique(&u->v[k]) && !str_eq(u->v[k].row->name, alone[i])) {
+                return contradiction(alone[i], u->v[k].row->name, e);
+            }
+        }
+        if (str_eq(alone[i], "-sO")) {
+            continue;
+        }
+        for (size_t k = 0; k < ARRAY_LEN(of_ports); k++) {
+            if (given(u, of_ports[k])) {
+                return contradiction(alone[i], of_ports[k], e);
+            }
+        }
+        if (p->ports) {
+            return contradiction(alone[i], "ports", e);
+        }
+    }
+    return 0;
+}
+
+/* Pairs of which nmap refuses or overlooks one. */
+static int check_pairs(const struct option_uses *u, struct err *e)
+{
+    static const char *const pairs[][2] = {
+        {"-Pn", "-PE"},
+        {"-Pn", "-PP"},
+        {"-Pn", "-PM"},
+        {"-Pn", "-PS"},
+        {"-Pn", "-PA"},
+        {"-Pn", "-PU"},
+        {"-Pn", "-PY"},
+        {"-Pn", "-PO"},
+        {"-sT", "--traceroute"},
+        {"-sT", "--scanflags"},
+        {"--defeat-rst-ratelimit", "-sT"},
+        {"--defeat-rst-ratelimit", "-sA"},
+        {"--defeat-rst-ratelimit", "-sW"},
+        {"--defeat-rst-ratelimit", "-sM"},
+        {"--defeat-rst-ratelimit", "-sN"},
+        {"--defeat-rst-ratelimit", "-sF"},
+        {"--defeat-rst-ratelimit", "-sX"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+        if (given(u, pairs[i][0]) && given(u, pairs[i][1])) {
+            return contradiction(pairs[i][0], pairs[i][1], e);
+        }
+    }
+    if (given(u, "--defeat-icmp-ratelimit") && !given(u, "-sU")) {
+        return err_set(e, ERR_INVALID, "argument '--defeat-icmp-ratelimit' needs '-sU'");
+    }
+    return 0;
+}
+
+static int check_bounds(const struct option_uses *u, struct err *e)
+{
+    static const char *const order[][2] = {
+        {"--min-rate", "--max-rate"},
+        {"--min-parallelism", "--max-parallelism"},
+        {"--min-hostgroup", "--max-hostgroup"},
+        {"--min-rtt-timeout", "--max-rtt-timeout"},
+        {"--min-rtt-timeout", "--initial-rtt-timeout"},
+        {"--initial-rtt-timeout", "--max-rtt-timeout"},
+        {"--scan-delay", "--max-scan-delay"},
+    };
+    const struct option_use *mtu = option_find(u, "--mtu");
+
+    for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+        const struct option_use *low = option_find(u, order[i][0]);
+        const struct option_use *high = option_find(u, order[i][1]);
+
+        if (low && high && low->number > high->number) {
+            return err_set(e, ERR_INVALID, "contradicting arguments: '%s %s' is more than '%s %s'",
+                           order[i][0], low->value, order[i][1], high->value);
+        }
+    }
+    if (mtu && mtu->number % 8) {
+        return err_set(e, ERR_INVALID, "invalid value for '--mtu': '%s': a multiple of 8",
+                       mtu->value);
+    }
+    return 0;
+}
+
+static int check_together(const struct option_uses *u, const struct tool_plan *p, struct err *e)
+{
+    static const char *const choices[] = {"-F", "--top-ports"};
+    int rc = check_alone(u, p, e);
+
+    if (rc == 0) {
+        rc = check_pairs(u, e);
+    }
+    if (rc == 0) {
+        rc = check_bounds(u, e);
+    }
+    for (size_t i = 0; rc == 0 && p->ports && i < ARRAY_LEN(choices); i++) {
+        if (given(u, choices[i])) {
+            rc = contradiction(choices[i], "ports", e);
+        }
+    }
+    if (rc == 0 && given(u, "-6") && target_set_has_v4(&p->targets)) {
+        rc = err_set(e, ERR_INVALID, "contradicting arguments: '-6' and IPv4 targets");
+    }
+    return rc;
+}
+
+/* ---- scripts ---- */
+
+static int put_scripts(const struct tool_request *q, const struct option_uses *u,
+                       struct strvec *tokens, struct err *e)
+{
+    const struct option_use *list = option_find(u, "--script");
+    const struct option_use *args = option_find(u, "--script-args");
+    bool by_default = given(u, "-sC");
+    auto_strvec names = {0};
+    auto_buf text = {0};
+    int rc;
+
+    if (!list && !by_default) {
+        return args ? err_set(e, ERR_INVALID, "argument '--script-args' needs '--script'") : 0;
+    }
+    if (!q->nse) {
+        return err_set(e, ERR_INVALID,
+                       "scripts cannot be chosen: nmap's script.db was not found on this server");
+    }
+    auto_free char *wanted = str_fmt("%s%s%s", by_default ? "default" : "",
+                                     by_default && list ? "," : "", list ? list->value : "");
+    rc = nse_select(q->nse, wanted, q->scripts, q->script_flags, &names, e);
+    if (rc < 0) {
+        return rc;
+    }
+    for (size_t i = 0; i < names.n; i++) {
+        buf_addf(&text, "%s%s", i ? "," : "", names.v[i]);
+    }
+    strvec_push(tokens, "--script");
+    strvec_push(tokens, text.data);
+    if (args) {
+        buf_reset(&text);
+        rc = nse_arguments(args->value, &names, &text, e);
+        if (rc < 0) {
+            return rc;
+        }
+        strvec_push(tokens, "--script-args");
+        strvec_push(tokens, text.data);
+    }
+    return 0;
+}
+
+/* ---- what it comes to ---- */
+
+/* How many values a list without letters has. */
+static uint32_t list_count(const char *list)
+{
+    uint32_t n[PORTS_PROTOCOLS];
+
+    ports_count(list, n);
+    return MAX(MAX(n[PORTS_TCP], n[PORTS_UDP]), n[PORTS_SCTP]);
+}
+
+/* One host's probes, at most: (protocol, port) pairs, or IP protocols. */
+static uint32_t probes(const struct option_uses *u, const char *ports)
+{
+    const struct option_use *top = option_find(u, "--top-ports");
+    uint32_t n[PORTS_PROTOCOLS] = {PORTS_DEFAULT, PORTS_DEFAULT, PORTS_DEFAULT};
+    bool udp = given(u, "-sU"), sctp = given(u, "-sY") || given(u, "-sZ");
+    bool tcp = !udp && !sctp;
+    uint32_t sum;
+
+    if (given(u, "-sn") || given(u, "-sL")) {
+        return 1;
+    }
+    if (given(u, "-sO")) {
+        return ports ? list_count(ports) : PROTOCOLS;
+    }
+    for (size_t i = 0; i < u->n; i++) {
+        tcp |= str_eq(u->v[i].row->group, "tcp");
+    }
+    if (ports) {
+        ports_count(ports, n);
+    } else if (top || given(u, "-F")) {
+        n[PORTS_TCP] = n[PORTS_UDP] = n[PORTS_SCTP] =
+            top ? (uint32_t)MIN(top->number, 65535) : PORTS_FAST;
+    }
+    sum = (tcp ? n[PORTS_TCP] : 0) + (udp ? n[PORTS_UDP] : 0) + (sctp ? n[PORTS_SCTP] : 0);
+    return MAX(sum, 1u);
+}
+
+static void fill_need(const struct option_uses *u, struct egress_need *need)
+{
+    unsigned best = 0;
+
+    need->network = true;
+    /* Without them nmap knocks by connect(); a connect scan without discovery has no use. */
+    need->wants_raw = !(given(u, "-sT") && given(u, "-Pn"));
+    for (size_t i = 0; i < u->n; i++) {
+        const struct tool_option *o = u->v[i].row;
+        unsigned rank = o->nat_lies ? 3 : o->slirp_lies ? 2 : o->needs_raw ? 1 : 0;
+
+        need->raw |= o->needs_raw;
+        need->wants_raw |= o->needs_raw;
+        need->nat_lies |= o->nat_lies;
+        need->slirp_lies |= o->slirp_lies;
+        if (rank > best) {
+            best = rank;
+            need->option = o->name;
+        }
+    }
+}
+
+/* -sC and what stands in members of the plan's own is left out. */
+static void put_options(const struct option_uses *u, struct strvec *tokens)
+{
+    static const char *const elsewhere[] = {"-p", "-n", "-sC", "--script", "--script-args"};
+
+    for (size_t i = 0; i < u->n; i++) {
+        bool skip = false;
+
+        for (size_t k = 0; k < ARRAY_LEN(elsewhere); k++) {
+            skip |= str_eq(u->v[i].row->name, elsewhere[k]);
+        }
+        if (!skip) {
+            option_put(&u->v[i], tokens);
+        }
+    }
+}
+
+int nmap_check(const struct tool_request *q, const struct strvec *tokens, struct tool_plan *p,
+               struct err *e)
+{
+    auto_uses uses = {0};
+    const struct option_use *ports;
+    int rc = option_uses_read(&tool_nmap, q, tokens, &uses, e);
+
+    if (rc == 0 && !q->old) {
+        rc = check_together(&uses, p, e);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    ports = option_find(&uses, "-p");
+    if (ports && p->ports) {
+        return contradiction("-p", "ports", e);
+    }
+    if (ports) {
+        p->ports = xstrdup(ports->value);
+    }
+    if (p->ports && given(&uses, "-sO") && !option_protocols(p->ports)) {
+        return err_set(e, ERR_INVALID, "'-sO' takes protocols from 0 to 255, without letters");
+    }
+    put_options(&uses, &p->tokens);
+    rc = put_scripts(q, &uses, &p->tokens, e);
+    if (rc < 0) {
+        return rc;
+    }
+    p->n_ports = probes(&uses, p->ports);
+    fill_need(&uses, &p->need);
+    return 0;
+}

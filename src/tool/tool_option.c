@@ -1,0 +1,495 @@
+#include "tool/tool_option.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/netset.h"
+#include "model/request.h"
+
+enum { HEX_MAX = 2800, DECOYS_MAX = 16, NAME_BYTES = 15, PROTOCOL_MAX = 255 };
+
+void option_uses_done(struct option_uses *u)
+{
+    for (size_t i = 0; i < u->n; i++) {
+        free(u->v[i].value);
+    }
+    free(u->v);
+    *u = (struct option_uses){0};
+}
+
+bool option_old_list(const struct tool_request *q)
+{
+    return q->old && !q->unsafe;
+}
+
+const struct option_use *option_find(const struct option_uses *u, const char *name)
+{
+    for (size_t i = 0; i < u->n; i++) {
+        if (str_eq(u->v[i].row->name, name)) {
+            return &u->v[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- values ---- */
+
+bool option_time(const char *v, int64_t min, int64_t max, int64_t *ms)
+{
+    static const struct {
+        const char *unit;
+        uint64_t ms;
+    } units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    size_t n = strspn(v, "0123456789");
+    auto_free char *number = xstrndup(v, n);
+
+    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+        uint64_t count;
+
+        if (!str_eq(v + n, units[i].unit)) {
+            continue;
+        }
+        if (!str_to_u64(number, 0, (uint64_t)max / units[i].ms, &count) ||
+            count * units[i].ms < (uint64_t)min) {
+            return false;
+        }
+        *ms = (int64_t)(count * units[i].ms);
+        return true;
+    }
+    return false;
+}
+
+bool option_protocols(const char *ports)
+{
+    const char *last = strrchr(ports, ',');
+    const char *dash;
+    uint64_t n;
+
+    last = last ? last + 1 : ports;
+    dash = strchr(last, '-');
+    return !strpbrk(ports, "TUS") && str_to_u64(dash ? dash + 1 : last, 0, PROTOCOL_MAX, &n);
+}
+
+static bool ports_value(const struct tool_option *o, const char *v, struct buf *out)
+{
+    if (str_eq(v, "-") && o->apart) {
+        v = "1-65535"; /* nmap's own short form for all */
+    }
+    if (ports_parse(v, NULL) < 0) {
+        return false;
+    }
+    auto_free char *text = ports_canonical(v);
+
+    buf_adds(out, text);
+    if (o->value == TOOL_PROTOCOLS) {
+        return option_protocols(text);
+    }
+    return !o->glued || !strpbrk(text, "TUS"); /* behind a probe letters would have no meaning */
+}
+
+static bool hex_value(const char *v, struct buf *out)
+{
+    size_t n = strlen(v);
+
+    buf_adds(out, v);
+    return n > 0 && n % 2 == 0 && n <= HEX_MAX && strspn(v, "0123456789abcdefABCDEF") == n;
+}
+
+static bool address_value(const char *v, struct buf *out)
+{
+    char text[NET_TEXT];
+    struct net_ip ip;
+
+    if (!net_ip_parse(v, &ip)) {
+        return false;
+    }
+    net_ip_text(&ip, text);
+    buf_adds(out, text);
+    return true;
+}
+
+static bool decoys_value(const char *v, struct buf *out)
+{
+    unsigned n = 0;
+
+    for (;; v++) {
+        size_t len = strcspn(v, ",");
+        auto_free char *one = xstrndup(v, len);
+        bool word = str_eq(one, "ME") || str_eq(one, "RND") ||
+                    (str_starts(one, "RND:") && str_to_u64(one + 4, 1, DECOYS_MAX, &(uint64_t){0}));
+
+        buf_adds(out, out->len ? "," : "");
+        if (++n > DECOYS_MAX || (!word && !address_value(one, out))) {
+            return false;
+        }
+        buf_adds(out, word ? one : "");
+        v += len;
+        if (!*v) {
+            return true;
+        }
+    }
+}
+
+static bool mac_value(const char *v, struct buf *out)
+{
+    buf_adds(out, v);
+    if (str_eq(v, "0")) {
+        return true;
+    }
+    for (unsigned i = 0; i < 6; i++, v += 3) {
+        if (strspn(v, "0123456789abcdefABCDEF") != 2 || v[2] != (i < 5 ? ':' : '\0')) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool name_value(const char *v, struct buf *out)
+{
+    static const char *const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    size_t n = strlen(v);
+
+    buf_adds(out, v);
+    for (size_t i = 0; i < n; i++) {
+        if (!strchr(letters, v[i]) && (i == 0 || !strchr("0123456789_-", v[i]))) {
+            return false;
+        }
+    }
+    return n > 0 && n <= NAME_BYTES;
+}
+
+static bool tcp_flags_value(const char *v, struct buf *out)
+{
+    static const char *const names[] = {"URG", "ACK", "PSH", "RST", "SYN", "FIN", "ECE", "CWR"};
+    size_t i = 0;
+
+    buf_adds(out, v);
+    if (str_to_u64(v, 0, PROTOCOL_MAX, &(uint64_t){0})) {
+        return true;
+    }
+    for (; *v; v += 3) {
+        for (i = 0; i < ARRAY_LEN(names) && !str_starts(v, names[i]); i++) {
+        }
+        if (i == ARRAY_LEN(names)) {
+            return false;
+        }
+    }
+    return out->len > 0;
+}
+
+/* Reads `v` as the row's type; the canonical text into *out. */
+static bool value_read(const struct tool_option *o, bool old, const char *v, struct buf *out,
+                       int64_t *number)
+{
+    int64_t min = old && o->old_max ? o->old_min : o->min;
+    int64_t max = old && o->old_max ? o->old_max : o->max;
+
+    switch (o->value) {
+    case TOOL_FLAG:
+        return false;
+    case TOOL_TIME:
+        buf_adds(out, v);
+        return option_time(v, min, max, number);
+    case TOOL_COUNT:
+    case TOOL_RATE:
+        if (!str_to_i64(v, min, max, number) || *v == '-') {
+            return false;
+        }
+        buf_addf(out, "%" PRId64, *number);
+        return true;
+    case TOOL_PORTS:
+    case TOOL_PROTOCOLS:
+        return ports_value(o, v, out);
+    case TOOL_HEX:
+        return hex_value(v, out);
+    case TOOL_ADDRESS:
+        return address_value(v, out);
+    case TOOL_DECOYS:
+        return decoys_value(v, out);
+    case TOOL_MAC:
+        return mac_value(v, out);
+    case TOOL_NAME:
+        return name_value(v, out);
+    case TOOL_TCP_FLAGS:
+        return tcp_flags_value(v, out);
+    case TOOL_SCRIPTS:
+    case TOOL_SCRIPT_ARGS: /* the tool itself asks nse.h */
+        buf_adds(out, v);
+        return *v != '\0';
+    }
+    return false;
+}
+
+static int value_invalid(const struct tool_option *o, bool old, const char *v, struct err *e)
+{
+    if (!old && (o->value == TOOL_COUNT || o->value == TOOL_RATE)) {
+        return err_set(e, ERR_INVALID,
+                       "invalid value for '%s': '%s': a number from %" PRId64 " to %" PRId64,
+                       o->name, v, o->min, o->max);
+    }
+    if (!old && o->value == TOOL_TIME) {
+        return err_set(e, ERR_INVALID,
+                       "invalid value for '%s': '%s': digits and ms, s, m or h, from %" PRId64
+                       " ms to %" PRId64 " s",
+                       o->name, v, o->min, o->max / 1000);
+    }
+    return err_set(e, ERR_INVALID, "invalid value for '%s': '%s'", o->name, v);
+}
+
+/* ---- names ---- */
+
+/* The row of a token: its whole text, or its name with the value behind it. */
+static const struct tool_option *row_of(const struct tool *t, const char *token, bool old,
+                                        const char **value)
+{
+    *value = NULL;
+    for (const struct tool_option *o = t->options; o->name; o++) {
+        if (str_eq(o->name, token) && (o->old || !old)) {
+            return o;
+        }
+    }
+    for (const struct tool_option *o = t->options; o->name; o++) {
+        size_t n = strlen(o->name);
+
+        if (o->value == TOOL_FLAG || (old && !o->old) || !str_starts(token, o->name)) {
+            continue;
+        }
+        if (o->glued || o->apart) {
+            *value = token + n;
+            return o;
+        }
+        if (token[n] == '=') {
+            *value = token + n + 1;
+            return o;
+        }
+    }
+    return NULL;
+}
+
+/* Why it is refused, if it is an option of the tool that we know; only for the message. */
+static const char *refusal_of(const struct tool *t, const char *token)
+{
+    for (const struct tool_refusal *r = t->refusals; r && r->name; r++) {
+        size_t n = strlen(r->name);
+        bool two_letters = n == 3 && r->name[1] != '-';
+
+        if (str_starts(token, r->name) && (!token[n] || token[n] == '=' || two_letters)) {
+            return r->why;
+        }
+    }
+    return NULL;
+}
+
+static int disallowed(const struct tool *t, const struct tool_request *q, const char *token,
+                      struct err *e)
+{
+    const char *why = option_old_list(q) ? NULL : refusal_of(t, token);
+
+    return err_set(e, ERR_INVALID, "disallowed argument: '%s'%s%s", token, why ? ": " : "",
+                   why ? why : "");
+}
+
+static int class_check(const struct tool *t, const struct tool_request *q,
+                       const struct tool_option *o, const char *token, struct err *e)
+{
+    if (q->unsafe || o->class_ == OPTION_PLAIN || (q->old && o->old)) {
+        return 0;
+    }
+    if (o->class_ == OPTION_UNSAFE) {
+        return disallowed(t, q, token, e);
+    }
+    if (!q->advanced) {
+        return err_set(e, ERR_SCOPE,
+                       "argument '%s' is not allowed: the policy would need 'options: advanced'",
+                       o->name);
+    }
+    return 0;
+}
+
+/* ---- uses ---- */
+
+/* Adds a use. The old service took what contradicts itself, and the last value held. */
+static int use_add(struct option_uses *u, bool old, struct option_use use, struct err *e)
+{
+    for (size_t i = 0; i < u->n; i++) {
+        struct option_use *had = &u->v[i];
+        bool same = had->row == use.row;
+
+        if (!same && !old && use.row->group && str_eq(had->row->group, use.row->group)) {
+            err_set(e, ERR_INVALID, "contradicting arguments: '%s' and '%s'", had->row->name,
+                    use.row->name);
+            free(use.value);
+            return ERR_INVALID;
+        }
+        if (same && !old && !str_eq(had->value, use.value)) {
+            free(use.value);
+            return err_set(e, ERR_INVALID, "contradicting arguments: '%s' is given twice",
+                           use.row->name);
+        }
+        if (same) {
+            free(had->value);
+            *had = use;
+            return 0;
+        }
+    }
+    if (u->n == u->size) {
+        u->size = u->size ? u->size * 2 : 16;
+        u->v = xrealloc(u->v, u->size * sizeof *u->v);
+    }
+    u->v[u->n++] = use;
+    return 0;
+}
+
+int option_uses_read(const struct tool *t, const struct tool_request *q,
+                     const struct strvec *tokens, struct option_uses *out, struct err *e)
+{
+    for (size_t i = 0; i < tokens->n; i++) {
+        const char *token = tokens->v[i];
+        struct option_use use = {0};
+        const char *value;
+        auto_buf text = {0};
+        int rc;
+
+        use.row = row_of(t, token, option_old_list(q), &value);
+        if (!use.row) {
+            return disallowed(t, q, token, e);
+        }
+        rc = class_check(t, q, use.row, token, e);
+        if (rc < 0) {
+            return rc;
+        }
+        if (use.row->value != TOOL_FLAG && !value && !use.row->glued) {
+            if (i + 1 == tokens->n) {
+                return err_set(e, ERR_INVALID, "argument '%s' requires a value", use.row->name);
+            }
+            value = tokens->v[++i];
+        }
+        if (value && !value_read(use.row, q->old, value, &text, &use.number)) {
+            return value_invalid(use.row, q->old, value, e);
+        }
+        use.value = value ? buf_take(&text) : NULL;
+        rc = use_add(out, q->old, use, e);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+void option_put(const struct option_use *u, struct strvec *tokens)
+{
+    if (u->row->glued) {
+        strvec_pushf(tokens, "%s%s", u->row->name, u->value ? u->value : "");
+        return;
+    }
+    strvec_push(tokens, u->row->name);
+    if (u->value) {
+        strvec_push(tokens, u->value);
+    }
+}
+
+const struct tool_option *option_next(const struct tool *t, const struct strvec *tokens, size_t *at,
+                                      const char **value)
+{
+    const struct tool_option *o = row_of(t, tokens->v[*at], false, value);
+
+    (*at)++;
+    if (o && o->value != TOOL_FLAG && !*value && !o->glued && *at < tokens->n) {
+        *value = tokens->v[(*at)++];
+    }
+    return o;
+}
+
+/* ---- the API's `options` object ---- */
+
+static int field_unknown(const struct tool *t, const char *field, struct err *e)
+{
+    const char *near = NULL;
+    unsigned best = 4;
+
+    for (const struct tool_option *o = t->options; o->name; o++) {
+        unsigned d = o->field ? str_distance(field, o->field) : best;
+
+        if (d < best) {
+            best = d;
+            near = o->field;
+        }
+    }
+    return err_set(e, ERR_INVALID, "%s has no option '%s'%s%s%s", t->name, field,
+                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+/* One word of a field that several flags share. */
+static int word_token(const struct tool *t, const char *field, const char *word, size_t n,
+                      struct strvec *tokens, struct err *e)
+{
+    auto_buf known = {0};
+
+    for (const struct tool_option *o = t->options; o->name; o++) {
+        if (!o->word || !str_eq(o->field, field)) {
+            continue;
+        }
+        if (strlen(o->word) == n && strncmp(o->word, word, n) == 0) {
+            strvec_push(tokens, o->name);
+            return 0;
+        }
+        buf_addf(&known, "%s%s", known.len ? ", " : "", o->word);
+    }
+    return err_set(e, ERR_INVALID, "invalid value for '%s': '%.*s': one of %s", field, (int)n, word,
+                   known.len ? known.data : "");
+}
+
+static int words_tokens(const struct tool *t, const char *field, const char *value,
+                        struct strvec *tokens, struct err *e)
+{
+    for (const char *p = value ? value : "";; p++) {
+        size_t n = strcspn(p, ",");
+        int rc = word_token(t, field, p, n, tokens, e);
+
+        p += n;
+        if (rc < 0 || !*p) {
+            return rc;
+        }
+    }
+}
+
+static int field_value(const struct tool_option *o, const char *value, struct strvec *tokens,
+                       struct err *e)
+{
+    bool yes = !value || str_eq(value, "true");
+
+    if (value && str_eq(value, "false") && (o->value == TOOL_FLAG || o->glued)) {
+        return 0;
+    }
+    if (yes && (o->value == TOOL_FLAG || o->glued)) {
+        strvec_push(tokens, o->name);
+        return 0;
+    }
+    if (o->value == TOOL_FLAG) {
+        return err_set(e, ERR_INVALID, "invalid value for '%s': '%s': true or false", o->field,
+                       value);
+    }
+    if (!value) {
+        return err_set(e, ERR_INVALID, "option '%s' requires a value", o->field);
+    }
+    if (o->glued) {
+        strvec_pushf(tokens, "%s%s", o->name, value);
+        return 0;
+    }
+    strvec_push(tokens, o->name);
+    strvec_push(tokens, value);
+    return 0;
+}
+
+int tool_option_tokens(const struct tool *t, const char *field, const char *value,
+                       struct strvec *tokens, struct err *e)
+{
+    for (const struct tool_option *o = t->options; o->name; o++) {
+        if (o->field && str_eq(o->field, field)) {
+            return o->word ? words_tokens(t, field, value, tokens, e)
+                           : field_value(o, value, tokens, e);
+        }
+    }
+    return field_unknown(t, field, e);
+}
