@@ -141,6 +141,7 @@ enum {
     BOX_WITHOUT_CGROUP = 64,
 };
 void box_without(unsigned features);
+bool box_is_without(unsigned feature);
 
 /* ERR_SANDBOX when the init process could not be made; everything later is told by box_wait(). */
 int box_start(const struct box_spec *spec, struct box *out, struct err *e);

@@ -1,20 +1,29 @@
 /*
- * The tool's first steps, in the child of a vfork: only system calls, no allocation, nothing that
- * changes memory of the init process but the note about what failed.
+ * The tool's first steps, in memory shared with init: only system calls, no allocation, nothing
+ * that changes memory of the init process but what struct box_child is for. With BOX_CALLS_BROKER
+ * the descriptor table is shared, too: init, which has no filter, passes the listener on. exec
+ * gives the tool a table of its own, in which nothing but 0, 1 and 2 is open.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/ioprio.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <netinet/in.h>
 
 #include "base/mem.h"
 #include "box/init.h"
+#include "box/landlock.h"
+#include "box/seccomp.h"
+
+enum { NICE = 10 };
 
 static bool limit(int which, uint64_t soft, uint64_t hard)
 {
@@ -29,19 +38,28 @@ static bool limit(int which, uint64_t soft, uint64_t hard)
     return setrlimit(which, &want) == 0;
 }
 
-static bool set_limits(const struct box_limits *l)
+static bool set_limits(const struct box_plan *plan)
 {
+    const struct box_limits *l = &plan->spec->limits;
     const uint64_t mb = UINT64_C(1) << 20;
     /* The caller's own may be far above what programs count on (select). */
     const uint64_t files = l->files ? l->files : 1024;
+    /* Counted in the user namespace, where init is one, or with all others of the user. */
+    const uint64_t procs = (uint64_t)l->procs + (plan->level == BOX_USERNS ? 1 : 0);
 
     /* After the soft CPU limit the tool gets SIGXCPU, a little later SIGKILL. */
-    return limit(RLIMIT_CORE, 0, 0) &&
+    return limit(RLIMIT_CORE, 0, 0) && limit(RLIMIT_MSGQUEUE, 0, 0) &&
            (!l->cpu_s || limit(RLIMIT_CPU, l->cpu_s, (uint64_t)l->cpu_s + 5)) &&
            (!l->mem_mb || limit(RLIMIT_AS, l->mem_mb * mb, l->mem_mb * mb)) &&
-           limit(RLIMIT_NOFILE, files, files) &&
-           (!l->procs || limit(RLIMIT_NPROC, l->procs, l->procs)) &&
+           limit(RLIMIT_NOFILE, files, files) && (!l->procs || limit(RLIMIT_NPROC, procs, procs)) &&
            (!l->file_mb || limit(RLIMIT_FSIZE, l->file_mb * mb, l->file_mb * mb));
+}
+
+/* Behind everybody else. A caller that is already is left alone. */
+static void set_priority(void)
+{
+    (void)setpriority(PRIO_PROCESS, 0, NICE);
+    (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7));
 }
 
 static bool set_stdio(const int stdio[3])
@@ -79,48 +97,69 @@ static bool probe_raw(bool raw)
     return !raw || fd >= 0;
 }
 
-static const char *first_failed_step(const struct box_plan *plan, const int stdio[3])
+/* After the last change of credentials, which would clear it. */
+static bool follow_init(pid_t init)
 {
-    const struct box_spec *spec = plan->spec;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) {
+        return false;
+    }
+    errno = ESRCH;
+    return getppid() == init; /* else it died before the signal was set */
+}
 
+static const char *confine(struct box_child *c)
+{
+    const struct box_plan *plan = c->plan;
+    int notify_fd = -1;
+
+    if (c->landlock_fd >= 0 && !landlock_enter(c->landlock_fd)) {
+        return "landlock";
+    }
+    if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0) {
+        return "close_range";
+    }
+    if (!plan->spec->argv) {
+        return probe_raw(plan->raw_sockets) ? NULL : "raw socket";
+    }
+    if (seccomp_tool(plan->spec->calls, &notify_fd) < 0) {
+        return "seccomp";
+    }
+    c->notify_fd = notify_fd;
+    execve(plan->spec->argv[0], plan->spec->argv, plan->spec->env);
+    return "exec";
+}
+
+static const char *first_failed_step(struct box_child *c)
+{
     if (setpgid(0, 0) < 0) {
         return "setpgid";
     }
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) {
-        return "pdeathsig";
-    }
-    if (!set_stdio(stdio)) {
+    if (!set_stdio(c->stdio)) {
         return "stdio";
     }
-    if (close_range(3, ~0U, 0) < 0) {
-        return "close_range";
-    }
-    if (chdir(spec->dir ? spec->dir : "/") < 0) {
+    if (c->plan->view && chdir("/tmp") < 0) {
         return "chdir";
     }
     umask(077);
-    if (!set_limits(&spec->limits)) {
+    set_priority();
+    if (!set_limits(c->plan)) {
         return "setrlimit";
     }
     if (!reset_signals()) {
         return "signals";
     }
-    if (!spec->argv) {
-        if (!probe_raw(plan->raw_sockets)) {
-            return "raw socket";
-        }
-        _exit(0);
+    if (!follow_init(c->init)) {
+        return "pdeathsig";
     }
-    execve(spec->argv[0], spec->argv, spec->env);
-    return "exec";
+    return confine(c);
 }
 
-_Noreturn void box_child(const struct box_plan *plan, const int stdio[3],
-                         struct box_failure *failed)
+int box_child(void *child)
 {
-    const char *step = first_failed_step(plan, stdio);
+    struct box_child *c = child;
+    const char *step = first_failed_step(c);
 
-    failed->errnum = errno;
-    failed->step = step;
-    _exit(127);
+    c->errnum = errno;
+    c->step = step;
+    return step ? 127 : 0;
 }

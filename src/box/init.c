@@ -1,96 +1,70 @@
 /*
  * The init process of a box: our code, no exec, pid 1 where there is a pid namespace.
  *
- * All signals are blocked from before it exists, so none is lost: SIGTERM (forwarded to the tool's
- * process group), SIGUSR1 (kill the tree: asked by box_kill() at level subreaper, or by the kernel
- * when the caller died), SIGCHLD. The box is over when the tool itself is: what it left behind is
- * killed, reaped and only then the last note is written and init exits, which is what the caller's
- * pidfd shows. In a pid namespace the kernel guarantees the same when init is killed.
+ * It is born with every capability over its namespaces, builds the box with them, and gives them up
+ * when the tool runs. All signals are blocked from before it exists, so none is lost: SIGTERM
+ * (forwarded to the tool's process group), SIGUSR1 (kill the tree: asked by box_kill() at level
+ * plain, or by the kernel when the caller died), SIGCHLD. The box is over when the tool itself is:
+ * what it left behind is killed, reaped and only then the last note is written and init exits,
+ * which is what the caller's pidfd shows. In a pid namespace the kernel guarantees the same when
+ * init is killed.
  */
 #include "box/init.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
+#include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "box/close_fds.h"
+#include "box/landlock.h"
+#include "box/net.h"
+#include "box/tree.h"
+#include "box/user.h"
+#include "box/view.h"
 
-static void tell(const struct box_plan *plan, int told, const struct box_end *end)
+/* A dead caller hears nothing. */
+static void tell(const struct box_plan *plan, struct box_note *note, const int *fds)
 {
-    struct box_note note = {.told = (uint8_t)told, .end = *end};
+    union {
+        struct cmsghdr head;
+        char data[CMSG_SPACE(2 * sizeof(int))];
+    } control = {0};
+    struct iovec iov = {.iov_base = note, .iov_len = sizeof *note};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    size_t n = (size_t)note->netns + note->notify + note->listen;
 
-    /* Less than PIPE_BUF into an empty pipe: whole or not at all. A dead caller hears nothing. */
-    (void)!write(plan->report_fd, &note, sizeof note);
+    if (n > 0) {
+        m.msg_control = control.data;
+        m.msg_controllen = CMSG_SPACE(n * sizeof(int));
+        control.head.cmsg_level = SOL_SOCKET;
+        control.head.cmsg_type = SCM_RIGHTS;
+        control.head.cmsg_len = CMSG_LEN(n * sizeof(int));
+        memcpy(CMSG_DATA(&control.head), fds, n * sizeof(int));
+    }
+    (void)sendmsg(plan->report_fd, &m, MSG_NOSIGNAL);
 }
 
 static _Noreturn void not_started(const struct box_plan *plan, const char *step, int errnum)
 {
-    struct box_end end = {.errnum = errnum, .exit_status = -1};
+    struct box_note note = {
+        .told = BOX_NOT_STARTED,
+        .end = {.errnum = errnum, .exit_status = -1, .disk_bytes = -1, .disk_files = -1},
+    };
 
-    snprintf(end.step, sizeof end.step, "%s", step);
-    tell(plan, BOX_NOT_STARTED, &end);
+    snprintf(note.end.step, sizeof note.end.step, "%s", step);
+    tell(plan, &note, NULL);
     _exit(1);
-}
-
-static bool write_file(const char *path, const char *text)
-{
-    auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
-    size_t n = strlen(text);
-
-    return fd >= 0 && write(fd, text, n) == (ssize_t)n;
-}
-
-/* In a new user namespace: the caller's user stays who it is. */
-static bool map_ids(const struct box_plan *plan)
-{
-    char line[64];
-    bool done;
-    int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
-
-    /* The files below belong to root while the process may not be dumped. */
-    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-    done = write_file("/proc/self/setgroups", "deny");
-    snprintf(line, sizeof line, "%u %u 1\n", plan->gid, plan->gid);
-    done = done && write_file("/proc/self/gid_map", line);
-    snprintf(line, sizeof line, "%u %u 1\n", plan->uid, plan->uid);
-    done = done && write_file("/proc/self/uid_map", line);
-    (void)prctl(PR_SET_DUMPABLE, dumpable == 1 ? 1 : 0, 0, 0, 0);
-    return done;
-}
-
-/* Init needs none, and the tool inherits: no capabilities, or CAP_NET_RAW alone, in every set; and
- * no way to more. */
-static bool set_capabilities(bool raw)
-{
-    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {0};
-    uint32_t bit = raw ? UINT32_C(1) << CAP_NET_RAW : 0;
-
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) {
-        return false;
-    }
-    for (int cap = 0; cap <= CAP_LAST_CAP; cap++) {
-        /* Needs CAP_SETPCAP, and is a second lock only. */
-        if (!(raw && cap == CAP_NET_RAW) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
-            break;
-        }
-    }
-    data[0].effective = data[0].permitted = data[0].inheritable = bit;
-    return syscall(SYS_capset, &head, data) == 0 &&
-           (!raw || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_RAW, 0, 0) == 0);
 }
 
 /* Out of the way of 0, 1, 2, which the tool's first steps overwrite. */
@@ -99,182 +73,113 @@ static int above_stdio(int fd)
     return fd < 0 || fd > STDERR_FILENO ? fd : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
-static void follow_caller(const struct box_plan *plan)
+static const char *take_descriptors(struct box_plan *plan, int stdio[3], int *hold_fd)
+{
+    const struct box_spec *spec = plan->spec;
+
+    plan->report_fd = above_stdio(plan->report_fd);
+    plan->caller_fd = above_stdio(plan->caller_fd);
+    *hold_fd = above_stdio(spec->hold_fd);
+    stdio[0] = above_stdio(spec->in);
+    stdio[1] = above_stdio(spec->out);
+    stdio[2] = above_stdio(spec->err);
+
+    int keep[] = {plan->report_fd, plan->caller_fd, *hold_fd, stdio[0], stdio[1], stdio[2]};
+
+    return close_all_but(keep, ARRAY_LEN(keep)) ? NULL : "close_range";
+}
+
+/* Ready but for the network: hands out the namespace, and hears how to configure it. */
+static const char *await_network(const struct box_plan *plan)
+{
+    struct box_note note = {.told = BOX_WAITING, .netns = true, .end = {.exit_status = -1}};
+    auto_fd int ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    struct box_word word;
+
+    if (ns < 0) {
+        return "netns";
+    }
+    tell(plan, &note, &ns);
+    if (recv(plan->report_fd, &word, sizeof word, 0) != (ssize_t)sizeof word ||
+        word.kind != WORD_GO) {
+        _exit(1); /* the caller is dead */
+    }
+    return net_configure(&word.address);
+}
+
+static const char *make_network(const struct box_plan *plan, int *listen_fd)
+{
+    const struct box_spec *spec = plan->spec;
+    const char *step;
+
+    switch (spec->net) {
+    case BOX_NET_EMPTY:
+        step = net_loopback_up();
+        return step || spec->listen_port == 0 ? step : net_listen(spec->listen_port, listen_fd);
+    case BOX_NET_OWN:
+        return await_network(plan);
+    default:
+        return NULL;
+    }
+}
+
+static const char *make_view(const struct box_plan *plan, struct view *view)
+{
+    const char *step = view_make(view, plan);
+
+    if (!step && sethostname("scanpod", strlen("scanpod")) < 0) {
+        step = "hostname";
+    }
+    return step;
+}
+
+static const char *follow_caller(const struct box_plan *plan)
 {
     struct pollfd caller = {.fd = plan->caller_fd, .events = POLLIN};
-    /* A namespace dies with its init; at level subreaper init has to do it. */
-    int signo = plan->level == BOX_SUBREAPER ? SIGUSR1 : SIGKILL;
+    /* A namespace dies with its init; without one init has to do it. */
+    int signo = plan->level == BOX_PLAIN ? SIGUSR1 : SIGKILL;
 
     if (prctl(PR_SET_PDEATHSIG, signo, 0, 0, 0) < 0) {
-        not_started(plan, "pdeathsig", errno);
+        return "pdeathsig";
     }
     if (poll(&caller, 1, 0) != 0) {
         _exit(1); /* it died before the signal was set */
     }
+    return NULL;
 }
 
-static void prepare(struct box_plan *plan, int stdio[3], int *hold_fd)
+/* Everything with capabilities. */
+static const char *build(const struct box_plan *plan, int *listen_fd, int *landlock_fd)
 {
-    if (plan->level == BOX_USERNS && !map_ids(plan)) {
-        not_started(plan, "userns", errno);
-    }
-    if (plan->level == BOX_SUBREAPER && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) {
-        not_started(plan, "subreaper", errno);
-    }
-    if (!set_capabilities(plan->raw_sockets)) {
-        not_started(plan, "capabilities", errno);
-    }
-    follow_caller(plan); /* after credentials: they clear it */
-    if (setsid() < 0) {
-        not_started(plan, "setsid", errno);
-    }
-    prctl(PR_SET_NAME, "scanpod-box", 0, 0, 0);
+    const struct box_spec *spec = plan->spec;
+    struct view view = {0};
+    const char *step = NULL;
 
-    plan->report_fd = above_stdio(plan->report_fd);
-    *hold_fd = above_stdio(plan->spec->hold_fd);
-    stdio[0] = above_stdio(plan->spec->in);
-    stdio[1] = above_stdio(plan->spec->out);
-    stdio[2] = above_stdio(plan->spec->err);
-
-    int keep[] = {plan->report_fd, *hold_fd, stdio[0], stdio[1], stdio[2]};
-
-    if (!close_all_but(keep, ARRAY_LEN(keep))) {
-        not_started(plan, "close_range", errno);
+    if (plan->level == BOX_PLAIN && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) {
+        step = "subreaper";
+    } else if (plan->view) {
+        step = view_hold(&view, spec);
+    } else if (chdir(spec->dir ? spec->dir : "/") < 0) {
+        step = "chdir";
+    } else if (plan->landlock) {
+        step = landlock_make(spec, landlock_fd);
     }
+    step = step ? step : user_become(plan);
+    if (!step) {
+        step = plan->view ? make_view(plan, &view) : view_write_in_dir(spec);
+    }
+    step = step ? step : make_network(plan, listen_fd);
+    step = step || !plan->view ? step : view_seal();
+    return step ? step : user_restrict(plan);
 }
 
-/* The vfork's own frame: the child returns from nothing. */
-static __attribute__((noinline)) pid_t start_tool(const struct box_plan *plan, const int stdio[3],
-                                                  struct box_failure *failed)
+/* Returns like vfork(): when the tool runs or has failed. */
+static pid_t start_tool(struct box_child *c)
 {
-    pid_t pid = vfork();
+    static char stack[256 * 1024] __attribute__((aligned(16)));
+    int files = c->plan->spec->calls == BOX_CALLS_BROKER ? CLONE_FILES : 0;
 
-    if (pid == 0) {
-        box_child(plan, stdio, failed);
-    }
-    return pid;
-}
-
-/* Ending the tree. */
-
-/* The parent and process group of a process, from /proc/PID/stat; false if it is gone. */
-static bool read_stat(pid_t pid, pid_t *parent, pid_t *group)
-{
-    char path[64];
-    char text[512];
-    auto_fd int fd = -1;
-    const char *after_name;
-    char *end;
-    ssize_t n;
-
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (n <= 0) {
-        return false;
-    }
-    text[n] = '\0';
-    after_name = strrchr(text, ')'); /* the name itself may hold anything */
-    if (!after_name || strlen(after_name) < 4) {
-        return false;
-    }
-    *parent = (pid_t)strtol(after_name + 4, &end, 10);
-    *group = (pid_t)strtol(end, &end, 10);
-    return true;
-}
-
-/*
- * Without a namespace: kills our own children, which nobody but us reaps, so that their numbers
- * cannot mean others. Whatever they leave becomes our child, and the next round's. A group is
- * killed as a whole: it cannot fork its way out.
- */
-static void kill_children(void)
-{
-    DIR *proc = opendir("/proc");
-    const struct dirent *row;
-
-    while (proc && (row = readdir(proc))) {
-        pid_t pid = (pid_t)strtol(row->d_name, NULL, 10); /* 0: no process */
-        pid_t parent, group;
-
-        if (pid > 0 && read_stat(pid, &parent, &group) && parent == getpid()) {
-            if (group > 1 && group != getpgrp()) {
-                kill(-group, SIGKILL);
-            }
-            kill(pid, SIGKILL);
-        }
-    }
-    if (proc) {
-        closedir(proc);
-    }
-}
-
-struct tree {
-    pid_t tool;
-    bool tool_ended, empty;
-    int status; /* of the tool */
-};
-
-static void note_child(struct tree *t, pid_t pid, int status)
-{
-    if (pid == t->tool) {
-        t->tool_ended = true;
-        t->status = status;
-    }
-}
-
-/* Reaps what has ended. */
-static void reap(struct tree *t)
-{
-    int status;
-    pid_t pid;
-
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        note_child(t, pid, status);
-    }
-    t->empty = pid < 0 && errno == ECHILD;
-}
-
-static void kill_tree(const struct box_plan *plan, struct tree *t)
-{
-    const struct timespec pause = {.tv_nsec = 1000 * 1000};
-
-    for (reap(t); !t->empty; reap(t)) {
-        if (plan->level != BOX_SUBREAPER) {
-            int status;
-            pid_t pid;
-
-            kill(-1, SIGKILL); /* everybody in the namespace but us, at one stroke */
-            while ((pid = waitpid(-1, &status, 0)) > 0) {
-                note_child(t, pid, status);
-            }
-        } else {
-            sigset_t child;
-
-            kill_children();
-            sigemptyset(&child);
-            sigaddset(&child, SIGCHLD);
-            (void)sigtimedwait(&child, NULL, &pause);
-        }
-    }
-}
-
-static void serve(const struct box_plan *plan, struct tree *t)
-{
-    sigset_t heard;
-    int signo = 0;
-
-    sigemptyset(&heard);
-    sigaddset(&heard, SIGCHLD);
-    sigaddset(&heard, SIGTERM);
-    sigaddset(&heard, SIGUSR1);
-    for (reap(t); !t->tool_ended && signo != SIGUSR1; reap(t)) {
-        signo = sigwaitinfo(&heard, NULL);
-        if (signo == SIGTERM) {
-            kill(-t->tool, SIGTERM);
-        }
-    }
-    kill_tree(plan, t);
+    return clone(box_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | files | SIGCHLD, c);
 }
 
 static int64_t cpu_us(const struct rusage *u)
@@ -283,39 +188,82 @@ static int64_t cpu_us(const struct rusage *u)
            u->ru_stime.tv_usec;
 }
 
+static void note_use(const struct box_plan *plan, struct box_end *end)
+{
+    struct rusage usage;
+    struct statvfs disk;
+
+    if (getrusage(RUSAGE_CHILDREN, &usage) == 0) {
+        end->cpu_us = cpu_us(&usage);
+        end->max_rss_kb = usage.ru_maxrss;
+    }
+    if (plan->view && statvfs("/tmp", &disk) == 0) {
+        end->disk_bytes = (int64_t)((disk.f_blocks - disk.f_bfree) * disk.f_frsize);
+        end->disk_files = (int64_t)(disk.f_files - disk.f_ffree) - 1; /* but /tmp itself */
+        end->disk_full = disk.f_bfree == 0;
+        end->inodes_full = disk.f_ffree == 0;
+    }
+}
+
+static void note_status(int status, struct box_end *end)
+{
+    if (WIFSIGNALED(status)) {
+        end->exit_signal = WTERMSIG(status);
+    } else {
+        end->exit_status = WEXITSTATUS(status);
+    }
+}
+
+/* The tool runs: nothing stays open or allowed that it could profit from, or a reader wait for. */
+static void retire(const struct box_plan *plan, int hold_fd)
+{
+    int keep[] = {plan->report_fd, hold_fd};
+
+    if (user_drop() || !close_all_but(keep, ARRAY_LEN(keep))) {
+        _exit(1);
+    }
+}
+
 _Noreturn void box_init(const struct box_plan *given)
 {
     struct box_plan plan = *given;
-    struct box_end end = {.exit_status = -1};
-    struct box_failure failed = {0};
-    struct tree t = {0};
-    struct rusage usage;
-    int stdio[3];
-    int hold_fd;
+    struct box_child child = {.plan = &plan, .landlock_fd = -1, .notify_fd = -1};
+    struct box_note note = {.end = {.exit_status = -1, .disk_bytes = -1, .disk_files = -1}};
+    struct tree t = {.own_pids = plan.level != BOX_PLAIN};
+    int hold_fd = -1, listen_fd = -1;
+    const char *step;
 
-    prepare(&plan, stdio, &hold_fd);
-    t.tool = start_tool(&plan, stdio, &failed);
+    prctl(PR_SET_NAME, "scanpod-box", 0, 0, 0);
+    child.init = getpid();
+    step = take_descriptors(&plan, child.stdio, &hold_fd);
+    step = step ? step : build(&plan, &listen_fd, &child.landlock_fd);
+    step = step ? step : follow_caller(&plan); /* after credentials: they clear it */
+    if (!step && setsid() < 0) {
+        step = "setsid";
+    }
+    if (step) {
+        not_started(&plan, step, errno);
+    }
+    t.tool = start_tool(&child);
     if (t.tool < 0) {
         not_started(&plan, "fork", errno);
     }
-    if (failed.step) {
-        not_started(&plan, failed.step, failed.errnum);
+    if (child.step) {
+        not_started(&plan, child.step, child.errnum);
     }
-    for (int i = 0; i < 3; i++) {
-        fd_close(&stdio[i]); /* the readers shall see the end when the tool is gone */
-    }
-    end.started = true;
-    tell(&plan, BOX_STARTED, &end);
-    serve(&plan, &t);
-    if (WIFSIGNALED(t.status)) {
-        end.exit_signal = WTERMSIG(t.status);
-    } else {
-        end.exit_status = WEXITSTATUS(t.status);
-    }
-    if (getrusage(RUSAGE_CHILDREN, &usage) == 0) {
-        end.cpu_us = cpu_us(&usage);
-        end.max_rss_kb = usage.ru_maxrss;
-    }
-    tell(&plan, BOX_ENDED, &end);
+
+    int fds[2] = {child.notify_fd, listen_fd};
+
+    note.told = BOX_STARTED;
+    note.notify = child.notify_fd >= 0;
+    note.listen = listen_fd >= 0;
+    note.end.started = true;
+    tell(&plan, &note, note.notify ? fds : fds + 1);
+    retire(&plan, hold_fd);
+    tree_serve(&t);
+    note = (struct box_note){.told = BOX_ENDED, .end = note.end};
+    note_status(t.status, &note.end);
+    note_use(&plan, &note.end);
+    tell(&plan, &note, NULL);
     _exit(0);
 }
