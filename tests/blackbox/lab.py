@@ -28,14 +28,14 @@ GATEWAY_IN, GATEWAY_OUT = "10.77.1.1", "10.77.2.1"
 
 WITNESS = """
 table netdev witness {
-    counter ip { }
-    counter ip6 { }
+    counter v4 { }
+    counter v6 { }
     chain in {
         type filter hook ingress device eth0 priority 0; policy accept;
         icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 137, 143 } accept
-        ether type ip counter name ip
-        ether type ip6 counter name ip6
-        ether type { 8021q, 8021ad } counter name ip
+        ether type ip counter name v4
+        ether type ip6 counter name v6
+        ether type { 8021q, 8021ad } counter name v4
     }
 }
 """
