@@ -86,7 +86,14 @@ static const char *take_descriptors(struct box_plan *plan, int stdio[3], int *ho
 
     int keep[] = {plan->report_fd, plan->caller_fd, *hold_fd, stdio[0], stdio[1], stdio[2]};
 
-    return close_all_but(keep, ARRAY_LEN(keep)) ? NULL : "close_range";
+    if (!close_all_but(keep, ARRAY_LEN(keep))) {
+        return "close_range";
+    }
+    /* Nor may anything opened from now on be in its way. */
+    return dup(plan->report_fd) == STDIN_FILENO && dup(plan->report_fd) == STDOUT_FILENO &&
+                   dup(plan->report_fd) == STDERR_FILENO
+               ? NULL
+               : "stdio";
 }
 
 /* Ready but for the network: hands out the namespace, and hears how to configure it. */
