@@ -234,14 +234,27 @@ static bool on_ended(struct runner *r, struct wire w)
 
 static bool on_ready(struct runner *r, struct wire *w)
 {
-    uint8_t level = wire_get_u8(w);
-    bool raw = wire_get_u8(w) != 0;
+    struct sandbox_caps caps;
 
-    if (!wire_end(w) || level > BOX_SUBREAPER) {
+    if (!caps_get(w, &caps)) {
         return false;
     }
     if (r->ev.ready) {
-        r->ev.ready(r->ev.arg, box_level_name((enum box_level)level), raw);
+        r->ev.ready(r->ev.arg, &caps);
+    }
+    return true;
+}
+
+static bool on_answer(struct runner *r, struct wire *w)
+{
+    uint64_t ask = wire_get_u64(w);
+    size_t n = (size_t)(w->end - w->p);
+
+    if (w->bad || n > ANSWER_MAX) {
+        return false;
+    }
+    if (r->ev.answer) {
+        r->ev.answer(r->ev.arg, ask, (const char *)w->p, n);
     }
     return true;
 }
@@ -264,6 +277,9 @@ static void on_message(struct chan *c, uint16_t type, const void *body, size_t n
             break;
         case MSG_ENDED:
             ok = on_ended(r, w);
+            break;
+        case MSG_ANSWER:
+            ok = on_answer(r, &w);
             break;
         default:
             break;
@@ -300,45 +316,75 @@ int runner_connect(struct loop *l, int fd, const struct runner_events *ev, struc
     return 0;
 }
 
-int runner_launch(struct runner *r, const struct runner_launch *spec, struct err *e)
+/* A socket for its records, watched from now on; *peer is the runner's end. */
+static struct launched *launched_new(struct runner *r, uint64_t run, int *peer, struct err *e)
 {
-    auto_buf body = {0};
     const int room = RECORD_SOCKET;
-    int records[2];
-    int fds[2];
     struct launched *l;
-    int rc = launch_put(&body, spec, e);
+    int records[2];
 
-    assert(spec->argv->n > 0 && spec->argv->v[0][0] == '/' && !find(r, spec->run));
-    if (rc != 0) {
-        return rc;
-    }
-    if (!parser_find(spec->parser)) {
-        return err_set(e, ERR_INVALID, "there is no parser '%s'", spec->parser);
-    }
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, records) < 0) {
-        return err_errno(e, "make a record socket");
+        err_errno(e, "make a record socket");
+        return NULL;
     }
     (void)setsockopt(records[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-    fds[0] = records[1];
-    fds[1] = spec->blob_fd;
     l = xcalloc(1, sizeof *l);
     l->runner = r;
-    l->run = spec->run;
+    l->run = run;
     l->records = (struct watch){.fd = records[0], .fn = on_records};
     l->few.fn = on_few;
     l->next = r->runs;
     r->runs = l;
-    rc = watch_add(r->loop, &l->records, e);
-    if (rc == 0) {
-        rc = chan_send(&r->chan, MSG_LAUNCH, body.data, body.len, fds, spec->blob_fd >= 0 ? 2 : 1,
-                       e);
+    *peer = records[1];
+    if (watch_add(r->loop, &l->records, e) != 0) {
+        fd_close(peer);
+        forget(l);
+        return NULL;
     }
-    close(records[1]);
+    return l;
+}
+
+int runner_launch(struct runner *r, const struct runner_launch *spec, struct err *e)
+{
+    auto_buf body = {0};
+    auto_fd int more = -1;
+    auto_fd int peer = -1;
+    int fds[LAUNCH_FDS_MAX];
+    unsigned n = 0;
+    struct launched *l;
+    int rc = launch_put(&body, &more, spec, e);
+
+    assert(!find(r, spec->run));
+    if (rc != 0) {
+        return rc;
+    }
+    l = launched_new(r, spec->run, &peer, e);
+    if (!l) {
+        return ERR_IO;
+    }
+    fds[n++] = peer;
+    if (spec->blob_fd >= 0) {
+        fds[n++] = spec->blob_fd;
+    }
+    if (spec->input_fd >= 0) {
+        fds[n++] = spec->input_fd;
+    }
+    if (more >= 0) {
+        fds[n++] = more;
+    }
+    rc = chan_send(&r->chan, MSG_LAUNCH, body.data, body.len, fds, n, e);
     if (rc != 0) {
         forget(l);
     }
     return rc;
+}
+
+int runner_ask(struct runner *r, uint64_t ask, const struct strvec *argv, struct err *e)
+{
+    auto_buf body = {0};
+    int rc = ask_put(&body, ask, argv, e);
+
+    return rc != 0 ? rc : chan_send(&r->chan, MSG_ASK, body.data, body.len, NULL, 0, e);
 }
 
 void runner_stop(struct runner *r, uint64_t run)

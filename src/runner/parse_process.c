@@ -19,6 +19,7 @@
 
 #include "base/mem.h"
 #include "box/close_fds.h"
+#include "box/seccomp.h"
 #include "ipc/record.h"
 #include "store/blob.h"
 #include "store/digest.h"
@@ -39,13 +40,14 @@ enum { CHUNK = 64 << 10, FLUSH_AT = 64 << 10, CPU_MAX_S = 3600, MEMORY_MAX_MB = 
 struct parsing {
     const struct parse_job *job;
     struct buf records;
-    void *parser; /* NULL once it was finished */
+    void *parser;
+    struct blob_reader *stored; /* a reparse */
     struct blob_writer *blob;
     struct sha256 *hash; /* when there is no blob, which has its own */
     uint64_t size;
     bool capped;
     struct err why;  /* how parsing ended; code 0: well */
-    struct err lost; /* raw output could not be kept: the run ends */
+    struct err lost; /* raw output could not be kept, or read: the run ends */
 };
 
 static _Noreturn void give_up(const char *what, const struct err *e)
@@ -70,7 +72,7 @@ static void confine(const struct parse_job *job)
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2] = {0};
     struct pollfd runner = {.fd = job->runner_pidfd, .events = POLLIN};
-    int keep[] = {STDERR_FILENO, job->out_fd, job->record_fd, job->blob_fd};
+    int keep[] = {STDERR_FILENO, job->out_fd, job->input_fd, job->record_fd, job->blob_fd};
     sigset_t no_signals;
 
     prctl(PR_SET_NAME, "scanpod-parse", 0, 0, 0);
@@ -159,6 +161,17 @@ static void take(struct parsing *p, const char *data, size_t n)
     flush_if_full(p);
 }
 
+/* False: no more of it is to be read. */
+static bool take_all(struct parsing *p, const char *data, size_t n)
+{
+    uint64_t room = p->job->output_max - p->size;
+
+    p->capped = (uint64_t)n > room;
+    take(p, data, p->capped ? (size_t)room : n);
+    *p->job->output_bytes = p->size;
+    return !p->capped && p->lost.code == 0;
+}
+
 /* Nothing to read just now: what there is goes out before we wait. */
 static void flush_if_drained(struct parsing *p)
 {
@@ -169,12 +182,12 @@ static void flush_if_drained(struct parsing *p)
     }
 }
 
-static void read_all(struct parsing *p)
+/* What the tool prints. */
+static void read_tool(struct parsing *p)
 {
     auto_free char *chunk = xmalloc(CHUNK);
 
     for (;;) {
-        uint64_t room = p->job->output_max - p->size;
         ssize_t n;
 
         flush_if_drained(p);
@@ -188,17 +201,24 @@ static void read_all(struct parsing *p)
         if (n == 0) {
             return;
         }
-        if ((uint64_t)n > room) {
-            take(p, chunk, (size_t)room);
-            p->capped = true;
-            close(p->job->out_fd); /* the tool finds its pipe broken; the runner ends it */
-            return;
-        }
-        take(p, chunk, (size_t)n);
-        if (p->lost.code != 0) {
+        if (!take_all(p, chunk, (size_t)n)) {
+            if (p->capped) {
+                close(p->job->out_fd); /* the tool finds its pipe broken; the runner ends it */
+            }
             return;
         }
     }
+}
+
+/* What a former tool printed. */
+static void read_stored(struct parsing *p)
+{
+    auto_free char *chunk = xmalloc(CHUNK);
+    size_t n;
+
+    do {
+        p->lost.code = blob_read(p->stored, chunk, CHUNK, &n, &p->lost);
+    } while (p->lost.code == 0 && n > 0 && take_all(p, chunk, n));
 }
 
 static void finish_raw(struct parsing *p)
@@ -220,6 +240,27 @@ static void finish_raw(struct parsing *p)
     }
 }
 
+/* Everything that is made is made here: afterwards there are no files and little else. */
+static void prepare(struct parsing *p, const struct parse_sink *sink)
+{
+    const struct parse_job *job = p->job;
+    struct err e = {0};
+
+    confine(job);
+    if (job->blob_fd >= 0) {
+        p->blob = blob_writer_new(job->blob_fd);
+    } else {
+        p->hash = sha256_new();
+    }
+    if (job->input_fd >= 0) {
+        p->stored = blob_reader_new(job->input_fd);
+    }
+    p->parser = job->parser->new (sink);
+    if (seccomp_role(ROLE_PARSER, &e) != 0) {
+        give_up("confine the parser", &e);
+    }
+}
+
 _Noreturn void parse_process(const struct parse_job *job)
 {
     struct parsing p = {.job = job};
@@ -227,14 +268,12 @@ _Noreturn void parse_process(const struct parse_job *job)
         .host = on_host, .progress = on_progress, .run = on_run, .arg = &p};
     struct err finished = {0};
 
-    confine(job);
-    if (job->blob_fd >= 0) {
-        p.blob = blob_writer_new(job->blob_fd);
+    prepare(&p, &sink);
+    if (p.stored) {
+        read_stored(&p);
     } else {
-        p.hash = sha256_new();
+        read_tool(&p);
     }
-    p.parser = job->parser->new (&sink);
-    read_all(&p);
     finished.code = job->parser->finish(p.parser, &finished);
     if (p.why.code == 0) {
         p.why = finished;
@@ -243,7 +282,7 @@ _Noreturn void parse_process(const struct parse_job *job)
     flush(&p); /* the results first: the disk may take its time */
     finish_raw(&p);
     if (p.lost.code != 0) {
-        err_prefix(&p.lost, p.lost.code, "keep raw output");
+        err_prefix(&p.lost, p.lost.code, p.stored ? "read stored output" : "keep raw output");
         p.why = p.lost;
     }
     record_put_end(&p.records, &(struct parse_end){p.why.code, p.why.code ? p.why.msg : NULL});

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "box/box.h"
+#include "box/seccomp.h"
 #include "runner/proto.h"
 
 enum { CLOSING_MAX_MS = 10000, PARSER_IDLE_MS = 60000 };
@@ -34,6 +35,7 @@ static void close_down(struct runner_process *rp)
     rp->closing = true;
     chan_done(&rp->chan);
     run_abandon_all(rp);
+    ask_abandon_all(rp);
     work_dirs_close(&rp->work);
     timer_arm(rp->loop, &rp->last_resort, CLOSING_MAX_MS);
     runner_run_over(rp);
@@ -41,25 +43,25 @@ static void close_down(struct runner_process *rp)
 
 void runner_run_over(struct runner_process *rp)
 {
-    if (rp->closing && !rp->runs) {
+    if (rp->closing && !rp->runs && !rp->asks) {
         loop_stop(rp->loop);
     }
 }
 
 static bool on_launch(struct runner_process *rp, struct wire *w, int *fds, unsigned n_fds)
 {
-    auto_strvec argv = {0};
-    struct runner_launch l;
-    int blob_fd = -1;
+    struct launch_in in;
+    bool ok = launch_get(w, fds, n_fds, &in) && !run_find(rp, in.l.run);
 
-    if (!launch_get(w, &l, &argv) || n_fds != (l.blob_fd < 0 ? 1 : 2) || run_find(rp, l.run)) {
-        return false;
+    if (ok) {
+        int record = take_fd(&fds[in.record]);
+        int blob = in.blob ? take_fd(&fds[in.blob]) : -1;
+        int input = in.input ? take_fd(&fds[in.input]) : -1;
+
+        run_begin(rp, &in, record, blob, input);
     }
-    if (n_fds == 2) {
-        blob_fd = take_fd(&fds[1]);
-    }
-    run_begin(rp, &l, take_fd(&fds[0]), blob_fd);
-    return true;
+    launch_in_done(&in);
+    return ok;
 }
 
 static bool on_stop(struct runner_process *rp, struct wire *w)
@@ -73,15 +75,36 @@ static bool on_stop(struct runner_process *rp, struct wire *w)
     return wire_end(w);
 }
 
+static bool on_ask(struct runner_process *rp, struct wire *w)
+{
+    auto_strvec argv = {0};
+    uint64_t id;
+
+    return ask_get(w, &id, &argv) && ask_begin(rp, id, &argv);
+}
+
+static bool understood(struct runner_process *rp, uint16_t type, struct wire *w, int *fds,
+                       unsigned n_fds)
+{
+    switch (type) {
+    case MSG_LAUNCH:
+        return on_launch(rp, w, fds, n_fds);
+    case MSG_STOP:
+        return n_fds == 0 && on_stop(rp, w);
+    case MSG_ASK:
+        return n_fds == 0 && on_ask(rp, w);
+    default:
+        return false;
+    }
+}
+
 static void on_message(struct chan *c, uint16_t type, const void *body, size_t n, int *fds,
                        unsigned n_fds)
 {
     struct runner_process *rp = container_of(c, struct runner_process, chan);
     struct wire w = {.p = body, .end = (const uint8_t *)body + n};
-    bool ok = type == MSG_LAUNCH ? on_launch(rp, &w, fds, n_fds)
-                                 : type == MSG_STOP && n_fds == 0 && on_stop(rp, &w);
 
-    if (!ok) {
+    if (!understood(rp, type, &w, fds, n_fds)) {
         fprintf(stderr, "runner: message %u is not one of ours\n", type);
         close_down(rp);
     }
@@ -95,25 +118,23 @@ static void on_close(struct chan *c)
 _Noreturn void runner_process(const struct runner_config *c, int chan_fd)
 {
     struct runner_process rp = {
-        .hold_fd = c->hold_fd,
+        .config = c,
         .parser_idle_ms = c->parser_idle_ms ? c->parser_idle_ms : PARSER_IDLE_MS,
         .chan = {.on_message = on_message, .on_close = on_close},
         .last_resort = {.fn = on_last_resort},
     };
-    auto_buf ready = {0};
     struct err e = {0};
 
     work_dirs_open(&rp.work, c->work_dir);
     if (chdir("/") < 0) {
         broken("change directory", NULL);
     }
-    wire_u8(&ready, (uint8_t)box_probe(&rp.raw_sockets));
-    wire_u8(&ready, rp.raw_sockets);
+    seccomp_prepare();
+    caps_settle(c->without);
     if (loop_new(&rp.loop, &e) != 0 || chan_start(&rp.chan, rp.loop, chan_fd, &e) != 0) {
         broken("start", &e);
     }
-    /* Fails when the daemon is gone already: the loop hears of it. */
-    (void)chan_send(&rp.chan, MSG_READY, ready.data, ready.len, NULL, 0, NULL);
+    caps_begin(&rp);
     if (loop_run(rp.loop, &e) != 0) {
         broken("run", &e);
     }

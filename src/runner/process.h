@@ -6,35 +6,56 @@
 
 #include "event/loop.h"
 #include "ipc/chan.h"
+#include "runner/caps.h"
+#include "runner/net.h"
 #include "runner/runner.h"
 #include "runner/work_dir.h"
 
 struct run;
+struct ask;
 
 struct runner_process {
+    const struct runner_config *config;
     struct loop *loop;
     struct chan chan;
     struct run *runs;
-    int hold_fd;
-    struct work_dirs work;
-    bool raw_sockets;
+    unsigned n_runs;
+    struct ask *asks;
+    unsigned n_asks;
+    struct work_dirs work; /* used where boxes have no view of their own */
+    struct sandbox_caps caps;
+    struct net nft, rootless;
+    struct timer net_late;
     uint32_t parser_idle_ms;
+    bool ready;   /* what it can do was told */
     bool closing; /* the daemon is gone: nothing is told any more */
     struct timer last_resort;
 };
 
 /* What the forked child becomes. */
 _Noreturn void runner_process(const struct runner_config *c, int chan_fd);
-/* Called by a run that is over and freed. */
+/* Called by a run or question that is over and freed. */
 void runner_run_over(struct runner_process *rp);
 
-/* One run. Takes record_fd and blob_fd. What fails is told by ENDED. */
-void run_begin(struct runner_process *rp, const struct runner_launch *l, int record_fd,
-               int blob_fd);
+struct launch_in;
+
+/* One run. Takes the descriptors. What fails is told by ENDED. */
+void run_begin(struct runner_process *rp, struct launch_in *in, int record_fd, int blob_fd,
+               int input_fd);
 struct run *run_find(struct runner_process *rp, uint64_t id);
 void run_stop(struct run *r);    /* politely, because the daemon says so */
 void run_abandon(struct run *r); /* at once, tool and parser */
 void run_abandon_all(struct runner_process *rp);
+
+/* From netd. */
+void run_net_up(struct run *r, int code, const char *why, const struct box_address *a,
+                bool dedicated);
+void run_net_counts(struct run *r, const struct egress_counts *c);
+void run_net_gone_all(struct runner_process *rp, enum egress level);
+
+/* One question. False: too many at once. */
+bool ask_begin(struct runner_process *rp, uint64_t id, const struct strvec *argv);
+void ask_abandon_all(struct runner_process *rp);
 
 /* stderr_tail - the end of what a tool complained about. */
 struct stderr_tail {

@@ -5,17 +5,48 @@
 #include "runner/runner.h"
 
 enum {
-    MSG_LAUNCH = 1, /* with the record socket and, if kept, the blob */
+    MSG_LAUNCH = 1, /* descriptors: struct launch_in */
     MSG_STOP,
+    MSG_ASK,
     MSG_READY, /* from here on: runner to daemon */
     MSG_STARTED,
     MSG_ENDED,
+    MSG_ANSWER,
 };
 
-/* ERR_LIMIT when it does not fit into a message. */
-int launch_put(struct buf *b, const struct runner_launch *l, struct err *e);
-/* `argv` is filled; l->parser points into the body. False: not one of ours. */
-bool launch_get(struct wire *w, struct runner_launch *l, struct strvec *argv);
+enum {
+    MORE_MAX = 8 << 20,    /* bytes of targets, their lines and hosts */
+    RANGES_MAX = 1 << 17,  /* intervals of targets */
+    ANSWER_MAX = 4096,     /* bytes of an answer */
+    WHY_MAX = 512,         /* bytes of a reason */
+    LAUNCH_FDS_MAX = 1 + 3 /* the record socket; blob, input, more */
+};
+
+/* ERR_INVALID: what no runner would do. Asked on both sides. */
+int launch_check(const struct runner_launch *l, struct err *e);
+/*
+ * What does not fit into a message travels in a sealed memfd: *more_fd, else -1. ERR_LIMIT: the
+ * command line or the targets are too long.
+ */
+int launch_put(struct buf *b, int *more_fd, const struct runner_launch *l, struct err *e);
+
+/* A launch as it came. Strings point into the body, or into `more`. */
+struct launch_in {
+    struct runner_launch l; /* blob_fd, input_fd: 0 if they are among the descriptors, else -1 */
+    struct strvec argv;
+    struct netset targets;
+    struct buf more;
+    unsigned record, blob, input; /* which descriptors they are */
+};
+/* `fds` are only read from. False: not one of ours. launch_in_done() in any case. */
+bool launch_get(struct wire *w, const int *fds, unsigned n_fds, struct launch_in *in);
+void launch_in_done(struct launch_in *in);
+
+int ask_put(struct buf *b, uint64_t ask, const struct strvec *argv, struct err *e);
+bool ask_get(struct wire *w, uint64_t *ask, struct strvec *argv);
+
+void caps_put(struct buf *b, const struct sandbox_caps *caps);
+bool caps_get(struct wire *w, struct sandbox_caps *caps);
 
 void end_put(struct buf *b, const struct runner_end *end);
 /* Strings point into the body. */

@@ -1,12 +1,10 @@
 /*
- * From a fork of the daemon to the runner: its own descriptors, the service user, two
- * capabilities at most.
+ * From a fork of the daemon to the runner: its own descriptors and the service user. What it may
+ * keep of root's capabilities is settled in caps.c.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,54 +18,17 @@
 #include "ipc/chan.h"
 #include "runner/process.h"
 
-/* CAP_SYS_ADMIN makes pid namespaces, CAP_NET_RAW is handed on to tools. */
-static const uint64_t KEPT = UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_NET_RAW;
-
 static _Noreturn void give_up(const char *what)
 {
     fprintf(stderr, "runner: %s: %s\n", what, strerror(errno));
     _exit(1);
 }
 
-static void become(const char *user)
+static void become(uid_t uid, gid_t gid)
 {
-    const struct passwd *pw = getpwnam(user);
-
-    if (!pw) {
-        pw = getpwnam("nobody");
-    }
-    if (!pw) {
-        errno = ENOENT;
-        give_up("find the service user");
-    }
-    for (int cap = 0; cap <= CAP_LAST_CAP; cap++) {
-        if (!(KEPT & UINT64_C(1) << cap)) {
-            (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); /* a second lock: no exec gets it back */
-        }
-    }
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 ||
-        setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) < 0 ||
-        setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) < 0) {
+        setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0) {
         give_up("become the service user");
-    }
-}
-
-static void trim_capabilities(void)
-{
-    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {0};
-
-    if (syscall(SYS_capget, &head, data) < 0) {
-        give_up("read capabilities");
-    }
-    for (int i = 0; i < 2; i++) {
-        data[i].permitted &= (uint32_t)(KEPT >> (32 * i));
-        data[i].effective = data[i].permitted;
-        data[i].inheritable = 0;
-    }
-    if (syscall(SYS_capset, &head, data) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
-        give_up("drop capabilities");
     }
 }
 
@@ -84,7 +45,7 @@ static void ignore_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Four descriptors a run: as many as the system lets us have. */
+/* Seven descriptors a run: as many as the system lets us have. */
 static void raise_descriptor_limit(void)
 {
     struct rlimit l;
@@ -97,11 +58,12 @@ static void raise_descriptor_limit(void)
 
 static _Noreturn void become_runner(const struct runner_config *c, int chan_fd)
 {
-    int keep[] = {STDERR_FILENO, chan_fd, c->hold_fd};
+    int keep[] = {STDERR_FILENO, chan_fd, c->hold_fd, c->netd_fd,
+                  c->cgroups ? cgroup_fd(c->cgroups) : -1};
     int null;
 
-    if (geteuid() == 0 && c->user) {
-        become(c->user);
+    if (c->change_user) {
+        become(c->uid, c->gid);
     }
     if (!close_all_but(keep, ARRAY_LEN(keep))) {
         give_up("close descriptors");
@@ -111,7 +73,6 @@ static _Noreturn void become_runner(const struct runner_config *c, int chan_fd)
     if (null != STDIN_FILENO || fcntl(null, F_DUPFD_CLOEXEC, STDOUT_FILENO) != STDOUT_FILENO) {
         give_up("open /dev/null");
     }
-    trim_capabilities();
     (void)setsid();
     prctl(PR_SET_NAME, "scanpod-runner", 0, 0, 0);
     ignore_signals();

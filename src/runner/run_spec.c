@@ -1,0 +1,125 @@
+#include "runner/run_spec.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "runner/process.h"
+
+static void add_file(struct run_spec *s, const char *path, const char *text)
+{
+    struct box_file *files = s->files;
+
+    files[s->box.n_files++] = (struct box_file){.path = path, .text = text, .n = strlen(text)};
+    s->box.files = files;
+}
+
+/* Names mean what they were pinned to when the job was accepted. Only where the policy names a
+ * resolver may anything else be asked, and then it alone. */
+static void add_names(struct run_spec *s, const struct runner_launch *l)
+{
+    char text[NET_TEXT];
+
+    add_file(s, "/etc/hosts", l->hosts ? l->hosts : "127.0.0.1 localhost\n::1 localhost\n");
+    if (!l->has_dns) {
+        add_file(s, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n");
+        return;
+    }
+    net_ip_text(&l->dns, text);
+    buf_addf(&s->resolver, "nameserver %s\n", text);
+    add_file(s, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n");
+    add_file(s, "/etc/resolv.conf", s->resolver.data);
+}
+
+static void add_environment(struct run_spec *s, const char *home, bool raw)
+{
+    strvec_push(&s->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    strvec_pushf(&s->env, "HOME=%s", home);
+    strvec_pushf(&s->env, "TMPDIR=%s", home);
+    strvec_push(&s->env, "LC_ALL=C.UTF-8");
+    strvec_push(&s->env, "TZ=UTC");
+    /* nmap judges by the uid what it may do; the capability decides it here. */
+    strvec_push(&s->env, raw ? "NMAP_PRIVILEGED=1" : "NMAP_UNPRIVILEGED=1");
+    s->box.env = s->env.v;
+}
+
+static void choose_network(struct box_spec *b, const struct runner_process *rp,
+                           const struct runner_launch *l)
+{
+    const struct box_can *can = box_probe();
+
+    b->calls = BOX_CALLS_NETWORK;
+    switch (l->egress) {
+    case EGRESS_NFT:
+    case EGRESS_ROOTLESS:
+        b->net = BOX_NET_OWN;
+        b->raw_sockets = l->raw_sockets;
+        b->net_admin = rp->config->net_admin;
+        break;
+    case EGRESS_BROKER:
+        b->net = BOX_NET_SHARED;
+        b->calls = BOX_CALLS_BROKER;
+        break;
+    case EGRESS_UNCONFINED:
+        b->net = BOX_NET_SHARED;
+        b->raw_sockets = l->raw_sockets && can->raw_shared;
+        break;
+    default:
+        b->net = BOX_NET_EMPTY;
+        b->calls = l->raw_sockets ? BOX_CALLS_NETWORK : BOX_CALLS_OFFLINE;
+        b->raw_sockets = l->raw_sockets;
+        b->net_admin = rp->config->net_admin;
+        break;
+    }
+}
+
+static void set_limits(struct box_limits *out, const struct runner_process *rp,
+                       const struct runner_launch *l, bool cgroup)
+{
+    uint32_t others = 0;
+
+    /* Without a user namespace of its own the tool is counted together with all that runs as our
+     * user: other tools, parsers, ourselves. */
+    if (box_probe()->level != BOX_USERNS) {
+        others = l->limits.processes * (rp->n_runs > 0 ? rp->n_runs - 1 : 0) + 2 * rp->n_runs + 32;
+    }
+    *out = (struct box_limits){
+        .cpu_s = l->limits.cpu_s,
+        .mem_mb = cgroup ? 0 : l->limits.memory_mb,
+        .procs = cgroup || l->limits.processes == 0 ? 0 : l->limits.processes + others,
+        .file_mb = l->limits.file_mb,
+        .disk_mb = l->limits.disk_mb,
+        .inodes = l->limits.inodes,
+        .files = l->files,
+    };
+}
+
+void run_spec_fill(struct run_spec *s, const struct runner_process *rp,
+                   const struct runner_launch *l, const char *dir, bool cgroup)
+{
+    *s = (struct run_spec){
+        .box = {.argv = l->argv->v,
+                .dir = dir,
+                .in = -1,
+                .out = -1,
+                .err = -1,
+                .binds = rp->config->binds,
+                .n_binds = rp->config->n_binds,
+                .cgroup_fd = -1,
+                .hold_fd = rp->config->hold_fd},
+    };
+    choose_network(&s->box, rp, l);
+    set_limits(&s->box.limits, rp, l, cgroup);
+    add_environment(s, dir ? dir : "/tmp", s->box.raw_sockets);
+    if (l->target_lines) {
+        add_file(s, "/tmp/" TARGETS_FILE, l->target_lines);
+    }
+    if (!dir) {
+        add_names(s, l);
+    }
+}
+
+void run_spec_done(struct run_spec *s)
+{
+    strvec_done(&s->env);
+    buf_done(&s->resolver);
+}
