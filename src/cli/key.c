@@ -1,107 +1,34 @@
-/*
- * key - API keys: through the server when it runs, else in the store itself, under its lock.
- *
- * The server is only asked for another machine's keys when it was named; a local store is only
- * opened when nothing listens where the local server would.
- */
+/* key - API keys: through the server when it runs, else in the store itself, under its lock. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/mem.h"
-#include "cli/connect.h"
+#include "cli/local.h"
 #include "cli/remote.h"
 #include "cli/table.h"
 #include "cli/view.h"
-#include "daemon/access.h"
-#include "daemon/privilege.h"
+#include "store/secret.h"
 #include "store/store.h"
 
-static const char *const head[] = {"ID", "NAME", "CREATED", "LAST USED", "REVOKED"};
-
-/* ---- which way ---- */
-
-static bool server_was_named(const struct cli *c)
-{
-    const char *env = getenv("SCANPOD_SERVER");
-
-    return args_has(&c->args, "server") || (env && *env);
-}
-
-/* Makes a call. *local: nothing listens, and the store may be opened instead. */
-static int call_server(struct cli *c, const struct call *call, struct answer *a, bool *local)
-{
-    struct err e = {0};
-    int status;
-
-    *local = false;
-    if (!cli_client(c, &status)) {
-        return status;
-    }
-    if (client_call(c->client, call, a, &e) == 0) {
-        return cli_check(c, a);
-    }
-    if (a->not_connected && !server_was_named(c)) {
-        *local = true;
-        return STATUS_OK;
-    }
-    return cli_fail(c, &e, cli_hint_unreachable(c->client));
-}
-
-/* As the server does it: the lock first, then the user that the server works as, so that it can
- * read what is written. */
-static int open_local(struct cli *c, struct store **out)
-{
-    struct option_set *s = cli_settings(c);
-    const char *dir = option_str(s, "data-dir");
-    auto_free char *url = str_fmt("sqlite:%s", dir ? dir : "");
-    auto_fd int lock = -1;
-    struct service_user user;
-    struct err e = {0};
-    int rc = dir ? service_user_find(option_str(s, "user"), &user, &e)
-                 : err_set(&e, ERR_INVALID, "there is no data directory");
-
-    if (rc == 0) {
-        rc = data_dir_prepare(dir, &user, &e);
-    }
-    if (rc == 0) {
-        rc = data_dir_lock(dir, &user, &lock, &e);
-    }
-    if (rc == 0) {
-        rc = privilege_drop(&user, &e);
-    }
-    if (rc == 0) {
-        rc = store_open_locked(url, lock, out, &e);
-    }
-    if (rc == 0) {
-        lock = -1; /* the store's now */
-    }
-    return rc == 0 ? STATUS_OK : cli_fail(c, &e, NULL);
-}
+static const char *const head[] = {"ID",      "NAME",      "SCOPES", "CREATED",
+                                   "EXPIRES", "LAST USED", "REVOKED"};
 
 /* ---- what is shown ---- */
-
-/* Appends an object of texts (name, value, name, value, ..., NULL); "" is null. */
-static void add_object(struct buf *b, const char *const *pairs)
-{
-    json_t *o = json_object();
-    char *text;
-
-    for (; *pairs; pairs += 2) {
-        json_object_set_new(o, pairs[0], *pairs[1] ? json_string(pairs[1]) : json_null());
-    }
-    text = json_dumps(o, JSON_COMPACT);
-    buf_adds(b, text ? text : "{}");
-    free(text);
-    json_decref(o);
-}
 
 static void show_secret(struct cli *c, const char *id, const char *name, const char *secret)
 {
     auto_buf b = {0};
 
     if (c->format == FORMAT_JSON) {
-        add_object(&b, (const char *const[]){"id", id, "name", name, "key", secret, NULL});
+        struct json j = json_to(&b);
+
+        json_obj(&j);
+        json_str(&j, "id", id);
+        json_str(&j, "name", name);
+        json_str(&j, "key", secret);
+        json_end(&j);
     } else {
         buf_adds(&b, secret);
     }
@@ -112,20 +39,164 @@ static void show_secret(struct cli *c, const char *id, const char *name, const c
 
 /* ---- create ---- */
 
-static int create_local(struct cli *c, const char *name)
+static const struct flag create_flags[] = {
+    {.name = "scopes", .value = "LIST", .help = "what it may do: read,submit:network,... (all)"},
+    {.name = "expires", .value = "WHEN", .help = "90d, 12h, or a time: 2027-01-01 (never)"},
+    {.name = "waiting", .value = "N", .help = "jobs that may wait at the same time"},
+    {.name = "jobs-per-day", .value = "N", .help = "jobs in 24 hours"},
+    {.name = "addresses-per-day", .value = "N", .help = "addresses in 24 hours"},
+    {0},
+};
+
+/* "90d", "12h", "30m", "4w", or a time that is to come. */
+static int expiry_parse(const char *s, int64_t now_us, int64_t *out, struct err *e)
+{
+    static const struct {
+        char unit;
+        int64_t s;
+    } units[] = {{'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
+    size_t n = strlen(s);
+
+    for (size_t i = 0; n > 1 && i < ARRAY_LEN(units); i++) {
+        auto_free char *digits = xstrndup(s, n - 1);
+        int64_t v;
+
+        if (s[n - 1] == units[i].unit && str_to_i64(digits, 1, 5256000, &v)) {
+            *out = now_us + v * units[i].s * 1000000;
+            return 0;
+        }
+    }
+    if (!rfc3339_parse(s, out)) {
+        return err_set(e, ERR_INVALID,
+                       "--expires '%s': expected 90d, 12h, 30m, or a time such as "
+                       "2027-01-01T00:00:00Z",
+                       s);
+    }
+    return *out > now_us ? 0 : err_set(e, ERR_INVALID, "--expires '%s': that is over", s);
+}
+
+static int number_flag(const struct args *a, const char *name, int64_t max, int64_t *out,
+                       struct err *e)
+{
+    const char *v = args_value(a, name);
+
+    *out = 0;
+    if (v && !str_to_i64(v, 1, max, out)) {
+        return err_set(e, ERR_INVALID, "--%s '%s': expected a number from 1 to %" PRId64, name, v,
+                       max);
+    }
+    return 0;
+}
+
+/* What the flags ask of a key. */
+static int wanted(const struct args *a, struct key *k, struct err *e)
+{
+    const char *scopes = args_value(a, "scopes");
+    const char *expires = args_value(a, "expires");
+    int64_t waiting = 0;
+    int64_t jobs = 0;
+    int rc = 0;
+
+    *k = (struct key){.scopes = KEY_ALL};
+    if (scopes) {
+        rc = key_scopes_parse(scopes, &k->scopes, e);
+    }
+    if (rc == 0 && expires) {
+        rc = expiry_parse(expires, wall_us(), &k->expires_us, e);
+    }
+    if (rc == 0) {
+        rc = number_flag(a, "waiting", INT32_MAX, &waiting, e);
+    }
+    if (rc == 0) {
+        rc = number_flag(a, "jobs-per-day", INT32_MAX, &jobs, e);
+    }
+    if (rc == 0) {
+        rc = number_flag(a, "addresses-per-day", INT64_MAX, &k->quota.addresses_per_day, e);
+    }
+    k->quota.waiting = (int32_t)waiting;
+    k->quota.jobs_per_day = (int32_t)jobs;
+    return rc;
+}
+
+static void put_scopes(struct json *j, unsigned scopes)
+{
+    json_arr_in(j, "scopes");
+    for (const struct key_scope_row *r = key_scopes; r->name; r++) {
+        if (scopes & r->bit) {
+            json_str(j, NULL, r->name);
+        }
+    }
+    json_end(j);
+}
+
+static void put_quota(struct json *j, const struct key_quota *q)
+{
+    json_obj_in(j, "quota");
+    json_int(j, "waiting", q->waiting);
+    json_int(j, "jobs_per_day", q->jobs_per_day);
+    json_int(j, "addresses_per_day", q->addresses_per_day);
+    json_end(j);
+}
+
+/* What was not asked for is not sent. */
+static void put_request(struct buf *b, const char *name, const struct key *k)
+{
+    const struct key_quota *q = &k->quota;
+    struct json j = json_to(b);
+
+    json_obj(&j);
+    json_str(&j, "name", name);
+    if (k->scopes != KEY_ALL) {
+        put_scopes(&j, k->scopes);
+    }
+    if (k->expires_us) {
+        json_time(&j, "expires_at", k->expires_us);
+    }
+    if (q->waiting || q->jobs_per_day || q->addresses_per_day) {
+        put_quota(&j, q);
+    }
+    json_end(&j);
+}
+
+/* The change and the log of it in one transaction, as the server does it. */
+static int log_change(struct store *st, const char *action, const char *key, const char *name,
+                      struct err *e)
+{
+    auto_buf detail = {0};
+    struct json j = json_to(&detail);
+
+    json_obj(&j);
+    json_str(&j, "name", name);
+    json_end(&j);
+    return store_audit_add(st,
+                           &(struct audit){.at_us = wall_us(),
+                                           .actor = "cli",
+                                           .action = action,
+                                           .object = key,
+                                           .detail = detail.data},
+                           e);
+}
+
+static int create_local(struct cli *c, const char *name, const struct key *want)
 {
     char secret[SECRET_TEXT + 1];
     struct store *st = NULL;
     struct key k;
     struct err e = {0};
-    int status = open_local(c, &st);
+    int status = local_open(c, &st);
     int rc;
 
     if (status != STATUS_OK) {
         return status;
     }
     key_make(name, secret, &k);
+    k.scopes = want->scopes;
+    k.expires_us = want->expires_us;
+    k.quota = want->quota;
     rc = store_key_add(st, &k, &e);
+    if (rc == 0) {
+        rc = log_change(st, "key.create", k.id, k.name, &e);
+    }
     if (rc == 0) {
         rc = store_commit(st, &e);
     }
@@ -155,6 +226,7 @@ static int create(struct cli *c)
     struct answer a = {0};
     struct err e = {0};
     auto_buf body = {0};
+    struct key want;
     bool local;
     int status;
 
@@ -165,11 +237,14 @@ static int create(struct cli *c)
             name);
         return cli_fail(c, &e, NULL);
     }
-    add_object(&body, (const char *const[]){"name", name, NULL});
-    status = call_server(
+    if (wanted(&c->args, &want, &e) != 0) {
+        return cli_fail(c, &e, "scanpod key create --help");
+    }
+    put_request(&body, name, &want);
+    status = local_or_server(
         c, &(struct call){.method = "POST", .path = "/api/v1/keys", .body = body.data}, &a, &local);
     if (local) {
-        status = create_local(c, name);
+        status = create_local(c, name, &want);
     } else if (status == STATUS_OK) {
         json_t *doc = json_loadb(a.body.data ? a.body.data : "", a.body.len, 0, NULL);
         const char *secret = json_text(doc, "key");
@@ -191,6 +266,7 @@ static const struct command command_key_create = {
     .name = "create",
     .operands = "NAME",
     .summary = "make a key and show it once",
+    .flags = create_flags,
     .min = 1,
     .max = 1,
     .formats = 1u << FORMAT_TABLE | 1u << FORMAT_JSON,
@@ -206,15 +282,44 @@ struct key_list {
     size_t n;
 };
 
-static void list_object(struct key_list *l, const char *const *cells)
+static void put_time(struct json *j, const char *name, const char *text)
 {
-    add_object(&l->out,
-               (const char *const[]){"id", cells[0], "name", cells[1], "created_at", cells[2],
-                                     "last_used_at", cells[3], "revoked_at", cells[4], NULL});
+    json_str(j, name, *text ? text : NULL);
 }
 
-static void list_row(struct key_list *l, const char *const *cells)
+/* A key as it is shown: times are text, "" when there is none. */
+struct key_row {
+    const char *id, *name;
+    unsigned scopes;
+    const char *created, *expires, *used, *revoked;
+    struct key_quota quota;
+};
+
+static void list_object(struct key_list *l, const struct key_row *k)
 {
+    struct json j = json_to(&l->out);
+
+    json_obj(&j);
+    json_str(&j, "id", k->id);
+    json_str(&j, "name", k->name);
+    put_scopes(&j, k->scopes);
+    put_time(&j, "created_at", k->created);
+    put_time(&j, "expires_at", k->expires);
+    put_time(&j, "last_used_at", k->used);
+    put_time(&j, "revoked_at", k->revoked);
+    put_quota(&j, &k->quota);
+    json_end(&j);
+}
+
+static void list_row(struct key_list *l, const struct key_row *k)
+{
+    auto_buf scopes = {0};
+    const char *cells[] = {k->id, k->name, "all", k->created, k->expires, k->used, k->revoked};
+
+    if (k->scopes != KEY_ALL) {
+        key_scopes_text(k->scopes, &scopes);
+        cells[2] = scopes.data ? scopes.data : "";
+    }
     switch (l->c->format) {
     case FORMAT_TABLE:
         table_row(&l->table, cells);
@@ -223,28 +328,57 @@ static void list_row(struct key_list *l, const char *const *cells)
         csv_row(&l->out, cells, ARRAY_LEN(head));
         break;
     case FORMAT_NDJSON:
-        list_object(l, cells);
+        list_object(l, k);
         buf_addc(&l->out, '\n');
         break;
     default:
         buf_addc(&l->out, l->n ? ',' : '[');
-        list_object(l, cells);
+        list_object(l, k);
     }
     l->n++;
     out_buf(&l->out);
 }
 
-static int list_item(void *arg, json_t *k)
+/* Scopes that this program does not know are left out. */
+static unsigned scopes_of(const json_t *k)
 {
-    list_row(arg, (const char *const[]){json_text(k, "id"), json_text(k, "name"),
-                                        json_text(k, "created_at"), json_text(k, "last_used_at"),
-                                        json_text(k, "revoked_at")});
-    return 0;
+    const json_t *one;
+    unsigned scopes = 0;
+    size_t i;
+
+    json_array_foreach(json_object_get(k, "scopes"), i, one)
+    {
+        const char *word = json_string_value(one);
+        unsigned bit = 0;
+
+        if (word && key_scopes_parse(word, &bit, NULL) == 0) {
+            scopes |= bit;
+        }
+    }
+    return scopes;
+}
+
+static void list_item(struct key_list *l, const json_t *k)
+{
+    const json_t *q = json_object_get(k, "quota");
+    struct key_row row = {
+        .id = json_text(k, "id"),
+        .name = json_text(k, "name"),
+        .scopes = scopes_of(k),
+        .created = json_text(k, "created_at"),
+        .expires = json_text(k, "expires_at"),
+        .used = json_text(k, "last_used_at"),
+        .revoked = json_text(k, "revoked_at"),
+        .quota = {(int32_t)json_number(q, "waiting", 0), (int32_t)json_number(q, "jobs_per_day", 0),
+                  json_number(q, "addresses_per_day", 0)},
+    };
+
+    list_row(l, &row);
 }
 
 static int list_key(void *arg, const struct key *k, struct err *e)
 {
-    const int64_t times[] = {k->created_us, k->last_used_us, k->revoked_us};
+    const int64_t times[] = {k->created_us, k->expires_us, k->last_used_us, k->revoked_us};
     char text[ARRAY_LEN(times)][RFC3339_LEN + 1] = {{0}};
 
     (void)e;
@@ -253,7 +387,8 @@ static int list_key(void *arg, const struct key *k, struct err *e)
             rfc3339_us(times[i], text[i]);
         }
     }
-    list_row(arg, (const char *const[]){k->id, k->name, text[0], text[1], text[2]});
+    list_row(arg, &(struct key_row){k->id, k->name, k->scopes, text[0], text[1], text[2], text[3],
+                                    k->quota});
     return 0;
 }
 
@@ -261,7 +396,7 @@ static int list_local(struct cli *c, struct key_list *l)
 {
     struct store *st = NULL;
     struct err e = {0};
-    int status = open_local(c, &st);
+    int status = local_open(c, &st);
 
     if (status == STATUS_OK) {
         if (store_keys(st, list_key, l, &e) != 0) {
@@ -299,7 +434,8 @@ static int list(struct cli *c)
     if (c->format == FORMAT_CSV) {
         csv_row(&l.out, head, ARRAY_LEN(head));
     }
-    status = call_server(c, &(struct call){.method = "GET", .path = "/api/v1/keys"}, &a, &local);
+    status =
+        local_or_server(c, &(struct call){.method = "GET", .path = "/api/v1/keys"}, &a, &local);
     if (status == STATUS_OK) {
         status = local ? list_local(c, &l) : list_server(&l, &a);
     }
@@ -329,13 +465,16 @@ static int revoke_local(struct cli *c, const char *which)
 {
     struct store *st = NULL;
     struct err e = {0};
-    int status = open_local(c, &st);
+    int status = local_open(c, &st);
     int rc;
 
     if (status != STATUS_OK) {
         return status;
     }
     rc = store_key_revoke(st, which, wall_us(), &e);
+    if (rc == 0) {
+        rc = log_change(st, "key.revoke", which, which, &e);
+    }
     if (rc == 0) {
         rc = store_commit(st, &e);
     }
@@ -353,7 +492,7 @@ static int end_key(struct cli *c)
 
     buf_adds(&path, "/api/v1/keys/");
     buf_add_url(&path, which);
-    status = call_server(c, &(struct call){.method = "DELETE", .path = path.data}, &a, &local);
+    status = local_or_server(c, &(struct call){.method = "DELETE", .path = path.data}, &a, &local);
     if (local) {
         status = revoke_local(c, which);
     }
