@@ -244,7 +244,7 @@ static int start_work(struct server *s, struct err *e)
         .worker = "local",
         .blob_dir = s->blob_dir,
         .max_concurrent = max_concurrent,
-        .max_concurrent_arg = s,
+        .arg = s,
     };
     struct worker_link link;
     int rc = worker_new(s->loop, s->store, &wc, &s->worker, e);
