@@ -75,10 +75,10 @@ static int add_option(struct start *b, const struct tool_option *o, const char *
         b->min_rate = value;
     } else if (str_eq(o->name, "--max-rate") && str_to_u64(value, 1, UINT64_MAX, &rate)) {
         b->max_rate = rate;
-    } else if (str_eq(o->name, "--host-timeout") && option_time(value, 0, INT64_MAX, &ms)) {
+    } else if (str_eq(o->name, "--host-timeout") && tool_time_value(value, 0, INT64_MAX, &ms)) {
         b->host_timeout = (uint64_t)ms;
     } else {
-        option_put(&(struct option_use){.row = o, .value = (char *)(uintptr_t)value}, b->argv);
+        tool_use_put(&(struct tool_use){.row = o, .value = (char *)(uintptr_t)value}, b->argv);
     }
     return 0;
 }
@@ -147,7 +147,7 @@ static int nmap_build_argv(const struct tool_plan *p, const struct tool_start *s
     add_fixed(s, argv);
     for (size_t at = 0; at < p->tokens.n;) {
         const char *value;
-        const struct tool_option *o = option_next(&tool_nmap, &p->tokens, &at, &value);
+        const struct tool_option *o = tool_use_next(&tool_nmap, &p->tokens, &at, &value);
         int rc;
 
         if (!o) {

@@ -11,12 +11,12 @@
 
 enum { PORTS_DEFAULT = 1000, PORTS_FAST = 100, PROTOCOLS = 256 };
 
-static bool given(const struct option_uses *u, const char *name)
+static bool given(const struct tool_uses *u, const char *name)
 {
-    return option_find(u, name) != NULL;
+    return tool_use_find(u, name) != NULL;
 }
 
-static bool is_technique(const struct option_use *u)
+static bool is_technique(const struct tool_use *u)
 {
     return str_eq(u->row->field, "technique");
 }
@@ -29,7 +29,7 @@ static int contradiction(const char *a, const char *b, struct err *e)
 /* ---- contradictions ---- */
 
 /* -sn, -sL and -sO are alone; the first two have no ports and nothing that is found out there. */
-static int check_alone(const struct option_uses *u, const struct tool_plan *p, struct err *e)
+static int check_alone(const struct tool_uses *u, const struct tool_plan *p, struct err *e)
 {
     static const char *const alone[] = {"-sn", "-sL", "-sO"};
     static const char *const of_ports[] = {"-p",  "-F", "--top-ports", "--exclude-ports",
@@ -60,7 +60,7 @@ static int check_alone(const struct option_uses *u, const struct tool_plan *p, s
 }
 
 /* Pairs of which nmap refuses or overlooks one. */
-static int check_pairs(const struct option_uses *u, struct err *e)
+static int check_pairs(const struct tool_uses *u, struct err *e)
 {
     static const char *const pairs[][2] = {
         {"-Pn", "-PE"},
@@ -93,7 +93,7 @@ static int check_pairs(const struct option_uses *u, struct err *e)
     return 0;
 }
 
-static int check_bounds(const struct option_uses *u, struct err *e)
+static int check_bounds(const struct tool_uses *u, struct err *e)
 {
     static const char *const order[][2] = {
         {"--min-rate", "--max-rate"},
@@ -104,11 +104,11 @@ static int check_bounds(const struct option_uses *u, struct err *e)
         {"--initial-rtt-timeout", "--max-rtt-timeout"},
         {"--scan-delay", "--max-scan-delay"},
     };
-    const struct option_use *mtu = option_find(u, "--mtu");
+    const struct tool_use *mtu = tool_use_find(u, "--mtu");
 
     for (size_t i = 0; i < ARRAY_LEN(order); i++) {
-        const struct option_use *low = option_find(u, order[i][0]);
-        const struct option_use *high = option_find(u, order[i][1]);
+        const struct tool_use *low = tool_use_find(u, order[i][0]);
+        const struct tool_use *high = tool_use_find(u, order[i][1]);
 
         if (low && high && low->number > high->number) {
             return err_set(e, ERR_INVALID, "contradicting arguments: '%s %s' is more than '%s %s'",
@@ -122,7 +122,7 @@ static int check_bounds(const struct option_uses *u, struct err *e)
     return 0;
 }
 
-static int check_together(const struct option_uses *u, const struct tool_plan *p, struct err *e)
+static int check_together(const struct tool_uses *u, const struct tool_plan *p, struct err *e)
 {
     static const char *const choices[] = {"-F", "--top-ports"};
     int rc = check_alone(u, p, e);
@@ -146,11 +146,11 @@ static int check_together(const struct option_uses *u, const struct tool_plan *p
 
 /* ---- scripts ---- */
 
-static int put_scripts(const struct tool_request *q, const struct option_uses *u,
+static int put_scripts(const struct tool_request *q, const struct tool_uses *u,
                        struct strvec *tokens, struct err *e)
 {
-    const struct option_use *list = option_find(u, "--script");
-    const struct option_use *args = option_find(u, "--script-args");
+    const struct tool_use *list = tool_use_find(u, "--script");
+    const struct tool_use *args = tool_use_find(u, "--script-args");
     bool by_default = given(u, "-sC");
     auto_strvec names = {0};
     auto_buf text = {0};
@@ -198,9 +198,9 @@ static uint32_t list_count(const char *list)
 }
 
 /* One host's probes, at most: (protocol, port) pairs, or IP protocols. */
-static uint32_t probes(const struct option_uses *u, const char *ports)
+static uint32_t probes(const struct tool_uses *u, const char *ports)
 {
-    const struct option_use *top = option_find(u, "--top-ports");
+    const struct tool_use *top = tool_use_find(u, "--top-ports");
     uint32_t n[PORTS_PROTOCOLS] = {PORTS_DEFAULT, PORTS_DEFAULT, PORTS_DEFAULT};
     bool udp = given(u, "-sU"), sctp = given(u, "-sY") || given(u, "-sZ");
     bool tcp = !udp && !sctp;
@@ -225,7 +225,7 @@ static uint32_t probes(const struct option_uses *u, const char *ports)
     return MAX(sum, 1u);
 }
 
-static void fill_need(const struct option_uses *u, struct egress_need *need)
+static void fill_need(const struct tool_uses *u, struct egress_need *need)
 {
     unsigned best = 0;
 
@@ -248,7 +248,7 @@ static void fill_need(const struct option_uses *u, struct egress_need *need)
 }
 
 /* -sC and what stands in members of the plan's own is left out. */
-static void put_options(const struct option_uses *u, struct strvec *tokens)
+static void put_options(const struct tool_uses *u, struct strvec *tokens)
 {
     static const char *const elsewhere[] = {"-p", "-n", "-sC", "--script", "--script-args"};
 
@@ -259,7 +259,7 @@ static void put_options(const struct option_uses *u, struct strvec *tokens)
             skip |= str_eq(u->v[i].row->name, elsewhere[k]);
         }
         if (!skip) {
-            option_put(&u->v[i], tokens);
+            tool_use_put(&u->v[i], tokens);
         }
     }
 }
@@ -268,8 +268,8 @@ int nmap_check(const struct tool_request *q, const struct strvec *tokens, struct
                struct err *e)
 {
     auto_uses uses = {0};
-    const struct option_use *ports;
-    int rc = option_uses_read(&tool_nmap, q, tokens, &uses, e);
+    const struct tool_use *ports;
+    int rc = tool_uses_read(&tool_nmap, q, tokens, &uses, e);
 
     if (rc == 0 && !q->old) {
         rc = check_together(&uses, p, e);
@@ -277,14 +277,14 @@ int nmap_check(const struct tool_request *q, const struct strvec *tokens, struct
     if (rc < 0) {
         return rc;
     }
-    ports = option_find(&uses, "-p");
+    ports = tool_use_find(&uses, "-p");
     if (ports && p->ports) {
         return contradiction("-p", "ports", e);
     }
     if (ports) {
         p->ports = xstrdup(ports->value);
     }
-    if (p->ports && given(&uses, "-sO") && !option_protocols(p->ports)) {
+    if (p->ports && given(&uses, "-sO") && !tool_protocols_value(p->ports)) {
         return err_set(e, ERR_INVALID, "'-sO' takes protocols from 0 to 255, without letters");
     }
     put_options(&uses, &p->tokens);

@@ -281,8 +281,8 @@ static int db_sort(struct nse_db *db, struct err *e)
         return err_set(e, ERR_INVALID, "script.db has no entries");
     }
     qsort(db->v, db->n, sizeof *db->v, script_cmp);
-    for (size_t i = 1; i < db->n; i++) {
-        if (str_eq(db->v[i - 1].name, db->v[i].name)) {
+    for (size_t i = 0; i < db->n; i++) {
+        if (i > 0 && str_eq(db->v[i - 1].name, db->v[i].name)) {
             return err_set(e, ERR_INVALID, "script.db has '%s' twice", db->v[i].name);
         }
         if (category_bit(db->v[i].name, strlen(db->v[i].name))) {

@@ -9,21 +9,21 @@
 
 enum { HEX_MAX = 2800, DECOYS_MAX = 16, NAME_BYTES = 15, PROTOCOL_MAX = 255 };
 
-void option_uses_done(struct option_uses *u)
+void tool_uses_done(struct tool_uses *u)
 {
     for (size_t i = 0; i < u->n; i++) {
         free(u->v[i].value);
     }
     free(u->v);
-    *u = (struct option_uses){0};
+    *u = (struct tool_uses){0};
 }
 
-bool option_old_list(const struct tool_request *q)
+bool tool_old_only(const struct tool_request *q)
 {
     return q->old && !q->unsafe;
 }
 
-const struct option_use *option_find(const struct option_uses *u, const char *name)
+const struct tool_use *tool_use_find(const struct tool_uses *u, const char *name)
 {
     for (size_t i = 0; i < u->n; i++) {
         if (str_eq(u->v[i].row->name, name)) {
@@ -35,7 +35,7 @@ const struct option_use *option_find(const struct option_uses *u, const char *na
 
 /* ---- values ---- */
 
-bool option_time(const char *v, int64_t min, int64_t max, int64_t *ms)
+bool tool_time_value(const char *v, int64_t min, int64_t max, int64_t *ms)
 {
     static const struct {
         const char *unit;
@@ -60,7 +60,7 @@ bool option_time(const char *v, int64_t min, int64_t max, int64_t *ms)
     return false;
 }
 
-bool option_protocols(const char *ports)
+bool tool_protocols_value(const char *ports)
 {
     const char *last = strrchr(ports, ',');
     const char *dash;
@@ -83,7 +83,7 @@ static bool ports_value(const struct tool_option *o, const char *v, struct buf *
 
     buf_adds(out, text);
     if (o->value == TOOL_PROTOCOLS) {
-        return option_protocols(text);
+        return tool_protocols_value(text);
     }
     return !o->glued || !strpbrk(text, "TUS"); /* behind a probe letters would have no meaning */
 }
@@ -190,7 +190,7 @@ static bool value_read(const struct tool_option *o, bool old, const char *v, str
         return false;
     case TOOL_TIME:
         buf_adds(out, v);
-        return option_time(v, min, max, number);
+        return tool_time_value(v, min, max, number);
     case TOOL_COUNT:
     case TOOL_RATE:
         if (!str_to_i64(v, min, max, number) || *v == '-') {
@@ -284,7 +284,7 @@ static const char *refusal_of(const struct tool *t, const char *token)
 static int disallowed(const struct tool *t, const struct tool_request *q, const char *token,
                       struct err *e)
 {
-    const char *why = option_old_list(q) ? NULL : refusal_of(t, token);
+    const char *why = tool_old_only(q) ? NULL : refusal_of(t, token);
 
     return err_set(e, ERR_INVALID, "disallowed argument: '%s'%s%s", token, why ? ": " : "",
                    why ? why : "");
@@ -310,10 +310,10 @@ static int class_check(const struct tool *t, const struct tool_request *q,
 /* ---- uses ---- */
 
 /* Adds a use. The old service took what contradicts itself, and the last value held. */
-static int use_add(struct option_uses *u, bool old, struct option_use use, struct err *e)
+static int use_add(struct tool_uses *u, bool old, struct tool_use use, struct err *e)
 {
     for (size_t i = 0; i < u->n; i++) {
-        struct option_use *had = &u->v[i];
+        struct tool_use *had = &u->v[i];
         bool same = had->row == use.row;
 
         if (!same && !old && use.row->group && str_eq(had->row->group, use.row->group)) {
@@ -341,17 +341,17 @@ static int use_add(struct option_uses *u, bool old, struct option_use use, struc
     return 0;
 }
 
-int option_uses_read(const struct tool *t, const struct tool_request *q,
-                     const struct strvec *tokens, struct option_uses *out, struct err *e)
+int tool_uses_read(const struct tool *t, const struct tool_request *q, const struct strvec *tokens,
+                   struct tool_uses *out, struct err *e)
 {
     for (size_t i = 0; i < tokens->n; i++) {
         const char *token = tokens->v[i];
-        struct option_use use = {0};
+        struct tool_use use = {0};
         const char *value;
         auto_buf text = {0};
         int rc;
 
-        use.row = row_of(t, token, option_old_list(q), &value);
+        use.row = row_of(t, token, tool_old_only(q), &value);
         if (!use.row) {
             return disallowed(t, q, token, e);
         }
@@ -377,7 +377,7 @@ int option_uses_read(const struct tool *t, const struct tool_request *q,
     return 0;
 }
 
-void option_put(const struct option_use *u, struct strvec *tokens)
+void tool_use_put(const struct tool_use *u, struct strvec *tokens)
 {
     if (u->row->glued) {
         strvec_pushf(tokens, "%s%s", u->row->name, u->value ? u->value : "");
@@ -389,8 +389,8 @@ void option_put(const struct option_use *u, struct strvec *tokens)
     }
 }
 
-const struct tool_option *option_next(const struct tool *t, const struct strvec *tokens, size_t *at,
-                                      const char **value)
+const struct tool_option *tool_use_next(const struct tool *t, const struct strvec *tokens,
+                                        size_t *at, const char **value)
 {
     const struct tool_option *o = row_of(t, tokens->v[*at], false, value);
 
