@@ -295,12 +295,18 @@ def real_nmap(_session_dir):
     return path
 
 
+def _session_root(path):
+    """The directory of this run that everything made by fixtures is in."""
+    return next((p for p in (path, *path.parents) if p.name.startswith("scanpod-test-")), path)
+
+
 def clean_env(home, **more):
     env = {
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "TZ": "UTC",
+        "SCANPOD_BOX_PATHS": f"{_session_root(Path(home))}:rw",  # stand-ins live there
         **SANITIZER_ENV,
     }
     for name in ("SCANPOD_MUST_SANDBOX", "ASAN_OPTIONS", "UBSAN_OPTIONS"):

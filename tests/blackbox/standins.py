@@ -155,22 +155,25 @@ def _stdin():
 def _guarded(program):
     octet = "(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
     loopback = f"(127(\\.{octet}){{3}}(/([89]|[12][0-9]|3[0-2]))?|localhost|::1(/128)?)"
-    return f"""targets=0 after=0
+    return f"""file=
 for word in "$@"; do
-    if [ $after = 1 ]; then
-        targets=$((targets + 1))
-        printf '%s\\n' "$word" | grep -Eqx '{loopback}' || {{
-            echo "refused: '$word' is not on this machine" >&2; exit 77
-        }}
-    elif [ "$word" = -- ]; then
-        after=1
-    else
-        case "$word" in -iL*|-iR*|--resume*|--script*|-D*|-S*|-b*|-sI*|-e*|--proxies*|-PS*|-PA*)
-            echo "refused: '$word'" >&2; exit 77 ;;
-        esac
+    if [ "$file" = next ]; then
+        file=$word
+        continue
     fi
+    case "$word" in
+    -iL) file=next ;;
+    --) echo "refused: targets come in a file" >&2; exit 77 ;;
+    -iL*|-iR*|--resume*|--script*|-D*|-S*|-b*|-sI*|-e*|--proxies*|-PS*|-PA*)
+        echo "refused: '$word'" >&2; exit 77 ;;
+    esac
 done
-[ $targets -gt 0 ] || {{ echo "refused: no targets after --" >&2; exit 77; }}
+[ -s "$file" ] || {{ echo "refused: no targets" >&2; exit 77; }}
+while read -r word; do
+    printf '%s\\n' "$word" | grep -Eqx '{loopback}' || {{
+        echo "refused: '$word' is not on this machine" >&2; exit 77
+    }}
+done <"$file"
 exec {program} "$@"
 """
 

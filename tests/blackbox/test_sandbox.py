@@ -1,0 +1,255 @@
+"""
+The sandbox against a hostile scanner and against honest ones, in the laboratory of namespaces: what
+must not get out does not, what may is not hindered, and nothing is left over. Needs root for the
+laboratory itself; the product inside drops to an unprivileged user as ever.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, clean_env, descendants, wait_until
+from lab import GATEWAY_IN, GATEWAY_OUT, IN, IN6, IN_MORE, IN_NET, OUT, OUT6, Lab
+
+pytestmark = pytest.mark.seconds(300)
+
+LEVELS = ("nft", "rootless", "broker")
+SCOPE = "version: 1\nscope:\n  allow:\n    - {target: 10.77.1.0/24, note: lab}\n    - {target: 'fd77:1::/64'}\n"
+
+
+def program(scanpod_bin, name):
+    path = Path(scanpod_bin).parent / "tests/tools" / name
+    assert os.access(path, os.X_OK), f"{path} is not built"
+    return path
+
+
+@pytest.fixture(scope="module")
+def lab(need_root):
+    with Lab() as made:
+        yield made
+
+
+@pytest.fixture
+def scope_file(workdir):
+    path = workdir / "scope.yaml"
+    path.write_text(SCOPE)
+    path.chmod(0o644)
+    return path
+
+
+class Run:
+    """What came of a run of boxrun: .lines (ways of the hostile one), .out, .report, .status"""
+
+    def __init__(self, done, report):
+        self.out, self.err, self.status = done.stdout, done.stderr, done.returncode
+        self.report = json.loads(report) if report.strip() else {}
+        self.lines = [l.split("\t") for l in self.out.splitlines() if l.count("\t") == 2]
+        self.ways = {name: verdict for name, verdict, _ in self.lines}
+
+
+@pytest.fixture
+def boxrun(lab, scanpod_bin, workdir, scope_file):
+    """boxrun(level, program, *arguments, targets=..., flags=()) in the laboratory's `host`."""
+
+    tools = workdir / "tools"
+    tools.mkdir()
+
+    def run(level, what, *arguments, targets=IN_NET, flags=(), timeout=120):
+        copy = tools / Path(what).name
+        if not str(what).startswith("/usr/") and not copy.exists():
+            shutil.copy2(what, copy)
+            copy.chmod(0o755)
+        r, w = os.pipe()
+        command = [
+            *lab.inside("host"), str(program(scanpod_bin, "boxrun")), "--egress", level,
+            "--user", "nobody", "--scope", str(scope_file), "--report", str(w),
+            "--bind", str(tools), *flags,
+            *(["--targets", targets] if targets else []),
+            "--", str(copy if copy.exists() else what), *map(str, arguments),
+        ]  # fmt: skip
+        before = descendants(os.getpid())
+        done = subprocess.run(command, env=clean_env(workdir), capture_output=True, text=True,
+                              pass_fds=(w,), timeout=timeout)  # fmt: skip
+        os.close(w)
+        with os.fdopen(r) as f:
+            report = f.read()
+        left = descendants(os.getpid()) - before
+        assert not left, f"processes were left over: {left}"
+        wait_until(lambda: not lab.leftovers(), 5, "the removal of links and tables")
+        return Run(done, report)
+
+    return run
+
+
+def net_arguments(level):
+    gateway = {"broker": GATEWAY_IN}.get(level, "198.18.0.1")
+    return ["net", "--in", IN, "--out", OUT, "--in6", IN6, "--out6", OUT6, "--gateway", gateway,
+            "--own", GATEWAY_OUT]  # fmt: skip
+
+
+# ---------------------------------------------------------------- out of scope
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("flags", [(), ("--raw",), ("--raw", "--admin")], ids=["plain", "raw", "admin"])
+def test_no_way_leads_out_of_the_scope(lab, boxrun, scanpod_bin, level, flags):
+    if level == "broker" and flags:
+        pytest.skip("the broker gives no raw sockets")
+    lab.forget()
+    run = boxrun(level, program(scanpod_bin, "hostile"), *net_arguments(level), flags=flags)
+    assert len(run.lines) >= 60, f"{run.out}\n{run.err}"
+    assert lab.witness() == {"v4": 0, "v6": 0, "own": 0}, run.out
+    assert "got" not in {v for n, v in run.ways.items() if not n.startswith("in_")}, run.out
+    if flags:
+        packets = run.report["packets"]["dropped"]
+        assert packets["out_of_scope"] > 0 and packets["spoofed"] > 0, run.report
+        if level == "nft":
+            assert packets["link"] > 0 and packets["protocol"] > 0 and packets["options"] > 0
+
+
+def test_the_witness_does_see_what_is_not_confined(lab, scanpod_bin):
+    """Without it, a witness that counts nothing would prove nothing."""
+    lab.forget()
+    lab.run("host", str(program(scanpod_bin, "hostile")), *net_arguments("broker"))
+    seen = lab.witness()
+    assert seen["v4"] > 10 and seen["v6"] > 0, seen
+    lab.forget()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_what_is_in_scope_is_reached(lab, boxrun, scanpod_bin, level):
+    """The same program, told that the allowed host is the forbidden one."""
+    run = boxrun(level, program(scanpod_bin, "hostile"), "tcp_connect", "--out", IN)
+    assert run.ways == {"tcp_connect": "got"}, f"{run.out}\n{run.err}"
+    assert run.report["packets"]["passed"] > 0
+    assert not any(run.report["packets"]["dropped"].values()), run.report
+
+
+# ---------------------------------------------------------------- files and privilege
+
+
+@pytest.mark.parametrize("level", ("none", *LEVELS))
+@pytest.mark.parametrize("without", ["", "userns"], ids=["userns", "namespaces"])
+def test_no_way_leads_to_files_processes_or_privilege(boxrun, scanpod_bin, workdir, level, without):
+    if without and level == "rootless":
+        pytest.skip("rootless needs user namespaces")
+    secret = workdir / "secret"
+    secret.write_text("s")
+    secret.chmod(0o644)
+    flags = ("--without", without) if without else ()
+    run = boxrun(level, program(scanpod_bin, "hostile"), "files", "--secret", secret, flags=flags,
+                 targets=None if level == "none" else IN_NET)  # fmt: skip
+    assert len(run.lines) >= 30, f"{run.out}\n{run.err}"
+    open_ways = [n for n, v in run.ways.items() if v != "refused"]
+    assert open_ways == [], run.out
+
+
+def test_without_namespaces_landlock_guards_files(boxrun, scanpod_bin, workdir):
+    secret = workdir / "secret"
+    secret.write_text("s")
+    secret.chmod(0o644)
+    run = boxrun("broker", program(scanpod_bin, "hostile"), "files", "--secret", secret,
+                 flags=("--without", "userns,privilege"))  # fmt: skip
+    assert run.report["box"] == "plain"
+    open_ways = {n for n, v in run.ways.items() if v != "refused"}
+    # Seeing that other processes are there is the one thing that it cannot prevent.
+    assert open_ways <= {"other_processes"}, run.out
+
+
+# ---------------------------------------------------------------- limits
+
+LIMITS = {
+    "fork": (("--limit", "processes=32"), {"pids"}),
+    "memory": (("--limit", "memory_mb=64"), {"oom"}),
+    "disk": (("--limit", "disk_mb=8"), {"disk"}),
+    "inodes": (("--limit", "inodes=64"), {"inodes"}),
+    "sparse": (("--limit", "file_mb=8"), {"file_size"}),
+    "endless": (("--limit", "output_mb=2"), {"output"}),
+    "stubborn": (("--limit", "wall_s=1"), {"timeout"}),
+    "spin": (("--limit", "cpu_s=1"), {"cpu"}),
+}
+
+
+@pytest.mark.parametrize("way", LIMITS)
+def test_the_limit_that_ended_a_run_is_named(boxrun, scanpod_bin, way):
+    flags, names = LIMITS[way]
+    run = boxrun("none", program(scanpod_bin, "hostile"), way, flags=flags, targets=None)
+    assert run.report["limit"] in names, f"{run.report}\n{run.out}\n{run.err}"
+    assert run.report["limits"] in ("rlimit", "cgroup2")
+    if run.report["limits"] == "cgroup2":
+        assert run.report["limit_certain"], run.report
+
+
+def test_a_daemon_that_was_left_behind_is_ended(boxrun, scanpod_bin):
+    run = boxrun("none", program(scanpod_bin, "hostile"), "daemon", targets=None)
+    assert "left behind" in run.out and run.report["limit"] is None, run.report
+
+
+# ---------------------------------------------------------------- honest tools
+
+
+def nmap_ports(text):
+    return sorted(
+        (m[1], m[2])
+        for m in re.finditer(r'portid="(\d+)"><state state="(open[^"]*)"', text)
+    )
+
+
+NMAP = {
+    "connect": ["-sT", "-p22,80,443,8080"],
+    "syn": ["-sS", "-p22,80,443,8080"],
+    "udp": ["-sU", "-p53"],
+    "os": ["-O", "-p22,80"],
+    "version": ["-sV", "-p22,80", "--version-light"],
+    "script": ["-sT", "-p80", "--script", "http-title,http-server-header"],
+}
+
+
+@pytest.mark.parametrize("kind", NMAP)
+def test_nmap_finds_the_same_inside_as_outside(lab, boxrun, kind):
+    words = [*NMAP[kind], "-n", "-Pn", "--privileged", "--max-retries", "3", "-oX", "-", IN]
+    outside = lab.run("host", "nmap", *words).stdout
+    inside = boxrun("nft", "/usr/bin/nmap", *words, flags=("--raw",))
+    assert nmap_ports(inside.out) == nmap_ports(outside) != [], f"{inside.out}\n{inside.err}"
+    assert not any(inside.report["packets"]["dropped"].values()), inside.report
+
+
+@pytest.mark.parametrize("level", ("rootless", "broker"))
+def test_nmap_connects_at_the_other_levels_too(lab, boxrun, level):
+    words = ["-sT", "-p22,80,443,8080", "-n", "-Pn", "--unprivileged", "-oX", "-", IN]
+    outside = lab.run("host", "nmap", *words).stdout
+    inside = boxrun(level, "/usr/bin/nmap", *words)
+    assert nmap_ports(inside.out) == nmap_ports(outside) != [], f"{inside.out}\n{inside.err}"
+    assert not any(inside.report["packets"]["dropped"].values()), inside.report
+
+
+def test_masscan_finds_the_same_inside_as_outside(lab, boxrun):
+    words = ["-p22,80,443,8080", "--rate", "500", "--wait", "2", "-oL", "-", IN]
+    ports = re.compile(r"^open tcp (\d+) (\S+)", re.M)
+    outside = set()
+    for _ in range(3):  # it loses answers now and then, inside and outside
+        outside |= set(ports.findall(lab.run("host", "masscan", *words).stdout))
+    inside = set()
+    for _ in range(3):
+        run = boxrun("nft", "/usr/bin/masscan", *words, flags=("--raw",))
+        inside |= set(ports.findall(run.out))
+        assert not any(run.report["packets"]["dropped"].values()), run.report
+        if inside == outside:
+            break
+    assert inside == outside != set(), run.err
+
+
+def test_zmap_finds_the_same_inside_as_outside(lab, boxrun):
+    hosts = sorted((IN, *IN_MORE))
+    run = boxrun("nft", "/usr/sbin/zmap", "-p", "80", "-i", "eth0", "-G", "@gateway-mac", "-q",
+                 "-b", "/dev/null", "--disable-syslog", "-r", "200", "-c", "2", "-o", "-",
+                 "10.77.1.0/28", flags=("--raw",))  # fmt: skip
+    found = sorted(set(re.findall(r"^\d+\.\d+\.\d+\.\d+$", run.out, re.M)) - {GATEWAY_IN})
+    assert found == hosts, f"{run.out}\n{run.err}"
+    assert not any(run.report["packets"]["dropped"].values()), run.report
