@@ -197,31 +197,38 @@ static uint32_t list_count(const char *list)
     return MAX(MAX(n[PORTS_TCP], n[PORTS_UDP]), n[PORTS_SCTP]);
 }
 
-/* One host's probes, at most: (protocol, port) pairs, or IP protocols. */
-static uint32_t probes(const struct tool_uses *u, const char *ports)
+static void fill_protocols(const struct tool_uses *u, struct tool_plan *p)
 {
-    const struct tool_use *top = tool_use_find(u, "--top-ports");
-    uint32_t n[PORTS_PROTOCOLS] = {PORTS_DEFAULT, PORTS_DEFAULT, PORTS_DEFAULT};
-    bool udp = given(u, "-sU"), sctp = given(u, "-sY") || given(u, "-sZ");
-    bool tcp = !udp && !sctp;
-    uint32_t sum;
-
-    if (given(u, "-sn") || given(u, "-sL")) {
-        return 1;
-    }
-    if (given(u, "-sO")) {
-        return ports ? list_count(ports) : PROTOCOLS;
+    if (given(u, "-sn") || given(u, "-sL") || given(u, "-sO")) {
+        return;
     }
     for (size_t i = 0; i < u->n; i++) {
-        tcp |= str_eq(u->v[i].row->group, "tcp");
+        p->protocols |= str_eq(u->v[i].row->group, "tcp") ? 1u << PORTS_TCP : 0;
+        p->protocols |= str_eq(u->v[i].row->group, "sctp") ? 1u << PORTS_SCTP : 0;
     }
-    if (ports) {
-        ports_count(ports, n);
-    } else if (top || given(u, "-F")) {
-        n[PORTS_TCP] = n[PORTS_UDP] = n[PORTS_SCTP] =
-            top ? (uint32_t)MIN(top->number, 65535) : PORTS_FAST;
+    p->protocols |= given(u, "-sU") ? 1u << PORTS_UDP : 0;
+    p->protocols |= p->protocols ? 0 : 1u << PORTS_TCP; /* nmap's own choice */
+}
+
+/* One host's probes, at most: (protocol, port) pairs, or IP protocols. */
+static uint32_t probes(const struct tool_uses *u, const struct tool_plan *p)
+{
+    const struct tool_use *top = tool_use_find(u, "--top-ports");
+    uint32_t each = top              ? (uint32_t)MIN(top->number, 65535)
+                    : given(u, "-F") ? PORTS_FAST
+                                     : PORTS_DEFAULT;
+    uint32_t n[PORTS_PROTOCOLS] = {each, each, each};
+    uint32_t sum = 0;
+
+    if (given(u, "-sO")) {
+        return p->ports ? list_count(p->ports) : PROTOCOLS;
     }
-    sum = (tcp ? n[PORTS_TCP] : 0) + (udp ? n[PORTS_UDP] : 0) + (sctp ? n[PORTS_SCTP] : 0);
+    if (p->ports) {
+        ports_count(p->ports, n);
+    }
+    for (unsigned k = 0; k < PORTS_PROTOCOLS; k++) {
+        sum += p->protocols >> k & 1 ? n[k] : 0;
+    }
     return MAX(sum, 1u);
 }
 
@@ -292,7 +299,8 @@ int nmap_check(const struct tool_request *q, const struct strvec *tokens, struct
     if (rc < 0) {
         return rc;
     }
-    p->n_ports = probes(&uses, p->ports);
+    fill_protocols(&uses, p);
+    p->n_ports = probes(&uses, p);
     fill_need(&uses, &p->need);
     return 0;
 }

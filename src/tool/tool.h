@@ -84,6 +84,7 @@ struct tool_plan {
     struct strvec tokens;      /* the options as they will be emitted, without targets and ports */
     char *ports;               /* sorted and merged; NULL: the tool's default. Owned */
     uint32_t n_ports;          /* how many will be probed at most */
+    unsigned protocols;        /* of which: 1 << enum port_protocol (model/request.h) */
     struct egress_need need;   /* option: static or in tokens; families and places not yet filled */
 };
 #define auto_plan __attribute__((cleanup(tool_plan_done))) struct tool_plan
