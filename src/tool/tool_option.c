@@ -406,10 +406,10 @@ const struct tool_option *tool_use_next(const struct tool *t, const struct strve
 static int field_unknown(const struct tool *t, const char *field, struct err *e)
 {
     const char *near = NULL;
-    unsigned best = 4;
+    unsigned best = 1 + (unsigned)MIN(strlen(field) / 4, 3u);
 
     for (const struct tool_option *o = t->options; o->name; o++) {
-        unsigned d = o->field ? str_distance(field, o->field) : best;
+        unsigned d = o->field && strlen(field) < 64 ? str_distance(field, o->field) : best;
 
         if (d < best) {
             best = d;
