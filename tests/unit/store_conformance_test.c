@@ -3,134 +3,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
-#include "store/internal.h"
-#include "store/store.h"
-#include "tap.h"
-
-#define WORKER "worker-1"
-
-/* ---- a store, its clock, and jobs ---- */
-
-static int64_t clock_us;
-
-static int64_t fake_clock(void *arg)
-{
-    (void)arg;
-    return clock_us;
-}
-
-static uint64_t fake_token(void *arg)
-{
-    static uint64_t token = 100;
-
-    (void)arg;
-    return ++token;
-}
-
-static void run_in(const char *kind, void (*test)(struct store *s))
-{
-    static int n;
-    auto_free char *url =
-        strcmp(kind, "mem:") == 0 ? xstrdup(kind) : str_fmt("%s%s/%d", kind, test_dir(), n++);
-    struct store *s;
-
-    clock_us = 1000;
-    CHECK_OK(store_open(url, &s, ERR));
-    store_set_hooks(s, fake_clock, fake_token, NULL);
-    test(s);
-    CHECK_OK(store_commit(s, ERR));
-    CHECK_OK(store_check(s, ERR));
-    store_close(s);
-}
-
-#define BOTH(fn)                     \
-    static void fn##_in_memory(void) \
-    {                                \
-        run_in("mem:", fn);          \
-    }                                \
-    static void fn##_in_sqlite(void) \
-    {                                \
-        run_in("sqlite:", fn);       \
-    }
-#define OF_BOTH(fn) fn##_in_memory, fn##_in_sqlite
-
-static struct job new_job(void)
-{
-    struct job j;
-
-    job_init(&j);
-    j.id = id_new();
-    j.tool = xstrdup("nmap");
-    j.targets = xstrdup("192.0.2.1");
-    j.key_id = xstrdup("");
-    j.timeout_s = INT64_MIN;
-    j.run_timeout_s = 900;
-    j.queue_timeout_s = 0;
-    j.priority = JOB_PRIORITY_DEFAULT;
-    j.max_attempts = 1;
-    j.created_us = clock_us;
-    return j;
-}
-
-static struct id add_with(struct store *s, int priority, int max_attempts)
-{
-    struct job j = new_job();
-    struct id id = j.id;
-
-    j.priority = priority;
-    j.max_attempts = max_attempts;
-    CHECK_OK(store_job_add(s, &j, ERR));
-    job_done(&j);
-    return id;
-}
-
-static struct id add(struct store *s)
-{
-    return add_with(s, JOB_PRIORITY_DEFAULT, 1);
-}
-
-static struct job get(struct store *s, const struct id *id)
-{
-    struct job j = {0};
-
-    CHECK_OK(store_job_get(s, id, &j, ERR));
-    return j;
-}
-
-static enum job_state state_of(struct store *s, const struct id *id)
-{
-    struct job j = get(s, id);
-    enum job_state st = j.state;
-
-    job_done(&j);
-    return st;
-}
-
-static int64_t num_of(struct store *s, const struct id *id)
-{
-    struct job j = get(s, id);
-    int64_t num = j.num;
-
-    job_done(&j);
-    return num;
-}
-
-static struct lease lease_of(const struct task *t)
-{
-    return (struct lease){.job_id = t->job_id, .idx = t->idx, .epoch = t->epoch, .token = t->token};
-}
-
-static struct lease claim(struct store *s)
-{
-    struct task t;
-    struct job j = {0};
-    bool got = false;
-
-    CHECK_OK(store_task_claim(s, WORKER, NULL, &t, &j, &got, ERR));
-    CHECK(got);
-    job_done(&j);
-    return lease_of(&t);
-}
+#include "store_rig.h"
 
 static const struct outcome completed = {.state = JOB_COMPLETED};
 static const struct outcome failed = {.state = JOB_FAILED,
@@ -219,6 +92,11 @@ static void a_new_job_is_read_back_as_it_was_sent(struct store *s)
     j.queue_timeout_s = 60;
     j.priority = 9;
     j.max_attempts = 3;
+    j.old_route = true;
+    j.clip = true;
+    j.scope_rule = xstrdup("allow 192.0.2.0/24");
+    j.pins = xstrdup("a.example=192.0.2.1");
+    j.limits = xstrdup("wall_s=60");
     CHECK_OK(store_job_add(s, &j, ERR));
     CHECK_INT(j.num, 1);
     CHECK_INT(j.rev, 1);
@@ -234,6 +112,12 @@ static void a_new_job_is_read_back_as_it_was_sent(struct store *s)
     CHECK_STR(got.arguments, "-sV 'a b' \xff\n");
     CHECK_STR(got.key_id, "");
     CHECK_STR(got.error, NULL);
+    CHECK(got.old_route);
+    CHECK(got.clip);
+    CHECK_STR(got.scope_rule, "allow 192.0.2.0/24");
+    CHECK_STR(got.pins, "a.example=192.0.2.1");
+    CHECK_STR(got.limits, "wall_s=60");
+    CHECK_STR(got.sandbox_json, NULL);
     CHECK_INT(got.timeout_s, -5);
     CHECK_INT(got.run_timeout_s, 900);
     CHECK_INT(got.priority, 9);
@@ -626,6 +510,7 @@ static void an_end_keeps_everything_the_worker_said(struct store *s)
         .command_line = "nmap -oX - 192.0.2.1",
         .tool_version = "7.93",
         .confinement = "pidns",
+        .sandbox_json = "{\"box\":\"userns\"}",
         .run_json = "{\"a\":1}",
         .raw_path = "ab/x.1.zst",
         .raw_sha256 = "00ff",
@@ -648,6 +533,7 @@ static void an_end_keeps_everything_the_worker_said(struct store *s)
     CHECK_STR(j.command_line, "nmap -oX - 192.0.2.1");
     CHECK_STR(j.tool_version, "7.93");
     CHECK_STR(j.confinement, "pidns");
+    CHECK_STR(j.sandbox_json, "{\"box\":\"userns\"}");
     CHECK_STR(j.run_json, "{\"a\":1}");
     CHECK_STR(j.raw_sha256, "00ff");
     CHECK_INT(j.raw_size, 1234);
