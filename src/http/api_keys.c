@@ -9,9 +9,6 @@
 #include "http/api_v1.h"
 #include "store/secret.h"
 
-/* What a key may do of which nothing was said: no administration, none of the flags. */
-enum { SCOPES_DEFAULT = KEY_READ | KEY_SUBMIT_NETWORK | KEY_SUBMIT_REPO | KEY_CANCEL };
-
 static void put_scopes(struct json *j, unsigned scopes)
 {
     json_arr_in(j, "scopes");
@@ -136,8 +133,8 @@ static int64_t quota_member(struct problems *p, const json_t *quota, const char 
     if (!v || json_is_null(v)) {
         return 0;
     }
-    if (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > max) {
-        problem_add(p, pointer, "must be an integer from 1 to %" PRId64 ", or null", max);
+    if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > max) {
+        problem_add(p, pointer, "must be an integer from 0 (no limit) to %" PRId64, max);
         return 0;
     }
     return json_integer_value(v);
@@ -164,7 +161,7 @@ static void read_quota(struct problems *p, json_t *v, struct key_quota *q)
     }
     q->waiting = (int32_t)quota_member(p, v, members[0], INT32_MAX);
     q->jobs_per_day = (int32_t)quota_member(p, v, members[1], INT32_MAX);
-    q->addresses_per_day = quota_member(p, v, members[2], INT64_C(1) << 53);
+    q->addresses_per_day = quota_member(p, v, members[2], INT64_MAX);
 }
 
 static bool key_request(struct http_req *r, json_t *body, struct key_request *q)
@@ -172,7 +169,7 @@ static bool key_request(struct http_req *r, json_t *body, struct key_request *q)
     static const char *const members[] = {"name", "scopes", "expires_at", "quota", NULL};
     struct problems p = {0};
 
-    *q = (struct key_request){.scopes = SCOPES_DEFAULT};
+    *q = (struct key_request){.scopes = key_scopes_held(api_key(r))};
     if (!json_is_object(body)) {
         problem_add(&p, "", "must be an object");
     } else {

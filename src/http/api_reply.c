@@ -129,17 +129,6 @@ void api_refuse(struct http_req *r, const char *rule, const struct err *e)
     answer(r, (struct problem){.status = 403, .detail = e->msg, .rule = rule});
 }
 
-void api_busy(struct http_req *r, const struct err *e, int32_t retry_s)
-{
-    char seconds[16];
-
-    snprintf(seconds, sizeof seconds, "%d", retry_s > 0 ? retry_s : 1);
-    http_add_header(r, "Retry-After", seconds);
-    answer(r, (struct problem){.status = 429,
-                               .detail = e->msg,
-                               .hint = "try again after the time in Retry-After"});
-}
-
 static const char *hint_for(int status)
 {
     switch (status) {
@@ -150,6 +139,15 @@ static const char *hint_for(int status)
     default:
         return NULL;
     }
+}
+
+void api_busy(struct http_req *r, const struct err *e, int32_t retry_s)
+{
+    char seconds[16];
+
+    snprintf(seconds, sizeof seconds, "%d", retry_s);
+    http_add_header(r, "Retry-After", seconds);
+    answer(r, (struct problem){.status = 429, .detail = e->msg, .hint = hint_for(429)});
 }
 
 void api_fail(struct http_req *r, const struct err *e)

@@ -228,6 +228,10 @@ static void store_it(struct submit *s, const struct decision *d)
     api_sweep(a);
     rc = store_key_charge(a->store, s->key, addresses > INT64_MAX ? INT64_MAX : (int64_t)addresses,
                           wall_us(), &retry_s, &e);
+    if (rc == ERR_BUSY && retry_s == 0) {
+        refused(a, s->req, s->key, &s->q, "key.quota", &e); /* to wait would not help */
+        return;
+    }
     if (rc == ERR_BUSY) {
         count(a, s->req, false);
         api_busy(s->req, &e, retry_s);

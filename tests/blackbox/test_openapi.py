@@ -103,7 +103,7 @@ PARAMETERS = [
     if p["in"] == "query" and method == "get" and op["operationId"] != "streamEvents"
 ]
 SAMPLES = {"limit": "1", "wait": "1", "state": "up", "open": "true", "format": "ndjson",
-           "tool": "nmap", "since": "2026-01-01", "verbose": "1"}  # fmt: skip
+           "tool": "nmap", "since": "2026-01-01", "verbose": "1", "after": "0"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -162,11 +162,24 @@ def test_changing_routes_answer_as_described(srv, job_id):
     check(ops["createKey"], made)
     check(ops["revokeKey"], srv.delete(f"/api/v1/keys/{made.json()['id']}"))
     check(ops["revokeKey"], srv.delete("/api/v1/keys/nobody"))
+    check(ops["reloadPolicy"], srv.post("/api/v1/policy/reload"))
+
+
+def test_what_a_key_may_not_is_answered_as_described(srv, job_id):
+    made = srv.post("/api/v1/keys", json={"name": "nothing", "scopes": ["raw"]}).json()
+    for path, method, op in OPERATIONS:
+        if op.get("security") == []:
+            continue
+        r = srv.request(method.upper(), path.replace("{id}", job_id), key=made["key"])
+        assert r.status_code == 403, (op["operationId"], r.text)
+        assert op["x-scope"] in r.text
+        check(op, r)
+    srv.delete(f"/api/v1/keys/{made['id']}")
 
 
 def test_the_route_table_and_the_document_agree():
     table = re.findall(
-        r'\{"(\w+)", "([^"]+)", \w+, [^,]+, \d+, "(\w+)"\}',
+        r'\{"(\w+)", "([^"]+)", \w+, [^,]+, \d+, "(\w+)", \w+\}',
         (ROOT / "src/http/api_routes.c").read_text(),
     )
     described = {(m.upper(), p, op["operationId"]) for p, m, op in OPERATIONS}

@@ -25,6 +25,13 @@ struct rig {
     struct sockaddr_in addr;
     struct lease run, cancel; /* the last ones */
     unsigned runs, cancels;
+    struct policy *policy;
+    const struct sandbox_caps *caps;
+    /* the resolver: it answers when the test calls rig_resolve() */
+    struct target_set *pinning;
+    void (*pinned)(void *arg, int code, const char *why);
+    void *pinned_arg;
+    unsigned pins, unpins;
 };
 
 static struct rig rig;
@@ -40,6 +47,57 @@ static inline void rig_cancel(void *arg, const struct lease *l)
 {
     rig.cancels++;
     rig.cancel = *l;
+}
+
+static inline struct policy *rig_policy(void *arg)
+{
+    return rig.policy;
+}
+
+static inline const struct sandbox_caps *rig_sandbox(void *arg)
+{
+    return rig.caps;
+}
+
+static inline void *rig_pin(void *arg, struct target_set *t,
+                            void (*done)(void *arg, int code, const char *why), void *done_arg)
+{
+    rig.pinning = t;
+    rig.pinned = done;
+    rig.pinned_arg = done_arg;
+    rig.pins++;
+    return &rig;
+}
+
+static inline void rig_unpin(void *arg, void *handle)
+{
+    rig.pinning = NULL;
+    rig.unpins++;
+}
+
+/* The last names that were asked for have this address (NULL: none at all). */
+static inline void rig_resolve(const char *address)
+{
+    struct target_set *t = rig.pinning;
+
+    CHECK(t);
+    rig.pinning = NULL;
+    for (size_t i = 0; address && i < t->n_pins; i++) {
+        t->pins[i].ip = xcalloc(1, sizeof *t->pins[i].ip);
+        t->pins[i].n = 1;
+        CHECK(net_ip_parse(address, t->pins[i].ip));
+    }
+    rig.pinned(rig.pinned_arg, address ? 0 : ERR_INVALID, address ? NULL : "'x' has no address");
+}
+
+/* Puts another policy in force. */
+static inline void rig_policy_set(const char *text)
+{
+    struct policy *p;
+
+    CHECK_OK(policy_parse(text, strlen(text), "test.yaml", &p, ERR));
+    policy_unref(rig.policy);
+    rig.policy = p;
 }
 
 static inline void rig_turn_end(struct turn_hook *h)
@@ -68,7 +126,11 @@ static inline void rig_start(uint32_t slots, const struct api_config *more)
     socklen_t len = sizeof rig.addr;
     int fd;
 
-    rig = (struct rig){.hook.fn = rig_turn_end};
+    rig = (struct rig){.hook.fn = rig_turn_end, .policy = policy_builtin()};
+    ac.policy = rig_policy;
+    ac.sandbox = rig_sandbox;
+    ac.pin = rig_pin;
+    ac.unpin = rig_unpin;
     ac.legacy_key = "k";
     ac.version = "test";
     ac.scan_timeout_s = 900;
@@ -93,6 +155,7 @@ static inline void rig_stop(void)
     sched_free(rig.sched);
     store_close(rig.store);
     loop_free(rig.loop);
+    policy_unref(rig.policy);
 }
 
 static inline void turns(int n)
@@ -125,17 +188,23 @@ static inline bool take(int fd, struct buf *got)
     }
 }
 
-/* Sends one request with the key; the answer comes with the turns. */
-static inline int say(const char *method, const char *path, const char *headers, const char *body)
+/* Sends one request with that key; the answer comes with the turns. */
+static inline int say_as(const char *key, const char *method, const char *path, const char *headers,
+                         const char *body)
 {
-    auto_free char *text =
-        str_fmt("%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: k\r\n"
-                "Connection: close\r\n%sContent-Length: %zu\r\n\r\n%s",
-                method, path, headers ? headers : "", body ? strlen(body) : 0, body ? body : "");
+    auto_free char *text = str_fmt("%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: %s\r\n"
+                                   "Connection: close\r\n%sContent-Length: %zu\r\n\r\n%s",
+                                   method, path, key, headers ? headers : "",
+                                   body ? strlen(body) : 0, body ? body : "");
     int fd = dial();
 
     CHECK_INT(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
     return fd;
+}
+
+static inline int say(const char *method, const char *path, const char *headers, const char *body)
+{
+    return say_as("k", method, path, headers, body);
 }
 
 struct answer {
@@ -200,6 +269,13 @@ static inline struct answer hear(int fd)
 static inline struct answer ask(const char *method, const char *path, const char *body)
 {
     return hear(say(method, path, body ? "Content-Type: application/json\r\n" : NULL, body));
+}
+
+static inline struct answer ask_as(const char *key, const char *method, const char *path,
+                                   const char *body)
+{
+    return hear(
+        say_as(key, method, path, body ? "Content-Type: application/json\r\n" : NULL, body));
 }
 
 static inline bool has_header(const struct answer *a, const char *line)

@@ -115,18 +115,32 @@ static void a_value_is_written_back_as_it_was_read(void)
 
 /* ---- the old request ---- */
 
-static struct api plain = {.cfg = {.scan_timeout_s = 900}};
+static struct policy *builtin(void *arg)
+{
+    static struct policy *p;
+
+    if (!p) {
+        p = policy_builtin();
+    }
+    return p;
+}
+
+static struct api plain = {.cfg = {.scan_timeout_s = 900, .policy = builtin}};
+static const struct key every_scope = {.scopes = KEY_ALL};
 
 static char *old_answer(const char *body, struct scan_request *q)
 {
     auto_buf out = {0};
-    struct json_fault f;
-    json_t *v = api_json_load(body, strlen(body), &f);
+    auto_plan plan = {0};
+    struct scan_faults f;
+    struct json_fault fault;
+    json_t *v = api_json_load(body, strlen(body), &fault);
     bool good;
 
     CHECK(v);
-    good = old_request_check(&plain, v, q, &out);
+    good = old_request_check(&plain, &every_scope, v, q, &plan, &f, &out);
     json_decref(v);
+    CHECK(!f.refused.code);
     CHECK(good == (out.len == 0));
     return buf_take(&out);
 }
@@ -330,6 +344,16 @@ static const json_t *operation(const json_t *doc, const struct http_route *route
     return json_object_get(json_object_get(json_object_get(doc, "paths"), route->pattern), method);
 }
 
+/* The operation names the scope of the route's row, and only routes without a key have none. */
+static bool says_its_scope(const json_t *op, const struct http_route *route)
+{
+    const char *said = json_string_value(json_object_get(op, "x-scope"));
+    auto_buf want = {0};
+
+    key_scopes_text(route->needs, &want);
+    return route->flags & ROUTE_OPEN ? !said : want.len && str_eq(said, want.data);
+}
+
 static void every_route_is_described_and_nothing_else_is(void)
 {
     json_t *doc = json_loadb(openapi_json, openapi_json_len, JSON_REJECT_DUPLICATES, NULL);
@@ -346,6 +370,9 @@ static void every_route_is_described_and_nothing_else_is(void)
         routes++;
         CHECK_STR(json_string_value(json_object_get(op, "operationId")), route->id);
         CHECK((security && json_array_size(security) == 0) == ((route->flags & ROUTE_OPEN) != 0));
+        if (!says_its_scope(op, route)) {
+            tap_fail(__FILE__, __LINE__, "%s does not say its scope", route->id);
+        }
         for (const struct http_route *other = api_routes; other < route; other++) {
             CHECK(!str_eq(other->id, route->id));
         }
