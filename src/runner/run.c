@@ -111,7 +111,9 @@ void run_not_started(struct run *r, const char *step, int errnum, const char *wh
 {
     r->end = (struct box_end){.errnum = errnum, .exit_status = -1, .disk_bytes = -1};
     snprintf(r->end.step, sizeof r->end.step, "%s", step);
-    snprintf(r->why, sizeof r->why, "%s", why);
+    if (!r->why[0]) {
+        snprintf(r->why, sizeof r->why, "%s", why);
+    }
     r->box_over = true;
 }
 

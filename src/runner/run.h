@@ -65,7 +65,7 @@ struct run {
 /* run.c */
 void run_maybe_over(struct run *r);
 void run_end_box(struct run *r, enum runner_cause cause); /* politely, then not */
-/* The box that never was. */
+/* The box that never was. `why` is taken if there is no reason yet. */
 void run_not_started(struct run *r, const char *step, int errnum, const char *why);
 void run_watch(struct run *r, struct watch *w); /* or everything ends */
 

@@ -270,7 +270,7 @@ bool run_box_start(struct run *r, const struct runner_launch *l, int *out_fd)
 
         close_pipes(&p);
         end_cgroup(r);
-        run_not_started(r, failed, errnum, r->why[0] ? r->why : e.msg);
+        run_not_started(r, failed, errnum, e.msg);
         sweep(r);
         return false;
     }

@@ -17,7 +17,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
+
+static int *volatile nowhere;
 
 static void wait_for_ever(void)
 {
@@ -206,6 +209,128 @@ static int litter(const char *out)
     return fd < 0 || chmod("folder", 0) < 0 ? 8 : 0;
 }
 
+/* ---- limits ---- */
+
+static int take_memory(int mb)
+{
+    for (int i = 0; i < mb; i++) {
+        char *p = malloc(1 << 20);
+
+        if (!p) {
+            fprintf(stderr, "malloc: %s\n", strerror(errno));
+            return 1;
+        }
+        memset(p, i, 1 << 20);
+    }
+    return 0;
+}
+
+static int fork_often(int n)
+{
+    for (int i = 0; i < n; i++) {
+        pid_t pid = fork();
+
+        if (pid < 0) {
+            fprintf(stderr, "fork: %s\n", strerror(errno));
+            return 1;
+        }
+        if (pid == 0) {
+            wait_for_ever();
+        }
+    }
+    return 0;
+}
+
+static int fill_disk(const char *name)
+{
+    static char chunk[65536];
+    int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    memset(chunk, 'x', sizeof chunk);
+    for (;;) {
+        ssize_t n = write(fd, chunk, sizeof chunk);
+
+        if (n < 0) {
+            fprintf(stderr, "write: %s\n", strerror(errno));
+            return 1;
+        }
+    }
+}
+
+static int fill_inodes(void)
+{
+    for (int i = 0;; i++) {
+        char name[32];
+        int fd;
+
+        snprintf(name, sizeof name, "inode-%d", i);
+        fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0) {
+            fprintf(stderr, "open: %s\n", strerror(errno));
+            return 1;
+        }
+        close(fd);
+    }
+}
+
+/* ---- network ---- */
+
+static socklen_t address(const char *text, struct sockaddr_storage *ss)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)ss;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ss;
+    char ip[64];
+    int port = 0;
+
+    memset(ss, 0, sizeof *ss);
+    if (sscanf(text, "%63[^,],%d", ip, &port) != 2) {
+        return 0;
+    }
+    if (inet_pton(AF_INET, ip, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons((uint16_t)port);
+        return sizeof *v4;
+    }
+    inet_pton(AF_INET6, ip, &v6->sin6_addr);
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons((uint16_t)port);
+    return sizeof *v6;
+}
+
+static const char *said(long rc)
+{
+    static char text[32];
+
+    snprintf(text, sizeof text, "%ld", rc);
+    return rc >= 0 ? text : strerrorname_np(errno);
+}
+
+/* Each ADDRESS,PORT in turn, blocking, not blocking, and by datagram in three ways. */
+static int speak(char **to)
+{
+    for (; *to; to++) {
+        struct sockaddr_storage ss;
+        socklen_t len = address(*to, &ss);
+        struct iovec iov = {(void *)"hello", 5};
+        struct mmsghdr mm = {
+            .msg_hdr = {.msg_name = &ss, .msg_namelen = len, .msg_iov = &iov, .msg_iovlen = 1}};
+        int s = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int n = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int u = socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        printf("%s connect %s", *to, said(connect(s, (struct sockaddr *)&ss, len)));
+        printf(" flags %s", fcntl(s, F_GETFL) & O_NONBLOCK ? "changed" : "same");
+        printf(" nonblock %s", said(connect(n, (struct sockaddr *)&ss, len)));
+        printf(" sendto %s", said(sendto(u, "hello", 5, 0, (struct sockaddr *)&ss, len)));
+        printf(" sendmsg %s", said(sendmsg(u, &mm.msg_hdr, 0)));
+        printf(" sendmmsg %s\n", said(sendmmsg(u, &mm, 1, 0)));
+        close(s);
+        close(n);
+        close(u);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 2 ? argv[2] : "";
@@ -222,7 +347,7 @@ int main(int argc, char **argv)
         print_file(arg);
         wait_for_ever();
     } else if (strcmp(what, "crash") == 0) {
-        raise(SIGSEGV);
+        *(volatile int *)nowhere = 1; /* no signal sent: filters may refuse that */
     } else if (strcmp(what, "wait") == 0) {
         ready();
         wait_for_ever();
@@ -253,6 +378,19 @@ int main(int argc, char **argv)
         spin();
     } else if (strcmp(what, "litter") == 0) {
         return litter(arg);
+    } else if (strcmp(what, "memory") == 0) {
+        return take_memory(atoi(arg));
+    } else if (strcmp(what, "forks") == 0) {
+        return fork_often(atoi(arg));
+    } else if (strcmp(what, "fill") == 0) {
+        return fill_disk("big");
+    } else if (strcmp(what, "inodes") == 0) {
+        return fill_inodes();
+    } else if (strcmp(what, "speak") == 0) {
+        return speak(argv + 3);
+    } else if (strcmp(what, "ask") == 0) {
+        printf("standin 1.0\n");
+        return 0;
     }
     return 9;
 }
