@@ -459,6 +459,16 @@ static int refuse(const struct script *s, const struct category_row *c, enum scr
         fix.len ? fix.data : "");
 }
 
+size_t nse_allowed(const struct nse_db *db, enum script_level level, unsigned flags)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < db->n; i++) {
+        n += level != SCRIPTS_NONE && allowed(&db->v[i], level, flags);
+    }
+    return n;
+}
+
 /* One item of the list: marks in `take_it` what it stands for. */
 static int select_item(const struct nse_db *db, const char *item, size_t n, enum script_level level,
                        unsigned flags, bool *chosen, struct err *e)

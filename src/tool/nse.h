@@ -42,6 +42,8 @@ int nse_load(const char *dir, struct nse_db **out, struct err *e);
 void nse_free(struct nse_db *db);
 size_t nse_count(const struct nse_db *db);
 bool nse_has(const struct nse_db *db, const char *name);
+/* How many the level and the flags allow. */
+size_t nse_allowed(const struct nse_db *db, enum script_level level, unsigned flags);
 
 /*
  * `list` is what a client wrote: "http-title,safe". Appends the allowed names, sorted, once each.
