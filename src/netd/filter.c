@@ -1,0 +1,403 @@
+#include "netd/filter.h"
+
+#include <arpa/inet.h>
+#include <endian.h>
+#include <linux/if_arp.h>
+#include <linux/if_ether.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "netd/bytes.h"
+#include "netd/nat.h"
+
+enum { PRIORITY = -500, DNS_PORT = 53 };
+
+/* Offsets in headers. */
+enum {
+    ETH_TYPE = 12,
+    IP_FIRST = 0, /* version and header length */
+    IP_FRAGMENT = 6,
+    IP_PROTO = 9,
+    IP_SOURCE = 12,
+    IP_DESTINATION = 16,
+    IP_PORT = 22, /* destination, behind a header without options */
+    IP6_NEXT = 6,
+    IP6_SOURCE = 8,
+    IP6_DESTINATION = 24,
+    IP6_TYPE = 40, /* of ICMPv6, behind a header without extensions */
+    IP6_PORT = 42,
+    ARP_OPERATION = 6,
+    ARP_SENDER = 14,
+    ARP_TARGET = 24,
+};
+
+static const struct {
+    const char *name;
+    size_t at;
+} counters[] = {
+    {"passed", offsetof(struct egress_counts, passed)},
+    {"out_of_scope", offsetof(struct egress_counts, out_of_scope)},
+    {"spoofed", offsetof(struct egress_counts, spoofed)},
+    {"protocol", offsetof(struct egress_counts, protocol)},
+    {"options", offsetof(struct egress_counts, options)},
+    {"link", offsetof(struct egress_counts, link)},
+    {"rate", offsetof(struct egress_counts, rate)},
+    {"noise", offsetof(struct egress_counts, noise)},
+};
+
+/* ---- matches ---- */
+
+static void net_is(struct nft *n, uint32_t offset, const void *p, uint32_t len)
+{
+    nft_load(n, NFT_PAYLOAD_NETWORK_HEADER, offset, len);
+    nft_is(n, p, len);
+}
+
+static void net_is_not(struct nft *n, uint32_t offset, const void *p, uint32_t len)
+{
+    nft_load(n, NFT_PAYLOAD_NETWORK_HEADER, offset, len);
+    nft_is_not(n, p, len);
+}
+
+static void ip_is(struct nft *n, uint32_t offset, const struct net_ip *ip)
+{
+    uint8_t b[16];
+
+    net_bytes(ip, b);
+    net_is(n, offset, b, ip->v6 ? 16 : 4);
+}
+
+static void ip_is_not(struct nft *n, uint32_t offset, const struct net_ip *ip)
+{
+    uint8_t b[16];
+
+    net_bytes(ip, b);
+    net_is_not(n, offset, b, ip->v6 ? 16 : 4);
+}
+
+static void type_is(struct nft *n, uint16_t type)
+{
+    uint16_t be = htons(type);
+
+    nft_load(n, NFT_PAYLOAD_LL_HEADER, ETH_TYPE, sizeof be);
+    nft_is(n, &be, sizeof be);
+}
+
+/* To the outer end itself, with this type: a tag before it is another type. */
+static void to_gateway(struct nft *n, const struct filter *f, uint16_t type)
+{
+    nft_load(n, NFT_PAYLOAD_LL_HEADER, 0, MAC_LEN);
+    nft_is(n, f->gateway_mac, MAC_LEN);
+    type_is(n, type);
+}
+
+static void in_set(struct nft *n, uint32_t offset, uint32_t len, const char *set)
+{
+    nft_load(n, NFT_PAYLOAD_NETWORK_HEADER, offset, len);
+    nft_in(n, set);
+}
+
+static void end(struct nft *n, const char *counter, uint32_t verdict)
+{
+    nft_count(n, counter);
+    nft_verdict(n, verdict);
+    nft_rule_end(n);
+}
+
+/* ---- what passes ---- */
+
+static void match_v4(struct nft *n, const struct filter *f)
+{
+    static const uint8_t plain = 0x45; /* version 4, twenty bytes: no options */
+
+    nft_rule(n, "out");
+    to_gateway(n, f, ETH_P_IP);
+    net_is(n, IP_FIRST, &plain, 1);
+    ip_is(n, IP_SOURCE, &f->v4);
+}
+
+static void match_v6(struct nft *n, const struct filter *f)
+{
+    nft_rule(n, "out");
+    to_gateway(n, f, ETH_P_IPV6);
+    ip_is(n, IP6_SOURCE, &f->v6);
+}
+
+static void match_targets_v4(struct nft *n, const struct filter *f)
+{
+    match_v4(n, f);
+    in_set(n, IP_DESTINATION, 4, "t4");
+    in_set(n, IP_PROTO, 1, "p4");
+}
+
+static void match_targets_v6(struct nft *n, const struct filter *f)
+{
+    match_v6(n, f);
+    in_set(n, IP6_DESTINATION, 16, "t6");
+    in_set(n, IP6_NEXT, 1, "p6");
+}
+
+/* Whole packets only: a later fragment has no port. */
+static void match_dns(struct nft *n, const struct filter *f)
+{
+    static const uint8_t offset[2] = {0x1f, 0xff}, first[2];
+    uint16_t port = htons(DNS_PORT);
+
+    if (f->dns.v6) {
+        match_v6(n, f);
+        ip_is(n, IP6_DESTINATION, &f->dns);
+        in_set(n, IP6_NEXT, 1, "pd");
+        net_is(n, IP6_PORT, &port, sizeof port);
+        return;
+    }
+    match_v4(n, f);
+    ip_is(n, IP_DESTINATION, &f->dns);
+    in_set(n, IP_PROTO, 1, "pd");
+    nft_load(n, NFT_PAYLOAD_NETWORK_HEADER, IP_FRAGMENT, sizeof offset);
+    nft_mask(n, offset, sizeof offset);
+    nft_is(n, first, sizeof first);
+    net_is(n, IP_PORT, &port, sizeof port);
+}
+
+/* Once for what the rate allows, once for what is above it. */
+static void pass(struct nft *n, const struct filter *f,
+                 void (*match)(struct nft *n, const struct filter *f))
+{
+    match(n, f);
+    if (f->rate_pps) {
+        nft_limited(n, "limit");
+    }
+    end(n, "passed", NF_ACCEPT);
+    if (f->rate_pps) {
+        match(n, f);
+        end(n, "rate", NF_DROP);
+    }
+}
+
+/* The one question that ARP may ask: who is the gateway. */
+static void pass_arp(struct nft *n, const struct filter *f)
+{
+    uint16_t request = htons(ARPOP_REQUEST);
+
+    nft_rule(n, "out");
+    type_is(n, ETH_P_ARP);
+    net_is(n, ARP_OPERATION, &request, sizeof request);
+    ip_is(n, ARP_SENDER, &f->v4);
+    ip_is(n, ARP_TARGET, &f->gateway4);
+    end(n, "noise", NF_ACCEPT);
+}
+
+/* The same by neighbour discovery, to the gateway or its solicited-node address. */
+static void pass_solicitation(struct nft *n, const struct filter *f)
+{
+    static const uint8_t next = IPPROTO_ICMPV6, type = ND_NEIGHBOR_SOLICIT;
+    struct net_ip solicited = {.v6 = true, .hi = UINT64_C(0xff02) << 48};
+
+    solicited.lo = UINT64_C(0x1ff000000) | (f->gateway6.lo & 0xffffff);
+    for (int i = 0; i < 2; i++) {
+        nft_rule(n, "out");
+        type_is(n, ETH_P_IPV6);
+        net_is(n, IP6_NEXT, &next, 1);
+        ip_is(n, IP6_SOURCE, &f->v6);
+        ip_is(n, IP6_DESTINATION, i ? &solicited : &f->gateway6);
+        net_is(n, IP6_TYPE, &type, 1);
+        end(n, "noise", NF_ACCEPT);
+    }
+}
+
+/* ---- what does not, by name ---- */
+
+/* Multicast on the link by which a kernel looks after itself: MLD, ND, router solicitation. */
+static void drop_noise(struct nft *n)
+{
+    static const uint8_t link_multicast[2] = {0xff, 0x02}, next[2] = {IPPROTO_ICMPV6, 0};
+
+    for (int i = 0; i < 2; i++) { /* MLD wears a hop-by-hop header */
+        nft_rule(n, "out");
+        type_is(n, ETH_P_IPV6);
+        net_is(n, IP6_DESTINATION, link_multicast, sizeof link_multicast);
+        net_is(n, IP6_NEXT, &next[i], 1);
+        end(n, "noise", NF_DROP);
+    }
+}
+
+static void drop_foreign_mac(struct nft *n, const struct filter *f)
+{
+    nft_rule(n, "out");
+    nft_load(n, NFT_PAYLOAD_LL_HEADER, 0, MAC_LEN);
+    nft_is_not(n, f->gateway_mac, MAC_LEN);
+    end(n, "link", NF_DROP);
+}
+
+static void drop_v4(struct nft *n, const struct filter *f)
+{
+    static const uint8_t plain = 0x45;
+
+    if (f->has_v4) {
+        nft_rule(n, "out");
+        type_is(n, ETH_P_IP);
+        ip_is_not(n, IP_SOURCE, &f->v4);
+        end(n, "spoofed", NF_DROP);
+    }
+    nft_rule(n, "out");
+    type_is(n, ETH_P_IP);
+    net_is_not(n, IP_FIRST, &plain, 1);
+    end(n, "options", NF_DROP);
+    nft_rule(n, "out");
+    type_is(n, ETH_P_IP);
+    nft_load(n, NFT_PAYLOAD_NETWORK_HEADER, IP_DESTINATION, 4);
+    nft_not_in(n, "t4");
+    end(n, "out_of_scope", NF_DROP);
+    nft_rule(n, "out");
+    type_is(n, ETH_P_IP);
+    end(n, "protocol", NF_DROP);
+}
+
+static void drop_v6(struct nft *n, const struct filter *f)
+{
+    if (f->has_v6) {
+        nft_rule(n, "out");
+        type_is(n, ETH_P_IPV6);
+        ip_is_not(n, IP6_SOURCE, &f->v6);
+        end(n, "spoofed", NF_DROP);
+    }
+    nft_rule(n, "out");
+    type_is(n, ETH_P_IPV6);
+    nft_load(n, NFT_PAYLOAD_NETWORK_HEADER, IP6_DESTINATION, 16);
+    nft_not_in(n, "t6");
+    end(n, "out_of_scope", NF_DROP);
+    nft_rule(n, "out");
+    type_is(n, ETH_P_IPV6);
+    end(n, "protocol", NF_DROP);
+}
+
+static void rules(struct nft *n, const struct filter *f)
+{
+    if (f->has_v4) {
+        pass(n, f, match_targets_v4);
+    }
+    if (f->has_v6) {
+        pass(n, f, match_targets_v6);
+    }
+    if (f->has_dns) {
+        pass(n, f, match_dns);
+    }
+    if (f->has_v4) {
+        pass_arp(n, f);
+    }
+    if (f->has_v6) {
+        pass_solicitation(n, f);
+    }
+    drop_noise(n);
+    drop_foreign_mac(n, f);
+    drop_v4(n, f);
+    drop_v6(n, f);
+    nft_rule(n, "out");
+    end(n, "link", NF_DROP);
+}
+
+/* ---- the table ---- */
+
+static void declare(struct nft *n, const struct filter *f, uint32_t flags)
+{
+    static const uint8_t p4[] = {IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
+    static const uint8_t p6[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMPV6, IPPROTO_SCTP};
+    static const uint8_t pd[] = {IPPROTO_TCP, IPPROTO_UDP};
+
+    nft_mark(n, "the table");
+    nft_table(n, flags);
+    nft_mark(n, "its sets");
+    nft_set(n, "t4", KEY_IPV4, true);
+    nft_set(n, "t6", KEY_IPV6, true);
+    nft_set(n, "p4", KEY_PROTO, false);
+    nft_set(n, "p6", KEY_PROTO, false);
+    nft_set(n, "pd", KEY_PROTO, false);
+    nft_protos(n, "p4", p4, sizeof p4);
+    nft_protos(n, "p6", p6, sizeof p6);
+    nft_protos(n, "pd", pd, sizeof pd);
+    nft_mark(n, "its counters");
+    for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
+        nft_counter(n, counters[i].name);
+    }
+    nft_mark(n, "its limit");
+    if (f->rate_pps) {
+        nft_limit(n, "limit", f->rate_pps);
+    }
+}
+
+/* Large sets take several transactions; the chain, which makes it a filter, comes with the last. */
+static int load_targets(struct nft *n, const struct filter *f, struct err *e)
+{
+    size_t next[2] = {0, 0};
+    int rc = 0;
+
+    while (rc == 0) {
+        nft_mark(n, "the set of targets");
+        next[0] = nft_ranges(n, "t4", f->targets, false, next[0]);
+        next[1] = nft_ranges(n, "t6", f->targets, true, next[1]);
+        if (next[0] == f->targets->n && next[1] == f->targets->n) {
+            break;
+        }
+        rc = nft_commit(n, e);
+        nft_begin(n, NFPROTO_NETDEV, f->name);
+    }
+    return rc;
+}
+
+int filter_load(struct nft *n, const struct filter *f, struct err *e)
+{
+    const struct nft_hook hook = {.type = "filter",
+                                  .hook = NF_NETDEV_INGRESS,
+                                  .priority = PRIORITY,
+                                  .drop = true,
+                                  .dev = f->name};
+    uint32_t flags = nft_lasting(n);
+    int rc;
+
+    nft_begin(n, NFPROTO_NETDEV, f->name);
+    declare(n, f, flags);
+    rc = load_targets(n, f, e);
+    if (rc == 0) {
+        nft_mark(n, "the chain");
+        nft_chain(n, "out", &hook);
+        nft_mark(n, "the rules");
+        rules(n, f);
+        rc = nft_commit(n, e);
+    }
+    if (rc != 0) {
+        (void)filter_remove(n, f->name, NULL); /* it may be there in part */
+    }
+    return rc;
+}
+
+static void on_counter(void *arg, const char *name, uint64_t packets)
+{
+    for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
+        if (str_eq(counters[i].name, name)) {
+            memcpy((char *)arg + counters[i].at, &packets, sizeof packets);
+        }
+    }
+}
+
+int filter_counts(struct nft *n, const char *name, struct egress_counts *out, struct err *e)
+{
+    struct egress_counts c = {0};
+    int rc = nft_counters(n, NFPROTO_NETDEV, name, on_counter, &c, e);
+
+    if (rc == 0) {
+        *out = c;
+    }
+    return rc;
+}
+
+int filter_remove(struct nft *n, const char *name, struct err *e)
+{
+    nft_begin(n, NFPROTO_NETDEV, name);
+    nft_mark(n, "its removal");
+    nft_table_del(n);
+    return nft_commit(n, e);
+}

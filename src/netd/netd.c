@@ -1,1 +1,0 @@
-#include "netd/netd.h"

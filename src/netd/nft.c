@@ -1,0 +1,472 @@
+#include "netd/nft.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <endian.h>
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "netd/bytes.h"
+
+enum {
+    MESSAGE_MAX = 8192,      /* but for elements */
+    ELEMENTS_MAX = 60 << 10, /* bytes of elements in a message: a nest has 16 bits of length */
+    BATCH_MAX = 120 << 10,   /* fits into a socket buffer of the default size */
+};
+
+int nft_open(struct nft *n, struct err *e)
+{
+    *n = (struct nft){.seq = 1};
+    n->sock = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+    if (!n->sock) {
+        return err_errno(e, "open a netfilter socket");
+    }
+    if (mnl_socket_bind(n->sock, 0, MNL_SOCKET_AUTOPID) < 0) {
+        int rc = err_errno(e, "bind a netfilter socket");
+
+        nft_close(n);
+        return rc;
+    }
+    return 0;
+}
+
+void nft_close(struct nft *n)
+{
+    if (n->sock) {
+        mnl_socket_close(n->sock);
+    }
+    buf_done(&n->batch);
+    *n = (struct nft){0};
+}
+
+/* ---- messages ---- */
+
+static void message_room(struct nft *n, uint16_t type, uint16_t flags, size_t room)
+{
+    struct nfgenmsg *g;
+    char *at = buf_space(&n->batch, room); /* messages do not move while they are built */
+    bool frame = type == NFNL_MSG_BATCH_BEGIN || type == NFNL_MSG_BATCH_END;
+
+    n->msg = mnl_nlmsg_put_header(at);
+    n->msg->nlmsg_type = frame ? type : (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type);
+    n->msg->nlmsg_flags = NLM_F_REQUEST | flags;
+    n->msg->nlmsg_seq = n->seq++;
+    g = mnl_nlmsg_put_extra_header(n->msg, sizeof *g);
+    g->nfgen_family = frame ? AF_UNSPEC : n->family;
+    g->version = NFNETLINK_V0;
+    g->res_id = frame ? htons(NFNL_SUBSYS_NFTABLES) : 0;
+}
+
+static void message(struct nft *n, uint16_t type, uint16_t flags)
+{
+    message_room(n, type, flags, MESSAGE_MAX);
+}
+
+static void message_end(struct nft *n)
+{
+    n->batch.len += n->msg->nlmsg_len;
+}
+
+static void put_u32(struct nft *n, uint16_t type, uint32_t v)
+{
+    mnl_attr_put_u32(n->msg, type, htonl(v));
+}
+
+static void put_u64(struct nft *n, uint16_t type, uint64_t v)
+{
+    mnl_attr_put_u64(n->msg, type, htobe64(v));
+}
+
+void nft_begin(struct nft *n, uint8_t family, const char *table)
+{
+    buf_reset(&n->batch);
+    n->family = family;
+    n->table = table;
+    n->first = n->seq;
+    n->n_marks = 0;
+    message(n, NFNL_MSG_BATCH_BEGIN, 0);
+    message_end(n);
+}
+
+void nft_mark(struct nft *n, const char *what)
+{
+    assert(n->n_marks < ARRAY_LEN(n->marks));
+    n->what[n->n_marks] = what;
+    n->marks[n->n_marks++] = n->seq;
+}
+
+static const char *marked(const struct nft *n, uint32_t seq)
+{
+    const char *what = "the batch";
+
+    for (unsigned i = 0; i < n->n_marks && seq >= n->marks[i]; i++) {
+        what = n->what[i];
+    }
+    return what;
+}
+
+/* The kernel answers while it is being asked: everything is there when send returns. */
+static int answers(struct nft *n, uint32_t last, struct err *e)
+{
+    char in[16384] __attribute__((aligned(8)));
+    bool done = false;
+    int rc = 0;
+
+    for (;;) {
+        ssize_t got = recv(mnl_socket_get_fd(n->sock), in, sizeof in, MSG_DONTWAIT);
+        const struct nlmsghdr *h = (const struct nlmsghdr *)in;
+        int left = (int)got;
+
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            break;
+        }
+        for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+            const struct nlmsgerr *m = mnl_nlmsg_get_payload(h);
+
+            if (h->nlmsg_type != NLMSG_ERROR || h->nlmsg_seq < n->first || h->nlmsg_seq > last ||
+                mnl_nlmsg_get_payload_len(h) < sizeof *m) {
+                continue;
+            }
+            done = done || h->nlmsg_seq == last;
+            if (m->error && rc == 0) {
+                errno = n->error = -m->error;
+                rc = err_errno(e, "nftables: table %s: %s", n->table, marked(n, h->nlmsg_seq));
+            }
+        }
+    }
+    if (rc == 0 && !done) {
+        n->error = EIO;
+        rc = err_set(e, ERR_IO, "nftables: table %s: the kernel did not answer", n->table);
+    }
+    return rc;
+}
+
+int nft_commit(struct nft *n, struct err *e)
+{
+    uint32_t last = n->msg->nlmsg_seq;
+
+    n->error = 0;
+    n->msg->nlmsg_flags |= NLM_F_ACK;
+    message(n, NFNL_MSG_BATCH_END, 0);
+    message_end(n);
+    if (mnl_socket_sendto(n->sock, n->batch.data, n->batch.len) < 0) {
+        n->error = errno;
+        return err_errno(e, "nftables: table %s: send", n->table);
+    }
+    return answers(n, last, e);
+}
+
+/* ---- tables, sets, objects, chains ---- */
+
+void nft_table(struct nft *n, uint32_t flags)
+{
+    message(n, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
+    mnl_attr_put_strz(n->msg, NFTA_TABLE_NAME, n->table);
+    put_u32(n, NFTA_TABLE_FLAGS, flags);
+    message_end(n);
+}
+
+void nft_table_del(struct nft *n)
+{
+    message(n, NFT_MSG_DELTABLE, 0);
+    mnl_attr_put_strz(n->msg, NFTA_TABLE_NAME, n->table);
+    message_end(n);
+}
+
+static uint32_t key_len(enum nft_key key)
+{
+    return key == KEY_IPV6 ? 16 : key == KEY_IPV4 ? 4 : 1;
+}
+
+void nft_set(struct nft *n, const char *name, enum nft_key key, bool interval)
+{
+    message(n, NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL);
+    mnl_attr_put_strz(n->msg, NFTA_SET_TABLE, n->table);
+    mnl_attr_put_strz(n->msg, NFTA_SET_NAME, name);
+    put_u32(n, NFTA_SET_FLAGS, interval ? NFT_SET_INTERVAL : 0);
+    put_u32(n, NFTA_SET_KEY_TYPE, key);
+    put_u32(n, NFTA_SET_KEY_LEN, key_len(key));
+    put_u32(n, NFTA_SET_ID, n->seq);
+    message_end(n);
+}
+
+static void put_element(struct nft *n, const void *key, uint16_t len, uint32_t flags)
+{
+    struct nlattr *elem = mnl_attr_nest_start(n->msg, NFTA_LIST_ELEM);
+    struct nlattr *k = mnl_attr_nest_start(n->msg, NFTA_SET_ELEM_KEY);
+
+    mnl_attr_put(n->msg, NFTA_DATA_VALUE, len, key);
+    mnl_attr_nest_end(n->msg, k);
+    if (flags) {
+        put_u32(n, NFTA_SET_ELEM_FLAGS, flags);
+    }
+    mnl_attr_nest_end(n->msg, elem);
+}
+
+static struct nlattr *elements(struct nft *n, const char *set)
+{
+    message_room(n, NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, ELEMENTS_MAX + MESSAGE_MAX);
+    mnl_attr_put_strz(n->msg, NFTA_SET_ELEM_LIST_TABLE, n->table);
+    mnl_attr_put_strz(n->msg, NFTA_SET_ELEM_LIST_SET, set);
+    return mnl_attr_nest_start(n->msg, NFTA_SET_ELEM_LIST_ELEMENTS);
+}
+
+/* An interval is its first address and the one after its last. */
+static void put_range(struct nft *n, const struct net_range *r)
+{
+    uint16_t len = r->first.v6 ? 16 : 4;
+    struct net_ip after = r->last;
+    uint8_t key[16];
+
+    net_bytes(&r->first, key);
+    put_element(n, key, len, 0);
+    if (!after.v6 && after.lo == UINT32_MAX) {
+        return; /* it reaches the end of all addresses */
+    }
+    after.lo++;
+    if (after.v6 && after.lo == 0 && ++after.hi == 0) {
+        return;
+    }
+    net_bytes(&after, key);
+    put_element(n, key, len, NFT_SET_ELEM_INTERVAL_END);
+}
+
+size_t nft_ranges(struct nft *n, const char *set, const struct netset *s, bool v6, size_t from)
+{
+    while (from < s->n && n->batch.len + ELEMENTS_MAX < BATCH_MAX + MESSAGE_MAX) {
+        struct nlattr *nest = NULL;
+
+        while (from < s->n && s->v[from].first.v6 != v6) {
+            from++;
+        }
+        if (from == s->n) {
+            break;
+        }
+        nest = elements(n, set);
+        while (from < s->n && s->v[from].first.v6 == v6 && n->msg->nlmsg_len < ELEMENTS_MAX) {
+            put_range(n, &s->v[from++]);
+        }
+        mnl_attr_nest_end(n->msg, nest);
+        message_end(n);
+    }
+    return from;
+}
+
+void nft_protos(struct nft *n, const char *set, const uint8_t *protos, size_t count)
+{
+    struct nlattr *nest = elements(n, set);
+
+    for (size_t i = 0; i < count; i++) {
+        put_element(n, &protos[i], 1, 0);
+    }
+    mnl_attr_nest_end(n->msg, nest);
+    message_end(n);
+}
+
+static struct nlattr *object(struct nft *n, const char *name, uint32_t type)
+{
+    message(n, NFT_MSG_NEWOBJ, NLM_F_CREATE | NLM_F_EXCL);
+    mnl_attr_put_strz(n->msg, NFTA_OBJ_TABLE, n->table);
+    mnl_attr_put_strz(n->msg, NFTA_OBJ_NAME, name);
+    put_u32(n, NFTA_OBJ_TYPE, type);
+    return mnl_attr_nest_start(n->msg, NFTA_OBJ_DATA);
+}
+
+void nft_counter(struct nft *n, const char *name)
+{
+    struct nlattr *data = object(n, name, NFT_OBJECT_COUNTER);
+
+    mnl_attr_nest_end(n->msg, data);
+    message_end(n);
+}
+
+void nft_limit(struct nft *n, const char *name, uint32_t per_second)
+{
+    struct nlattr *data = object(n, name, NFT_OBJECT_LIMIT);
+
+    put_u64(n, NFTA_LIMIT_RATE, per_second);
+    put_u64(n, NFTA_LIMIT_UNIT, 1);
+    put_u32(n, NFTA_LIMIT_BURST, MAX(per_second / 2, 64));
+    put_u32(n, NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS);
+    mnl_attr_nest_end(n->msg, data);
+    message_end(n);
+}
+
+void nft_chain(struct nft *n, const char *name, const struct nft_hook *h)
+{
+    struct nlattr *hook;
+
+    message(n, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL);
+    mnl_attr_put_strz(n->msg, NFTA_CHAIN_TABLE, n->table);
+    mnl_attr_put_strz(n->msg, NFTA_CHAIN_NAME, name);
+    mnl_attr_put_strz(n->msg, NFTA_CHAIN_TYPE, h->type);
+    hook = mnl_attr_nest_start(n->msg, NFTA_CHAIN_HOOK);
+    put_u32(n, NFTA_HOOK_HOOKNUM, h->hook);
+    put_u32(n, NFTA_HOOK_PRIORITY, (uint32_t)h->priority);
+    if (h->dev) {
+        mnl_attr_put_strz(n->msg, NFTA_HOOK_DEV, h->dev);
+    }
+    mnl_attr_nest_end(n->msg, hook);
+    put_u32(n, NFTA_CHAIN_POLICY, h->drop ? NF_DROP : NF_ACCEPT);
+    message_end(n);
+}
+
+/* ---- rules ---- */
+
+void nft_rule(struct nft *n, const char *chain)
+{
+    message(n, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+    mnl_attr_put_strz(n->msg, NFTA_RULE_TABLE, n->table);
+    mnl_attr_put_strz(n->msg, NFTA_RULE_CHAIN, chain);
+    n->list = mnl_attr_nest_start(n->msg, NFTA_RULE_EXPRESSIONS);
+}
+
+void nft_rule_end(struct nft *n)
+{
+    mnl_attr_nest_end(n->msg, n->list);
+    assert(n->msg->nlmsg_len <= MESSAGE_MAX);
+    message_end(n);
+}
+
+static void expr(struct nft *n, const char *name)
+{
+    n->elem = mnl_attr_nest_start(n->msg, NFTA_LIST_ELEM);
+    mnl_attr_put_strz(n->msg, NFTA_EXPR_NAME, name);
+    n->data = mnl_attr_nest_start(n->msg, NFTA_EXPR_DATA);
+}
+
+static void expr_end(struct nft *n)
+{
+    mnl_attr_nest_end(n->msg, n->data);
+    mnl_attr_nest_end(n->msg, n->elem);
+}
+
+static void put_value(struct nft *n, uint16_t type, const void *p, size_t len)
+{
+    struct nlattr *nest = mnl_attr_nest_start(n->msg, type);
+
+    mnl_attr_put(n->msg, NFTA_DATA_VALUE, len, p);
+    mnl_attr_nest_end(n->msg, nest);
+}
+
+void nft_load(struct nft *n, uint32_t base, uint32_t offset, uint32_t len)
+{
+    expr(n, "payload");
+    put_u32(n, NFTA_PAYLOAD_DREG, NFT_REG_1);
+    put_u32(n, NFTA_PAYLOAD_BASE, base);
+    put_u32(n, NFTA_PAYLOAD_OFFSET, offset);
+    put_u32(n, NFTA_PAYLOAD_LEN, len);
+    expr_end(n);
+}
+
+void nft_load_meta(struct nft *n, uint32_t key)
+{
+    expr(n, "meta");
+    put_u32(n, NFTA_META_DREG, NFT_REG_1);
+    put_u32(n, NFTA_META_KEY, key);
+    expr_end(n);
+}
+
+void nft_load_ct_state(struct nft *n)
+{
+    expr(n, "ct");
+    put_u32(n, NFTA_CT_DREG, NFT_REG_1);
+    put_u32(n, NFTA_CT_KEY, NFT_CT_STATE);
+    expr_end(n);
+}
+
+void nft_mask(struct nft *n, const void *mask, uint32_t len)
+{
+    static const uint8_t zero[16];
+
+    expr(n, "bitwise");
+    put_u32(n, NFTA_BITWISE_SREG, NFT_REG_1);
+    put_u32(n, NFTA_BITWISE_DREG, NFT_REG_1);
+    put_u32(n, NFTA_BITWISE_LEN, len);
+    put_value(n, NFTA_BITWISE_MASK, mask, len);
+    put_value(n, NFTA_BITWISE_XOR, zero, len);
+    expr_end(n);
+}
+
+static void compare(struct nft *n, uint32_t op, const void *p, size_t len)
+{
+    expr(n, "cmp");
+    put_u32(n, NFTA_CMP_SREG, NFT_REG_1);
+    put_u32(n, NFTA_CMP_OP, op);
+    put_value(n, NFTA_CMP_DATA, p, len);
+    expr_end(n);
+}
+
+void nft_is(struct nft *n, const void *p, size_t len)
+{
+    compare(n, NFT_CMP_EQ, p, len);
+}
+
+void nft_is_not(struct nft *n, const void *p, size_t len)
+{
+    compare(n, NFT_CMP_NEQ, p, len);
+}
+
+static void lookup(struct nft *n, const char *set, uint32_t flags)
+{
+    expr(n, "lookup");
+    mnl_attr_put_strz(n->msg, NFTA_LOOKUP_SET, set);
+    put_u32(n, NFTA_LOOKUP_SREG, NFT_REG_1);
+    put_u32(n, NFTA_LOOKUP_FLAGS, flags);
+    expr_end(n);
+}
+
+void nft_in(struct nft *n, const char *set)
+{
+    lookup(n, set, 0);
+}
+
+void nft_not_in(struct nft *n, const char *set)
+{
+    lookup(n, set, NFT_LOOKUP_F_INV);
+}
+
+static void use_object(struct nft *n, const char *name, uint32_t type)
+{
+    expr(n, "objref");
+    put_u32(n, NFTA_OBJREF_IMM_TYPE, type);
+    mnl_attr_put_strz(n->msg, NFTA_OBJREF_IMM_NAME, name);
+    expr_end(n);
+}
+
+void nft_count(struct nft *n, const char *counter)
+{
+    use_object(n, counter, NFT_OBJECT_COUNTER);
+}
+
+void nft_limited(struct nft *n, const char *limit)
+{
+    use_object(n, limit, NFT_OBJECT_LIMIT);
+}
+
+void nft_verdict(struct nft *n, uint32_t verdict)
+{
+    struct nlattr *data, *v;
+
+    expr(n, "immediate");
+    put_u32(n, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+    data = mnl_attr_nest_start(n->msg, NFTA_IMMEDIATE_DATA);
+    v = mnl_attr_nest_start(n->msg, NFTA_DATA_VERDICT);
+    put_u32(n, NFTA_VERDICT_CODE, verdict);
+    mnl_attr_nest_end(n->msg, v);
+    mnl_attr_nest_end(n->msg, data);
+    expr_end(n);
+}
+
+void nft_masquerade(struct nft *n)
+{
+    expr(n, "masq");
+    expr_end(n);
+}

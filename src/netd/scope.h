@@ -1,0 +1,25 @@
+/*
+ * scope - what netd itself lets pass: the scope file, read again whenever it changed, and what no
+ * file allows here. A broken new file is told once and leaves the old one in force. Private.
+ */
+#pragma once
+
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "base/netset.h"
+#include "policy/policy.h"
+
+struct scope {
+    const char *file; /* borrowed; NULL: the built-in policy */
+    uid_t owner;
+    struct policy *policy; /* owned */
+    struct stat seen;      /* of the file as it was last read or refused */
+    struct netset never;   /* owned: the pools */
+};
+
+int scope_open(struct scope *s, const char *file, uid_t owner, struct err *e);
+void scope_close(struct scope *s); /* zeroed is fine */
+/* ERR_SCOPE names the first range that is not allowed, and why. */
+int scope_check(struct scope *s, const struct netset *targets, const struct netset *own,
+                struct err *e);
