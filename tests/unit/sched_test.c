@@ -10,17 +10,26 @@ struct bench {
     struct sched *sched;
     unsigned n_run, n_cancel, n_told;
     struct lease lease; /* of the last run or cancel */
+    struct lease runs[8];
     struct job_waiter waiter;
+    uint32_t most_of_a, most; /* how many tasks of the key "a", and of others, may run */
 };
+
+static uint32_t max_concurrent(void *arg, const char *key_id)
+{
+    const struct bench *b = arg;
+
+    return strcmp(key_id, "a") == 0 ? b->most_of_a : b->most;
+}
 
 static void on_run(void *arg, const struct task *t, const struct job *j)
 {
     struct bench *b = arg;
 
     CHECK_INT(id_cmp(&t->job_id, &j->id), 0);
-    b->n_run++;
     b->lease =
         (struct lease){.job_id = t->job_id, .idx = t->idx, .epoch = t->epoch, .token = t->token};
+    b->runs[b->n_run++ % ARRAY_LEN(b->runs)] = b->lease;
 }
 
 static void on_cancel(void *arg, const struct lease *l)
@@ -38,7 +47,12 @@ static void on_told(struct job_waiter *w)
 
 static void set_up(struct bench *b, uint32_t slots)
 {
-    struct sched_config c = {.slots = slots, .retry_base_ms = 1, .beat_ms = 10000, .worker = "w"};
+    struct sched_config c = {.slots = slots,
+                             .retry_base_ms = 1,
+                             .beat_ms = 10000,
+                             .worker = "w",
+                             .max_concurrent = max_concurrent,
+                             .arg = b};
     struct worker_link link = {.run = on_run, .cancel = on_cancel, .arg = b};
 
     *b = (struct bench){.waiter.fn = on_told};
@@ -54,7 +68,7 @@ static void tear_down(struct bench *b)
     loop_free(b->loop);
 }
 
-static struct id add_job(struct bench *b, int32_t attempts)
+static struct id add_job_of(struct bench *b, int32_t attempts, const char *key)
 {
     struct job j = {0};
     struct id id;
@@ -63,6 +77,7 @@ static struct id add_job(struct bench *b, int32_t attempts)
     j.id = id = id_new();
     j.tool = xstrdup("nmap");
     j.targets = xstrdup("127.0.0.1");
+    j.key_id = xstrdup(key);
     j.timeout_s = INT64_MIN;
     j.run_timeout_s = 60;
     j.queue_timeout_s = 60;
@@ -73,6 +88,11 @@ static struct id add_job(struct bench *b, int32_t attempts)
     CHECK_OK(store_job_add(b->store, &j, ERR));
     job_done(&j);
     return id;
+}
+
+static struct id add_job(struct bench *b, int32_t attempts)
+{
+    return add_job_of(b, attempts, "");
 }
 
 static void turn(struct bench *b, bool commit)
@@ -297,9 +317,123 @@ static void draining_claims_nothing_and_hands_back(void)
     tear_down(&b);
 }
 
+static void finish_job(struct bench *b, const struct id *job)
+{
+    struct outcome o = {.state = JOB_COMPLETED};
+
+    for (size_t i = 0; i < ARRAY_LEN(b->runs); i++) {
+        if (id_cmp(&b->runs[i].job_id, job) == 0) {
+            sched_finish(b->sched, &b->runs[i], &o);
+        }
+    }
+}
+
+static void a_key_runs_no_more_than_it_may_and_others_go_on(void)
+{
+    struct bench b;
+    struct id a[4];
+    struct id other;
+
+    set_up(&b, 4);
+    b.most_of_a = 2;
+    for (int i = 0; i < 4; i++) {
+        a[i] = add_job_of(&b, 1, "a");
+    }
+    other = add_job_of(&b, 1, "b");
+    turn(&b, true);
+    CHECK_INT(b.n_run, 3);
+    CHECK_INT(state_of(&b, &a[1]), JOB_RUNNING);
+    CHECK_INT(state_of(&b, &a[2]), JOB_QUEUED);
+    CHECK_INT(state_of(&b, &other), JOB_RUNNING);
+    turn(&b, true);
+    CHECK_INT(b.n_run, 3);
+    CHECK(id_cmp(&b.lease.job_id, &other) == 0); /* the last one claimed */
+    sched_finish(b.sched, &b.lease, &o);         /* another key's: no room for "a" */
+    turn(&b, true);
+    CHECK_INT(b.n_run, 3);
+    b.most_of_a = 3; /* the policy was changed */
+    turn(&b, true);
+    CHECK_INT(b.n_run, 4);
+    CHECK_INT(state_of(&b, &a[2]), JOB_RUNNING);
+    finish_job(&b, &a[0]);
+    turn(&b, true); /* the end makes room in the same turn */
+    CHECK_INT(b.n_run, 5);
+    CHECK_INT(state_of(&b, &a[3]), JOB_RUNNING);
+    tear_down(&b);
+}
+
+static void a_claim_that_was_undone_does_not_count_against_its_key(void)
+{
+    struct bench b;
+
+    set_up(&b, 2);
+    b.most_of_a = 1;
+    add_job_of(&b, 1, "a");
+    CHECK_OK(store_commit(b.store, ERR));
+    turn(&b, false);
+    CHECK_INT(b.n_run, 0);
+    turn(&b, true);
+    CHECK_INT(b.n_run, 1);
+    tear_down(&b);
+}
+
+static void nothing_is_claimed_while_paused(void)
+{
+    struct bench b;
+    struct sched_stats stats;
+
+    set_up(&b, 1);
+    sched_pause(b.sched, true);
+    add_job(&b, 1);
+    turn(&b, true);
+    CHECK_INT(b.n_run, 0);
+    sched_stats(b.sched, &stats);
+    CHECK(stats.paused);
+    sched_pause(b.sched, false);
+    CHECK_OK(loop_turn(b.loop, 1000, ERR)); /* there is something to do at once */
+    turn(&b, true);
+    CHECK_INT(b.n_run, 1);
+    tear_down(&b);
+}
+
+static void a_task_waits_until_its_window_opens_and_leaves_its_slot(void)
+{
+    struct bench b;
+    struct sched_stats stats;
+    struct id first;
+    struct id second;
+    struct outcome o = {.state = JOB_COMPLETED};
+
+    set_up(&b, 1);
+    first = add_job(&b, 1);
+    second = add_job(&b, 1);
+    turn(&b, true);
+    sched_wait_until(b.sched, &b.lease, wall_us() + 30000);
+    turn(&b, false);
+    CHECK_INT(state_of(&b, &first), JOB_RUNNING);
+    turn(&b, true);
+    CHECK_INT(state_of(&b, &first), JOB_WAITING);
+    CHECK_INT(state_of(&b, &second), JOB_RUNNING);
+    sched_finish(b.sched, &b.lease, &o);
+    turn(&b, true);
+    sched_stats(b.sched, &stats);
+    CHECK_INT(stats.waits, 1);
+    CHECK_INT(b.n_run, 2);
+    while (b.n_run < 3) {
+        CHECK_OK(loop_turn(b.loop, 5, ERR));
+        turn(&b, true);
+    }
+    CHECK(id_cmp(&b.lease.job_id, &first) == 0);
+    CHECK_INT(b.lease.epoch, 2);
+    tear_down(&b);
+}
+
 TESTS(a_claim_is_launched_only_when_it_is_committed, no_more_runs_than_slots,
       a_run_that_ends_leaves_its_slot_in_the_same_turn, the_end_of_a_run_survives_failed_commits,
       a_crash_is_tried_again_until_the_budget_is_used_up,
       a_running_job_is_cancelled_at_the_worker_after_the_commit,
       a_queued_job_is_cancelled_at_once_and_never_runs, who_waits_hears_of_committed_changes_only,
-      what_ran_when_the_last_process_died_is_queued_again, draining_claims_nothing_and_hands_back)
+      what_ran_when_the_last_process_died_is_queued_again, draining_claims_nothing_and_hands_back,
+      a_key_runs_no_more_than_it_may_and_others_go_on,
+      a_claim_that_was_undone_does_not_count_against_its_key, nothing_is_claimed_while_paused,
+      a_task_waits_until_its_window_opens_and_leaves_its_slot)

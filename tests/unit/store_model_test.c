@@ -96,6 +96,11 @@ static void say_job(struct buf *out, const struct job *j)
     say(out, "confinement", j->confinement);
     say(out, "sha", j->raw_sha256);
     say(out, "run", j->run_json);
+    say(out, "sandbox", j->sandbox_json);
+    say(out, "pins", j->pins);
+    say(out, "limits", j->limits);
+    say(out, "rule", j->scope_rule);
+    buf_addf(out, " %d %d", j->old_route, j->clip);
     buf_addf(out, " %lld %d %d %d %d", (long long)j->timeout_s, j->run_timeout_s,
              j->queue_timeout_s, j->priority, j->max_attempts);
     buf_addf(out, " %lld %lld %lld %lld %lld", (long long)j->created_us, (long long)j->started_us,
@@ -191,8 +196,10 @@ static int on_event(void *arg, const struct event *ev, struct err *e)
 static int on_key(void *arg, const struct key *k, struct err *e)
 {
     (void)e;
-    buf_addf(arg, "key %s %s %d %lld %lld %lld\n", k->id, k->name, k->hash[0],
+    buf_addf(arg, "key %s %s %d %lld %lld %lld", k->id, k->name, k->hash[0],
              (long long)k->created_us, (long long)k->revoked_us, (long long)k->last_used_us);
+    buf_addf(arg, " %u %lld %d %d %lld\n", k->scopes, (long long)k->expires_us, k->quota.waiting,
+             k->quota.jobs_per_day, (long long)k->quota.addresses_per_day);
     return 0;
 }
 
@@ -246,6 +253,13 @@ static char *lent(const char *s)
     return (char *)(uintptr_t)s;
 }
 
+static const char *some_key(struct turn *t)
+{
+    static const char *const keys[] = {"", "k", "key-2", "", NULL, "key-3"};
+
+    return keys[below(t->r, ARRAY_LEN(keys))];
+}
+
 static void op_add(struct turn *t)
 {
     static const char *const tools[] = {"nmap", "zmap", "masscan", "nmap"};
@@ -259,7 +273,12 @@ static void op_add(struct turn *t)
     j.targets = lent(chance(t->r, 50) ? "192.0.2.1" : "a 'b' \"c\"\n\xff");
     j.ports = lent(chance(t->r, 50) ? "22" : NULL);
     j.arguments = lent(chance(t->r, 20) ? "-sV" : NULL);
-    j.key_id = lent("");
+    j.key_id = lent(some_key(t));
+    j.old_route = chance(t->r, 20);
+    j.clip = chance(t->r, 20);
+    j.scope_rule = lent(chance(t->r, 50) ? "allow 192.0.2.0/24" : NULL);
+    j.pins = lent(chance(t->r, 20) ? "a.example=192.0.2.1" : NULL);
+    j.limits = lent(chance(t->r, 20) ? "wall_s=9" : NULL);
     j.timeout_s = chance(t->r, 50) ? INT64_MIN : 60;
     j.run_timeout_s = 60;
     j.queue_timeout_s = (int32_t)below(t->r, 3);
@@ -267,6 +286,7 @@ static void op_add(struct turn *t)
     j.max_attempts = 1 + (int32_t)below(t->r, 3);
     j.created_us = now_us - below(t->r, 3000);
     j.run_at_us = chance(t->r, 20) ? now_us + below(t->r, 100000) : 0;
+    j.state = chance(t->r, 10) ? JOB_WAITING : JOB_QUEUED;
     rc = store_job_add(t->s, &j, &e);
     say_rc(t->out, rc, &e);
     say_job(t->out, &j);
@@ -348,11 +368,18 @@ static void op_claim(struct turn *t)
     struct err e = {0};
     struct task task = {0};
     struct job j = {0};
+    auto_strvec blocked = {0};
     bool got = false;
     int rc;
 
+    for (uint32_t n = chance(t->r, 40) ? below(t->r, 4) : 0; n > 0; n--) {
+        const char *key = some_key(t);
+
+        strvec_push(&blocked, key ? key : "");
+    }
+
     buf_addf(t->out, "ready=%d ", store_task_ready(t->s));
-    rc = store_task_claim(t->s, chance(t->r, 50) ? "a" : "b", NULL, &task, &j, &got, &e);
+    rc = store_task_claim(t->s, chance(t->r, 50) ? "a" : "b", &blocked, &task, &j, &got, &e);
     say_rc(t->out, rc, &e);
     buf_addf(t->out, "%d ", got);
     if (rc == 0 && got) {
@@ -407,6 +434,7 @@ static void op_finish(struct turn *t)
         .stderr_tail = chance(t->r, 30) ? "last words\xfe\n" : NULL,
         .command_line = chance(t->r, 50) ? "nmap -oX -" : NULL,
         .run_json = chance(t->r, 30) ? "{}" : NULL,
+        .sandbox_json = chance(t->r, 50) ? "{\"egress\":\"nft\"}" : NULL,
     };
     auto_free char *raw = NULL;
 
@@ -433,6 +461,8 @@ static void op_lost(struct turn *t)
 
     if (chance(t->r, 40)) {
         say_rc(t->out, store_task_release(t->s, &l, &e), &e);
+    } else if (chance(t->r, 30)) {
+        say_rc(t->out, store_task_wait(t->s, &l, now_us + below(t->r, 50000), &e), &e);
     } else {
         say_rc(t->out, store_task_lost(t->s, &l, t->w->beats[i] + chance(t->r, 10), &st, &e), &e);
         buf_adds(t->out, job_state_name(st));
@@ -614,7 +644,11 @@ static void op_idem(struct turn *t)
 static void op_key(struct turn *t)
 {
     struct err e = {0};
-    struct key k = {.created_us = now_us, .hash = {(uint8_t)below(t->r, 256)}};
+    struct key k = {.created_us = now_us,
+                    .hash = {(uint8_t)below(t->r, 256)},
+                    .scopes = below(t->r, 130),
+                    .expires_us = now_us + below(t->r, 1000),
+                    .quota = {(int32_t)below(t->r, 10), (int32_t)below(t->r, 10) - 1, 5}};
 
     snprintf(k.id, sizeof k.id, "%016x", below(t->r, 40));
     snprintf(k.name, sizeof k.name, "n%u", below(t->r, 10));
@@ -630,6 +664,52 @@ static void op_key(struct turn *t)
         break;
     default:
         say_rc(t->out, store_keys(t->s, on_key, t->out, &e), &e);
+    }
+}
+
+static void op_charge(struct turn *t)
+{
+    struct err e = {0};
+    const char *id = some_key(t);
+    struct key k = {.name = "n", .quota = {(int32_t)below(t->r, 30), 0, 0}};
+    int32_t retry_s = -1;
+    /* hours go by more quickly here than elsewhere */
+    int64_t at = now_us * 30000 + below(t->r, 2) * INT64_C(7200000000);
+
+    snprintf(k.id, sizeof k.id, "%s", id ? id : "");
+    k.quota.jobs_per_day = (int32_t)below(t->r, 60);
+    k.quota.addresses_per_day = chance(t->r, 50) ? (int64_t)below(t->r, 10000) : 0;
+    say_rc(t->out, store_key_charge(t->s, &k, below(t->r, 300), at, &retry_s, &e), &e);
+    buf_addf(t->out, "%d", retry_s);
+}
+
+static int on_audit(void *arg, const struct audit *a, struct err *e)
+{
+    (void)e;
+    buf_addf(arg, "%lld %lld %s %s %s %s %02x%02x\n", (long long)a->seq, (long long)a->at_us,
+             a->actor, a->action, a->object, a->detail, a->hash[0], a->hash[31]);
+    return 0;
+}
+
+static void op_audit(struct turn *t)
+{
+    static const char *const actors[] = {"k", "config", "", "cli"};
+    struct err e = {0};
+    int64_t next = t->s->now.next_audit;
+
+    if (chance(t->r, 60)) {
+        struct audit a = {.at_us = now_us,
+                          .actor = actors[below(t->r, 4)],
+                          .action = "scan.submit",
+                          .object = chance(t->r, 50) ? "x" : NULL,
+                          .detail = chance(t->r, 50) ? "{\"a\":1}" : NULL};
+
+        say_rc(t->out, store_audit_add(t->s, &a, &e), &e);
+    } else {
+        say_rc(t->out,
+               store_audit_list(t->s, next - (int64_t)below(t->r, 20), below(t->r, 9), on_audit,
+                                t->out, &e),
+               &e);
     }
 }
 
@@ -661,7 +741,7 @@ static void op_break(struct turn *t)
     store_change_end(t->s, ERR_FULL, NULL);
 }
 
-enum { OP_ADD, OP_EXPIRE, OP_CLAIM, OP_FINISH, OP_TURNS = 18 };
+enum { OP_ADD, OP_EXPIRE, OP_CLAIM, OP_FINISH, OP_TURNS = 20 };
 
 /* Those from OP_TURNS on have no answer of their own. */
 static const struct {
@@ -687,6 +767,8 @@ static const struct {
     {op_events, 3, "events"},
     {op_idem, 3, "idem"},
     {op_key, 2, "key"},
+    {op_charge, 4, "charge"},
+    {op_audit, 4, "audit"},
     [OP_TURNS] = {op_commit, 12, "commit"},
     {op_limits, 1, "limits"},
     {op_rollback, 2, "rollback"},
@@ -746,7 +828,7 @@ static int follow(void *arg, const struct event *ev, struct err *e)
     }
     if (rev == 1) {
         CHECK_STR(ev->type, "job.created");
-        CHECK(st == JOB_QUEUED || st == JOB_SCHEDULED);
+        CHECK(st == JOB_QUEUED || st == JOB_SCHEDULED || st == JOB_WAITING);
     } else if (st != path->state && !job_state_may(path->state, st)) {
         tap_fail(__FILE__, __LINE__, "%s moved from %s to %s", id, job_state_name(path->state),
                  name);
@@ -777,6 +859,50 @@ static int count(void *arg, int64_t num, const struct id *id, enum job_state st)
     return 0;
 }
 
+static const char *const all_keys[] = {"", "k", "key-2", "key-3"};
+
+struct waiting {
+    int64_t of[4]; /* by key */
+    int64_t after;
+    uint32_t n;
+};
+
+static int count_waiting(void *arg, const struct job *j, struct err *e)
+{
+    struct waiting *q = arg;
+
+    (void)e;
+    for (size_t i = 0; i < ARRAY_LEN(all_keys); i++) {
+        q->of[i] += str_eq(j->key_id ? j->key_id : "", all_keys[i]);
+    }
+    q->after = j->num;
+    q->n++;
+    return 0;
+}
+
+/* What is counted for each key is what the list counts. */
+static void check_waiting(struct store *s)
+{
+    struct waiting q = {.n = 1000};
+
+    while (q.n == 1000) {
+        struct job_filter f = {.states = 1u << JOB_SCHEDULED | 1u << JOB_QUEUED | 1u << JOB_WAITING,
+                               .oldest_first = true,
+                               .after = q.after};
+
+        q.n = 0;
+        CHECK_OK(store_job_list(s, &f, count_waiting, &q, ERR));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(all_keys); i++) {
+        int64_t waiting = 0;
+
+        for (size_t k = 0; k < s->n_keys; k++) {
+            waiting += str_eq(s->keys[k]->key, all_keys[i]) ? s->keys[k]->waiting : 0;
+        }
+        CHECK_INT(waiting, q.of[i]);
+    }
+}
+
 static void check_always(struct world *w, struct paths *p)
 {
     struct store *s = w->s[0];
@@ -792,6 +918,8 @@ static void check_always(struct world *w, struct paths *p)
     }
     store_job_counts(s, counts);
     CHECK(memcmp(counts, t.counts, sizeof counts) == 0);
+    check_waiting(w->s[0]);
+    check_waiting(w->s[1]);
     do {
         before = p->seen;
         CHECK_OK(store_events(s, p->seen, 1000, follow, p, ERR));
@@ -829,6 +957,8 @@ static void reopen(struct world *w, struct paths *p)
 static void everything(struct store *s, struct buf *out)
 {
     struct job_filter f = {.oldest_first = true};
+    uint8_t head[32] = {0};
+    int64_t n = -1;
     struct host_sink sink = {on_host, on_port, on_host_end, out};
     int64_t counts[JOB_STATES];
     struct err e;
@@ -836,6 +966,8 @@ static void everything(struct store *s, struct buf *out)
     say_rc(out, store_job_list(s, &f, on_job, out, &e), &e);
     say_rc(out, store_task_running(s, on_task, out, &e), &e);
     say_rc(out, store_keys(s, on_key, out, &e), &e);
+    say_rc(out, store_audit_verify(s, NULL, &n, head, &e), &e);
+    buf_addf(out, "%lld %02x%02x\n", (long long)n, head[0], head[31]);
     for (int64_t num = 1; num <= s->now.next_job; num++) {
         say_rc(out, store_hosts(s, num, &(struct host_filter){0}, &sink, &e), &e);
     }

@@ -141,6 +141,99 @@ static void what_was_committed_is_there_after_reopening(void)
     store_close(s);
 }
 
+/* Adds a job of a key. */
+static void add_for(struct store *s, const char *key)
+{
+    struct job j;
+
+    job_init(&j);
+    j.id = id_new();
+    j.tool = xstrdup("nmap");
+    j.targets = xstrdup("a");
+    j.key_id = xstrdup(key);
+    j.created_us = wall_us();
+    CHECK_OK(store_job_add(s, &j, ERR));
+    job_done(&j);
+}
+
+static int64_t one_number(struct store *s, const char *sql)
+{
+    sqlite3_stmt *st;
+    int64_t n;
+
+    CHECK_INT(sqlite3_prepare_v2(store_sqlite(s), sql, -1, &st, NULL), SQLITE_OK);
+    CHECK_INT(sqlite3_step(st), SQLITE_ROW);
+    n = sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    return n;
+}
+
+static void what_a_key_used_is_remembered_for_a_day_and_then_removed(void)
+{
+    const int64_t hour = INT64_C(3600) * 1000000;
+    const int64_t t0 = 480000 * hour;
+    struct key k = {.id = "k", .name = "ci", .quota = {2, 3, 0}};
+    auto_free char *dir = new_dir();
+    struct store *s = open_store(dir);
+
+    add_for(s, "k");
+    add_for(s, "k");
+    add_for(s, "");
+    CHECK_OK(store_key_charge(s, &(struct key){.id = "k"}, 5, t0, NULL, ERR));
+    CHECK_OK(store_key_charge(s, &(struct key){.id = "k"}, 5, t0 + hour, NULL, ERR));
+    CHECK_OK(store_commit(s, ERR));
+    CHECK_OK(store_key_charge(s, &(struct key){.id = "k"}, 5, t0 + hour, NULL, ERR));
+    add_for(s, "k");
+    store_close(s); /* the last two were not committed */
+    s = open_store(dir);
+    CHECK_ERR(store_key_charge(s, &k, 1, t0, NULL, ERR), ERR_BUSY);
+    CHECK(strstr(tap_err.msg, "2 jobs waiting"));
+    k.quota.waiting = 3;
+    CHECK_OK(store_key_charge(s, &k, 1, t0 + 2 * hour, NULL, ERR));
+    CHECK_ERR(store_key_charge(s, &k, 1, t0 + 2 * hour, NULL, ERR), ERR_BUSY);
+    CHECK_OK(store_commit(s, ERR));
+    CHECK_INT(one_number(s, "SELECT n FROM key_waiting WHERE key_id = 'k'"), 2);
+    CHECK_INT(one_number(s, "SELECT count(*) FROM key_waiting"), 2);
+    CHECK_INT(one_number(s, "SELECT count(*) FROM key_use"), 3);
+    CHECK_OK(store_key_charge(s, &(struct key){.id = "x"}, 1, t0 + 25 * hour, NULL, ERR));
+    CHECK_OK(store_commit(s, ERR));
+    CHECK_INT(one_number(s, "SELECT count(*) FROM key_use"), 2); /* its own and the last of "k" */
+    store_close(s);
+}
+
+/* However many jobs of other keys are queued before it. */
+static void a_claim_that_passes_over_keys_does_not_look_at_their_jobs(void)
+{
+    auto_strvec blocked = {0};
+    auto_free char *dir = new_dir();
+    struct store *s = open_store(dir);
+    struct task t;
+    struct job j = {0};
+    bool got = false;
+    int steps;
+
+    strvec_push(&blocked, "a");
+    for (int i = 0; i < 3000; i++) {
+        add_for(s, i == 2999 ? "b" : "a");
+    }
+    CHECK_OK(store_commit(s, ERR));
+    CHECK_OK(store_task_claim(s, "w", &blocked, &t, &j, &got, ERR));
+    CHECK(got);
+    CHECK_INT(j.num, 3000);
+    job_done(&j);
+    steps = 0;
+    for (sqlite3_stmt *st = sqlite3_next_stmt(store_sqlite(s), NULL); st;
+         st = sqlite3_next_stmt(store_sqlite(s), st)) {
+        if (strstr(sqlite3_sql(st), "ORDER BY priority")) {
+            steps += sqlite3_stmt_status(st, SQLITE_STMTSTATUS_VM_STEP, 0);
+            CHECK_INT(sqlite3_stmt_status(st, SQLITE_STMTSTATUS_FULLSCAN_STEP, 0), 0);
+            CHECK_INT(sqlite3_stmt_status(st, SQLITE_STMTSTATUS_SORT, 0), 0);
+        }
+    }
+    CHECK(steps > 0 && steps < 200);
+    store_close(s);
+}
+
 static void a_wrong_address_is_refused(void)
 {
     static const char *const bad[] = {"", "sqlite:", "mem", "mem:x", "postgres://x", "/tmp/x"};
@@ -751,9 +844,11 @@ static void no_job_that_was_told_is_lost_in_a_crash(void)
 }
 
 TESTS(files_are_for_the_owner_only, what_was_committed_is_there_after_reopening,
-      a_wrong_address_is_refused, a_second_opening_is_refused_and_names_the_first,
-      a_store_takes_a_lock_that_is_held_already, the_children_of_a_dead_daemon_are_waited_for,
-      children_that_do_not_go_are_named_in_the_end, a_database_of_a_newer_version_is_refused,
+      what_a_key_used_is_remembered_for_a_day_and_then_removed,
+      a_claim_that_passes_over_keys_does_not_look_at_their_jobs, a_wrong_address_is_refused,
+      a_second_opening_is_refused_and_names_the_first, a_store_takes_a_lock_that_is_held_already,
+      the_children_of_a_dead_daemon_are_waited_for, children_that_do_not_go_are_named_in_the_end,
+      a_database_of_a_newer_version_is_refused,
       a_database_from_before_the_release_is_refused_and_left_alone,
       a_file_that_is_no_database_is_refused_and_left_alone,
       the_schema_allows_the_moves_of_the_table_and_no_others,
