@@ -8,6 +8,7 @@
 struct v1_request {
     struct scan_request scan; /* borrows from the body and from these: */
     struct buf targets, arguments, limits;
+    char *alone; /* owned: the arguments without the options, where there are options */
     struct tool_plan plan;
     struct err refused; /* well formed, but not allowed: code is set */
     const char *rule;

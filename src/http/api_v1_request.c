@@ -269,15 +269,17 @@ static void options_member(struct problems *p, json_t *body, struct v1_request *
             option_member(p, t, name, v, &tokens);
         }
     }
-    if (tokens.n && q->scan.arguments != q->arguments.data) {
-        buf_adds(&q->arguments, q->scan.arguments);
+    if (!tokens.n) {
+        return;
+    }
+    q->alone = xstrdup(q->scan.arguments ? q->scan.arguments : "");
+    if (!q->arguments.len) {
+        buf_adds(&q->arguments, q->alone);
     }
     for (size_t i = 0; i < tokens.n; i++) {
         add_quoted(&q->arguments, tokens.v[i]);
     }
-    if (tokens.n) {
-        q->scan.arguments = q->arguments.data;
-    }
+    q->scan.arguments = q->arguments.data;
 }
 
 /* ---- all of it ---- */
@@ -316,6 +318,18 @@ static void put_fault(struct problems *p, const char *pointer, const struct err 
     }
 }
 
+/* What is wrong with the arguments came from the options when they alone are right. */
+static bool options_are_wrong(struct api *a, const struct key *k, const struct v1_request *q)
+{
+    struct scan_request alone = q->scan;
+    auto_plan plan = {0};
+    struct scan_faults f;
+
+    alone.arguments = q->alone;
+    api_plan(a, k, &alone, &plan, &f);
+    return !f.arguments.code;
+}
+
 void v1_faults(struct problems *p, const struct scan_faults *f)
 {
     put_fault(p, "/targets", &f->targets);
@@ -343,6 +357,10 @@ bool v1_request_check(struct api *a, const struct key *k, json_t *body, struct v
         problem_add(p, "/targets", "is required");
     }
     api_plan(a, k, s, &q->plan, &f);
+    if (f.arguments.code && q->alone && options_are_wrong(a, k, q)) {
+        put_fault(p, "/options", &f.arguments);
+        f.arguments = (struct err){0};
+    }
     v1_faults(p, &f);
     q->refused = f.refused;
     q->rule = f.rule;
@@ -361,6 +379,7 @@ void v1_request_done(struct v1_request *q)
     buf_done(&q->targets);
     buf_done(&q->arguments);
     buf_done(&q->limits);
+    free(q->alone);
     tool_plan_done(&q->plan);
 }
 

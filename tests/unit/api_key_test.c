@@ -41,7 +41,9 @@ static struct answer head_of(const char *key, const struct http_route *route)
     take(fd, &a.text);
     close(fd);
     turns(1);
-    parse_answer(&a);
+    CHECK(a.text.data && str_starts(a.text.data, "HTTP/1.1 ") && strstr(a.text.data, "\r\n\r\n"));
+    a.status = atoi(a.text.data + 9);
+    a.body = strstr(a.text.data, "\r\n\r\n") + 4;
     return a;
 }
 

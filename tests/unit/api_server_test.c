@@ -408,15 +408,24 @@ static void a_request_is_refused_with_a_pointer_to_each_wrong_member(void)
 
 static void arguments_in_an_array_stay_apart(void)
 {
-    rig_start(0, &(struct api_config){.allow_unsafe_args = true});
+    static const char *const odd[] = {"[\"-sT -sV\"]", "[\"\"]", "[\"-sT\",\"a='b c'\"]"};
+
+    rig_start(0, NULL);
     {
         auto_answer got = ask("POST", "/api/v1/scans",
                               "{\"targets\":[\"127.0.0.1\",\"127.0.0.2\"],"
-                              "\"arguments\":[\"--script-args\",\"a='b c'\",\"\"]}");
+                              "\"arguments\":[\"-sT\",\"--top-ports\",\"10\"]}");
 
         CHECK_INT(got.status, 202);
         CHECK(strstr(got.body, "\"targets\":\"127.0.0.1 127.0.0.2\""));
-        CHECK(strstr(got.body, "\"arguments\":\"--script-args 'a='\\\\''b c'\\\\''' ''\""));
+        CHECK(strstr(got.body, "\"arguments\":\"-sT --top-ports 10\""));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
+        auto_free char *body = str_fmt("{\"targets\":\"127.0.0.1\",\"arguments\":%s}", odd[i]);
+        auto_answer got = ask("POST", "/api/v1/scans", body);
+
+        CHECK_INT(got.status, 422);
+        CHECK(strstr(got.body, "\"pointer\":\"/arguments\""));
     }
     rig_stop();
 }
