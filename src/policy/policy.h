@@ -39,9 +39,9 @@
  * No file: loopback and private ranges (10/8, 172.16/12, 192.168/16, 100.64/10, fc00::/7) are
  * allowed, all else is refused. Hard denials (this network 0/8, loopback, link local and metadata
  * 169.254/16, fe80::/10, multicast, 240/4, broadcast, ::, ::1, ff00::/8, ::ffff:0:0/96,
- * 64:ff9b::/96, 2002::/16, 2001::/32, the machine's own addresses) are lifted only by an allow
- * entry that lies inside the hard denied range, or is equal to it; the built-in default has
- * 127.0.0.0/8 and ::1.
+ * 64:ff9b::/96, 2002::/16, 2001::/32, metadata addresses of clouds elsewhere, the machine's own
+ * addresses) are lifted only by an allow entry that lies inside the hard denied range, or is equal
+ * to it; the built-in default has 127.0.0.0/8 and ::1.
  */
 #pragma once
 
@@ -87,6 +87,9 @@ struct policy_rules {
 const struct policy_rules *policy_rules(const struct policy *p, const char *key_id,
                                         const char *key_name);
 
+/* What ports of a request mean that name no protocol. */
+enum { ASK_TCP = 1, ASK_UDP = 2, ASK_SCTP = 4 };
+
 /* What is asked; all borrowed. */
 struct policy_ask {
     const char *key_id, *key_name;
@@ -94,6 +97,7 @@ struct policy_ask {
     const struct target_set *targets; /* pinned; names without pins are judged by name only */
     const char *ports;                /* as in the request; NULL: the tool's default */
     uint32_t n_ports;                 /* how many (protocol, port) pairs will be probed at most */
+    unsigned protocols;               /* bits of ASK_*; 0: ASK_TCP */
     const struct netset *own;         /* own_addresses(); may be NULL */
     int64_t now_us;
     bool clip; /* parts outside the scope are left out instead of refused */
@@ -118,6 +122,9 @@ void policy_verdict_done(struct policy_verdict *v);
  * offending range. Addresses that `within` of a name allows count as allowed. */
 int policy_check_ranges(const struct policy *p, const struct netset *ranges,
                         const struct netset *own, int64_t now_us, struct err *e);
+/* What is not wrong but likely not meant, one line each: expired entries, entries that are denied
+ * whole, keys that nothing names. */
+void policy_warnings(const struct policy *p, int64_t now_us, struct strvec *out);
 /* As JSON, for `policy show` and GET /api/v1/policy: what is in force, with what has expired. */
 void policy_json(const struct policy *p, int64_t now_us, struct buf *out);
 
