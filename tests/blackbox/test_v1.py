@@ -74,6 +74,16 @@ def test_a_job_is_accepted_with_its_place_and_all_settings(make_server):
         ({"targets": "127.0.0.1", "ports": "80-70"}, ["/ports"]),
         ({"targets": "127.0.0.1", "tool": "rm"}, ["/tool"]),
         ({"targets": "127.0.0.1", "arguments": ["-oN", "x"]}, ["/arguments"]),
+        ({"targets": "127.0.0.1", "arguments": ["-sT -sV"]}, ["/arguments"]),
+        ({"targets": "127.1"}, ["/targets"]),
+        ({"targets": "0x7f.0.0.1"}, ["/targets"]),
+        ({"targets": "::ffff:127.0.0.1"}, ["/targets"]),
+        ({"targets": "127.0.0.1", "options": {"no_such": 1}}, ["/options/no_such"]),
+        ({"targets": "127.0.0.1", "options": {"max_retries": "x"}}, ["/options"]),
+        ({"targets": "127.0.0.1", "options": []}, ["/options"]),
+        ({"targets": "127.0.0.1", "limits": {"wall_s": 0.5}}, ["/limits/wall_s"]),
+        ({"targets": "127.0.0.1", "limits": {"walls": 5}}, ["/limits"]),
+        ({"targets": "127.0.0.1", "clip": "yes"}, ["/clip"]),
         ({"targets": "127.0.0.1", "timeout": "15"}, ["/timeout"]),
         ({"targets": "127.0.0.1", "timeout": True}, ["/timeout"]),
         ({"targets": "127.0.0.1", "timeout": 1.0}, ["/timeout"]),
@@ -88,6 +98,80 @@ def test_each_wrong_member_is_pointed_at(server, body, pointers):
     got = problem(server.post(V1, json=body), 422, "invalid")
     assert [e["pointer"] for e in got["errors"]] == pointers
     assert all(e["detail"] for e in got["errors"])
+
+
+def test_options_and_limits_are_part_of_the_job(make_server):
+    srv = make_server(env=IDLE)
+    r = srv.post(V1, json={"targets": "127.0.0.1", "arguments": "-sT", "timeout": 100,
+                           "options": {"max_retries": 2, "open_only": True, "reason": False},
+                           "limits": {"wall_s": 60, "memory_mb": 256}})  # fmt: skip
+    assert r.status_code == 202, r.text
+    job = r.json()
+    assert job["arguments"].split() == ["-sT", *job["arguments"].split()[1:]]
+    assert "--open" in job["arguments"] and "--max-retries" in job["arguments"]
+    assert "--reason" not in job["arguments"]
+    assert job["limits"] == {"wall_s": 60, "memory_mb": 256}
+    assert (job["timeout"], job["run_timeout"]) == (100, 60)
+    assert job["sandbox"] is None and job["scope_rule"] and job["pins"] is None
+    assert srv.get(f"{V1}/{job['id']}").json() == job
+
+
+# ---------------------------------------------------------------- what is allowed
+
+
+def test_what_nobody_authorised_is_refused_with_the_rule_and_the_fix(make_server):
+    srv = make_server(env=IDLE)
+    got = problem(srv.post(V1, json={"targets": "203.0.113.7"}), 403, "forbidden")
+    assert got["rule"] == "policy.scope"
+    assert "203.0.113.7" in got["detail"] and "SCANPOD_SCOPE_FILE" in got["detail"]
+    r = srv.post("/scans", json={"targets": "203.0.113.7"})
+    assert (r.status_code, list(r.json())) == (403, ["detail"])
+    assert r.json()["detail"] == got["detail"]
+    assert srv.get("/scans").json() == []
+    entries = srv.get("/api/v1/audit").json()["items"]
+    assert [e["action"] for e in entries] == ["scan.refused", "scan.refused"]
+    assert entries[0]["detail"]["rule"] == "policy.scope"
+
+
+def test_a_scope_file_decides_and_is_read_anew(make_server, workdir):
+    scope = workdir / "scope.yaml"
+    text = "version: 1\nscope:\n  allow:\n    - {target: 203.0.113.0/24, note: lab}\n"
+    scope.write_text(text)
+    scope.chmod(0o644)
+    srv = make_server(env={**IDLE, "SCANPOD_SCOPE_FILE": str(scope)})
+    job = srv.post(V1, json={"targets": "203.0.113.7"}).json()
+    assert "lab" in job["scope_rule"]
+    problem(srv.post(V1, json={"targets": "127.0.0.1"}), 403, "forbidden")
+
+    scope.write_text(text + "  deny:\n    - {target: 203.0.113.7, note: payment}\n")
+    assert srv.post("/api/v1/policy/reload").status_code == 200
+    got = problem(srv.post(V1, json={"targets": "203.0.113.7"}), 403, "forbidden")
+    assert "payment" in got["detail"]
+    clipped = srv.post(V1, json={"targets": "203.0.113.6-8", "clip": True})
+    assert clipped.status_code == 202 and clipped.json()["clip"] is True
+
+    before = srv.get("/api/v1/policy").json()
+    scope.write_text("version: 1\nscop: {}\n")
+    got = problem(srv.post("/api/v1/policy/reload"), 422, "invalid")
+    assert "2:" in got["detail"] and "scop" in got["detail"]
+    assert srv.get("/api/v1/policy").json() == before
+
+
+def test_a_dry_run_stores_nothing(make_server):
+    srv = make_server(env=IDLE)
+    good = srv.post("/api/v1/policy/check", json={"targets": "127.0.0.0/30", "ports": "1-10"}).json()
+    assert good["allowed"] and (good["targets"], good["ports"]) == (4, 10)
+    bad = srv.post("/api/v1/policy/check", json={"targets": "203.0.113.7"}).json()
+    assert not bad["allowed"] and bad["rule"] == "policy.scope"
+    assert srv.get("/scans").json() == [] and srv.get("/api/v1/audit").json()["items"] == []
+
+
+def test_a_name_is_pinned_to_its_addresses(make_server):
+    srv = make_server(env=IDLE)
+    job = srv.post(V1, json={"targets": "localhost"}).json()
+    assert "127.0.0.1" in job["pins"]["localhost"]
+    got = problem(srv.post(V1, json={"targets": "no-such-name.invalid"}), 422, "invalid")
+    assert got["errors"][0]["pointer"] == "/targets"
 
 
 def test_a_repeated_request_gives_the_same_job(make_server):
@@ -253,15 +337,17 @@ def test_a_retry_is_a_new_job(make_server, fake_nmap):
     assert (r.json()["ports"], r.json()["timeout"]) == ("81", 9)
 
 
-def test_a_retry_follows_the_rules_of_today(make_server):
-    srv = make_server(env={"SCANPOD_ALLOW_UNSAFE_ARGS": "true"})
-    job_id = submit(srv, arguments="--script banner")
-    done(srv, job_id)
+def test_a_retry_follows_the_rules_of_today(make_server, workdir):
+    scope = workdir / "scope.yaml"
+    scope.write_text("version: 1\nscope:\n  allow:\n    - {target: 10.0.0.1}\n")
+    scope.chmod(0o644)
+    srv = make_server(env={**IDLE, "SCANPOD_SCOPE_FILE": str(scope)})
+    job_id = submit(srv, targets="10.0.0.1")
+    srv.post(f"{V1}/{job_id}/cancel")
     assert srv.post(f"{V1}/{job_id}/retry").status_code == 202
-    srv.env["SCANPOD_ALLOW_UNSAFE_ARGS"] = "false"
-    srv.restart()
-    got = problem(srv.post(f"{V1}/{job_id}/retry"), 422, "invalid")
-    assert [e["pointer"] for e in got["errors"]] == ["/arguments"]
+    scope.write_text("version: 1\nscope:\n  allow:\n    - {target: 127.0.0.0/8}\n")
+    assert srv.post("/api/v1/policy/reload").status_code == 200
+    problem(srv.post(f"{V1}/{job_id}/retry"), 403, "forbidden")
 
 
 def test_a_job_is_deleted_with_its_results_and_raw_output(server):
@@ -540,6 +626,44 @@ def test_a_key_is_made_used_and_revoked(make_server):
             assert made["key"].encode() not in path.read_bytes(), path
 
 
+def test_a_key_does_what_its_scopes_say_until_it_expires(make_server):
+    srv = make_server(env=IDLE)
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 4))
+    r = srv.post("/api/v1/keys", json={"name": "look", "scopes": ["read"], "expires_at": soon})
+    assert r.status_code == 201, r.text
+    key = r.json()["key"]
+    assert srv.get(V1, key=key).status_code == 200
+    got = problem(srv.post(V1, json={"targets": "127.0.0.1"}, key=key), 403, "forbidden")
+    assert got["rule"] == "key.scope" and "submit:network" in got["detail"]
+    r = srv.post("/scans", json={"targets": "127.0.0.1"}, key=key)
+    assert r.status_code == 403 and "submit:network" in r.json()["detail"]
+    (row,) = [k for k in srv.get("/api/v1/keys").json()["items"] if k["name"] == "look"]
+    assert row["scopes"] == ["read"] and row["expires_at"].startswith(soon[:-1])
+    wait_until(lambda: srv.get(V1, key=key).status_code == 401, 20, "the key to expire")
+    assert "expired" in srv.get(V1, key=key).json()["detail"]
+
+
+def test_a_key_makes_no_key_that_may_more_than_itself(make_server):
+    srv = make_server(env=IDLE)
+    admin = srv.post("/api/v1/keys", json={"name": "a", "scopes": ["admin"]}).json()["key"]
+    body = {"name": "b", "scopes": ["read", "raw"]}
+    got = problem(srv.post("/api/v1/keys", json=body, key=admin), 403, "forbidden")
+    assert "raw" in got["detail"]
+    body["scopes"] = ["read"]
+    assert srv.post("/api/v1/keys", json=body, key=admin).status_code == 201
+
+
+def test_a_quota_holds_across_a_restart(make_server):
+    srv = make_server(env=IDLE)
+    body = {"name": "few", "quota": {"addresses_per_day": 300}}
+    key = srv.post("/api/v1/keys", json=body).json()["key"]
+    assert srv.post(V1, json={"targets": "10.0.0.0/24"}, key=key).status_code == 202
+    srv.restart()
+    r = srv.post(V1, json={"targets": "10.0.0.0/24"}, key=key)
+    problem(r, 429, "busy")
+    assert int(r.headers["Retry-After"]) > 0
+
+
 def test_the_last_use_of_a_key_is_remembered(make_server):
     srv = make_server()
     made = srv.post("/api/v1/keys", json={"name": "ci"}).json()
@@ -571,6 +695,18 @@ def test_the_server_says_what_it_is_and_can_do(server):
     (nmap,) = server.get("/api/v1/tools").json()["items"]
     assert nmap["name"] == "nmap" and nmap["available"]
     assert {"-sV", "--top-ports"} <= {o["name"] for o in nmap["options"]}
+    assert nmap["limits"]["wall_s"] > 0
+
+
+def test_what_boxes_can_do_is_found_out_and_told(server):
+    def known():
+        sandbox = server.get("/api/v1/capabilities").json()["sandbox"]
+        return sandbox if not sandbox["probing"] else None
+
+    sandbox = wait_until(known, 30, "the levels to be known")
+    assert {lv["name"] for lv in sandbox["levels"]} >= {"none", "proxy", "nft", "rootless", "broker"}
+    for level in sandbox["levels"]:
+        assert level["usable"] or level["why"], level
 
 
 def test_health_and_readiness_need_no_key(server):
