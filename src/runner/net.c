@@ -74,7 +74,7 @@ static void on_ready(void *arg, bool usable, const char *why, bool forward_v4, b
 static void on_up(void *arg, uint64_t run, int code, const char *why, const struct box_address *a,
                   bool dedicated)
 {
-    struct run *r = run_find(((struct net *)arg)->rp, run);
+    struct run *r = run_find_net(((struct net *)arg)->rp, run);
 
     if (r) {
         run_net_up(r, code, why, a, dedicated);
@@ -83,7 +83,7 @@ static void on_up(void *arg, uint64_t run, int code, const char *why, const stru
 
 static void on_counts(void *arg, uint64_t run, const struct egress_counts *c)
 {
-    struct run *r = run_find(((struct net *)arg)->rp, run);
+    struct run *r = run_find_net(((struct net *)arg)->rp, run);
 
     if (r) {
         run_net_counts(r, c);

@@ -26,6 +26,7 @@ struct runner_process {
     struct sandbox_caps caps;
     struct net nft, rootless;
     struct timer net_late;
+    uint64_t net_last; /* number of the last way out that was asked for */
     uint32_t parser_idle_ms;
     bool ready;   /* what it can do was told */
     bool closing; /* the daemon is gone: nothing is told any more */
@@ -43,6 +44,7 @@ struct launch_in;
 void run_begin(struct runner_process *rp, struct launch_in *in, int record_fd, int blob_fd,
                int input_fd);
 struct run *run_find(struct runner_process *rp, uint64_t id);
+struct run *run_find_net(struct runner_process *rp, uint64_t net_id);
 void run_stop(struct run *r);    /* politely, because the daemon says so */
 void run_abandon(struct run *r); /* at once, tool and parser */
 void run_abandon_all(struct runner_process *rp);

@@ -40,6 +40,7 @@ struct run {
     struct cgroup_use use;
 
     enum run_net net;
+    uint64_t net_id; /* how netd calls it: never used twice, unlike the daemon's number */
     struct netset targets;
     bool has_dns, want_dedicated, dedicated;
     struct net_ip dns;

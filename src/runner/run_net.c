@@ -26,11 +26,21 @@ static void lost(struct run *r, const char *why)
     box_kill(&r->box);
 }
 
+struct run *run_find_net(struct runner_process *rp, uint64_t net_id)
+{
+    struct run *r = rp->runs;
+
+    while (r && r->net_id != net_id) {
+        r = r->next;
+    }
+    return r;
+}
+
 static void ask_netd(struct run *r)
 {
     struct netd *n = net_of(r->rp, r->egress);
     const struct netd_ask ask = {
-        .run = r->id,
+        .run = r->rp->net_last + 1,
         .netns_fd = r->box.netns_fd,
         .targets = &r->targets,
         .has_dns = r->has_dns,
@@ -46,6 +56,7 @@ static void ask_netd(struct run *r)
         lost(r, e.msg);
     } else {
         r->net = NET_ASKED;
+        r->net_id = ++r->rp->net_last;
         timer_arm(r->rp->loop, &r->net_late, NETD_MS);
     }
 }
@@ -80,6 +91,7 @@ void run_net_up(struct run *r, int code, const char *why, const struct box_addre
     }
     timer_stop(&r->net_late);
     if (code != 0) {
+        netd_down(net_of(r->rp, r->egress), r->net_id); /* each question needs its end */
         lost(r, why);
         return;
     }
@@ -135,7 +147,7 @@ static void on_net_late(struct timer *t)
         struct netd *n = net_of(r->rp, r->egress);
 
         if (n) {
-            netd_down(n, r->id);
+            netd_down(n, r->net_id);
         }
         lost(r, "netd does not answer");
     }
@@ -153,7 +165,7 @@ void run_net_end(struct run *r)
     timer_stop(&r->net_late);
     if ((r->net == NET_ASKED || r->net == NET_UP) && n) {
         r->net = NET_COUNTING;
-        netd_down(n, r->id);
+        netd_down(n, r->net_id);
         timer_arm(r->rp->loop, &r->net_late, NETD_MS);
     } else {
         r->net = NET_NONE;
