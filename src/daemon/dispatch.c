@@ -79,7 +79,7 @@ static int limits_in_force(const struct dispatch_config *c, const struct policy_
     return 0;
 }
 
-static int judge(struct scope *scope, const struct job *j, const char *key_name,
+static int judge(struct in_force *scope, const struct job *j, const char *key_name,
                  const struct tool_plan *plan, struct policy_verdict *v, struct err *e)
 {
     const struct policy_ask ask = {
@@ -89,16 +89,16 @@ static int judge(struct scope *scope, const struct job *j, const char *key_name,
         .targets = &plan->targets,
         .ports = plan->ports,
         .n_ports = plan->n_ports,
-        .own = scope_own(scope),
+        .own = in_force_own(scope),
         .now_us = wall_us(),
         .clip = j->clip,
     };
 
-    return policy_judge(scope_policy(scope), &ask, v, e);
+    return policy_judge(in_force_policy(scope), &ask, v, e);
 }
 
 /* Which way, and the command line for it. */
-static int choose(const struct dispatch_config *c, struct scope *scope,
+static int choose(const struct dispatch_config *c, struct in_force *scope,
                   const struct sandbox_caps *caps, const struct tool *t, struct tool_plan *plan,
                   const char *program, struct dispatch *d, struct err *e)
 {
@@ -109,7 +109,7 @@ static int choose(const struct dispatch_config *c, struct scope *scope,
     int rc;
 
     target_set_all(&plan->targets, &d->targets);
-    egress_places(&plan->need, &d->targets, scope_own(scope));
+    egress_places(&plan->need, &d->targets, in_force_own(scope));
     rc = egress_choose(caps, c->allow_unconfined, &plan->need, &d->launch.egress,
                        &start.raw_sockets, e);
     if (rc != 0) {
@@ -140,11 +140,11 @@ static int fill(struct dispatch *d, const struct sandbox_caps *caps, const struc
     return 0;
 }
 
-int dispatch_plan(const struct dispatch_config *c, struct scope *scope,
+int dispatch_plan(const struct dispatch_config *c, struct in_force *scope,
                   const struct sandbox_caps *caps, const struct job *j, const char *key_name,
                   const struct tool *t, const char *program, struct dispatch *out, struct err *e)
 {
-    const struct policy_rules *rules = policy_rules(scope_policy(scope), j->key_id, key_name);
+    const struct policy_rules *rules = policy_rules(in_force_policy(scope), j->key_id, key_name);
     struct policy_verdict verdict = {0};
     auto_plan plan = {0};
     int rc;

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "daemon/scope.h"
+#include "daemon/in_force.h"
 #include "model/job.h"
 #include "runner/runner.h"
 #include "tool/tool.h"
@@ -32,7 +32,7 @@ struct dispatch {
  * key_name: of the job's key, NULL for the configured one. ERR_INVALID, ERR_SCOPE: refused;
  * ERR_NOT_FOUND: the tool is missing. dispatch_done() *out, also after an error.
  */
-int dispatch_plan(const struct dispatch_config *c, struct scope *scope,
+int dispatch_plan(const struct dispatch_config *c, struct in_force *scope,
                   const struct sandbox_caps *caps, const struct job *j, const char *key_name,
                   const struct tool *t, const char *program, struct dispatch *out, struct err *e);
 void dispatch_done(struct dispatch *d);

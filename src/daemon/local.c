@@ -32,7 +32,7 @@ struct local {
     struct id job;
     char *work_dir;
     struct roles roles;
-    struct scope *scope;
+    struct in_force *scope;
     struct nse_db *nse;
     struct buf pins;
     bool over;
@@ -99,7 +99,7 @@ static void on_runner_gone(void *arg)
 static int check_request(struct local *lo, struct err *e)
 {
     const struct local_scan *ls = lo->ls;
-    const struct policy_rules *rules = policy_rules(scope_policy(lo->scope), NULL, NULL);
+    const struct policy_rules *rules = policy_rules(in_force_policy(lo->scope), NULL, NULL);
     const struct tool_request request = {
         .targets = ls->targets,
         .ports = ls->ports,
@@ -125,12 +125,12 @@ static int check_request(struct local *lo, struct err *e)
         .targets = &plan.targets,
         .ports = plan.ports,
         .n_ports = plan.n_ports,
-        .own = scope_own(lo->scope),
+        .own = in_force_own(lo->scope),
         .now_us = wall_us(),
     };
     struct policy_verdict verdict = {0};
 
-    rc = policy_judge(scope_policy(lo->scope), &ask, &verdict, e);
+    rc = policy_judge(in_force_policy(lo->scope), &ask, &verdict, e);
     policy_verdict_done(&verdict);
     pins_put(&plan.targets, &lo->pins);
     if (rc == 0 && verdict.wait_until_us) {
@@ -263,7 +263,7 @@ static int start_roles(struct local *lo, struct err *e)
         rc = privilege_drop(&user, e);
     }
     if (rc == 0) {
-        rc = scope_open(option_str(o, "scope"), user.uid, &lo->scope, e);
+        rc = in_force_open(option_str(o, "scope"), user.uid, &lo->scope, e);
     }
     /* Without scripts nothing is lost but requests that name some; they say so. */
     if (rc == 0 && nse_load(option_str(o, "nmap-data"), &lo->nse, &why) != 0) {
@@ -295,7 +295,7 @@ static void local_done(struct local *lo)
     fd_close(&lo->roles.runner_fd);
     await_runner(lo->roles.runner_pidfd);
     roles_done(&lo->roles);
-    scope_close(lo->scope);
+    in_force_close(lo->scope);
     nse_free(lo->nse);
     buf_done(&lo->pins);
     if (lo->work_dir) {

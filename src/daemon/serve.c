@@ -18,11 +18,11 @@
 #include "base/mem.h"
 #include "box/seccomp.h"
 #include "daemon/access.h"
+#include "daemon/in_force.h"
 #include "daemon/privilege.h"
 #include "daemon/probe.h"
 #include "daemon/resolver.h"
 #include "daemon/roles.h"
-#include "daemon/scope.h"
 #include "daemon/turn.h"
 #include "daemon/worker.h"
 #include "tool/nse.h"
@@ -37,7 +37,7 @@ struct server {
     char *blob_dir, *work_dir;
     int lock_fd, listen_fd;
     struct roles roles;
-    struct scope *scope;
+    struct in_force *scope;
     struct resolver *resolver;
     struct nse_db *nse;
     uint32_t scan_addresses;
@@ -208,7 +208,7 @@ static uint32_t max_concurrent(void *arg, const char *key_id)
 {
     struct server *s = arg;
 
-    return scope_rules(s->scope, s->store, key_id)->max_concurrent;
+    return in_force_rules(s->scope, s->store, key_id)->max_concurrent;
 }
 
 /* Each of the scan addresses serves one scan at a time. */
@@ -273,14 +273,14 @@ static struct policy *policy_hook(void *arg)
 {
     const struct server *s = arg;
 
-    return scope_policy(s->scope);
+    return in_force_policy(s->scope);
 }
 
 static int policy_reload_hook(void *arg, struct err *e)
 {
     struct server *s = arg;
 
-    return scope_reload(s->scope, e);
+    return in_force_reload(s->scope, e);
 }
 
 static void *pin_hook(void *arg, struct target_set *t,
@@ -418,7 +418,7 @@ static void on_hangup(int signo, void *arg)
     struct err e = {0};
 
     (void)signo;
-    (void)scope_reload(s->scope, &e); /* it says itself how it went */
+    (void)in_force_reload(s->scope, &e); /* it says itself how it went */
 }
 
 static int on_signals(struct server *s, struct err *e)
@@ -458,7 +458,7 @@ static int start_unprivileged(struct server *s, struct err *e)
     int rc;
 
     if ((rc = privilege_drop(&s->user, e)) != 0 || (rc = open_log(s->settings, e)) != 0 ||
-        (rc = scope_open(option_str(s->settings, "scope"), s->user.uid, &s->scope, e)) != 0 ||
+        (rc = in_force_open(option_str(s->settings, "scope"), s->user.uid, &s->scope, e)) != 0 ||
         (rc = data_dir_check(s->dir, &s->user, e)) != 0 || (rc = loop_new(&s->loop, e)) != 0 ||
         (rc = on_signals(s, e)) != 0 || (rc = open_store(s, e)) != 0 ||
         (rc = resolver_connect(s->loop, take_fd(&s->roles.resolver_fd), &s->resolver, e)) != 0) {
@@ -488,7 +488,7 @@ static void server_done(struct server *s)
     sched_free(s->sched);
     worker_free(s->worker);
     resolver_free(s->resolver);
-    scope_close(s->scope);
+    in_force_close(s->scope);
     nse_free(s->nse);
     store_close(s->store);
     loop_free(s->loop);
@@ -533,7 +533,7 @@ int serve_main(struct option_set *settings)
     }
     log_info("listening", KV("address", option_str(settings, "listen")),
              KV("tls", s.cert_path ? "yes" : "no"), KV("data_dir", s.dir),
-             KV("scope", policy_source(scope_policy(s.scope))));
+             KV("scope", policy_source(in_force_policy(s.scope))));
     loop_again(s.loop); /* what an earlier server left waiting need not wait for a request */
     rc = loop_run(s.loop, &e);
     if (rc == 0 && store_dirty(s.store)) {

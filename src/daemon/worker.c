@@ -119,7 +119,7 @@ static int launch(struct worker *w, struct tool_run *r, const struct tool *t, co
         return rc;
     }
     rc = dispatch_plan(&w->config.dispatch, w->config.scope, &w->caps, j,
-                       scope_key_name(w->config.scope, w->store, j->key_id), t, program, &d, e);
+                       in_force_key_name(w->config.scope, w->store, j->key_id), t, program, &d, e);
     *wait_until_us = d.wait_until_us;
     if (rc == 0 && !d.wait_until_us) {
         rc = start(w, r, &d, e);

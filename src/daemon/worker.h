@@ -23,7 +23,7 @@ struct worker_config {
     const char *blob_dir;  /* NULL: raw output is not kept */
     const char *tool_nmap; /* configured path or NULL */
     struct dispatch_config dispatch;
-    struct scope *scope; /* borrowed */
+    struct in_force *scope; /* borrowed */
     /* Once the runner has said what it can do, in a turn of the loop. May be NULL. */
     void (*ready)(void *arg, const struct sandbox_caps *caps);
     void *ready_arg;

@@ -1,4 +1,4 @@
-#include "daemon/scope.h"
+#include "daemon/in_force.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 
 enum { OWN_MS = 1000 };
 
-struct scope {
+struct in_force {
     char *path; /* owned; NULL: built-in */
     uid_t owner;
     struct policy *policy;
@@ -21,7 +21,7 @@ struct scope {
     size_t n_names;
 };
 
-static int load(const struct scope *s, struct policy **out, struct err *e)
+static int load(const struct in_force *s, struct policy **out, struct err *e)
 {
     if (s->path) {
         return policy_load(s->path, s->owner, out, e);
@@ -30,9 +30,9 @@ static int load(const struct scope *s, struct policy **out, struct err *e)
     return 0;
 }
 
-int scope_open(const char *path, uid_t owner, struct scope **out, struct err *e)
+int in_force_open(const char *path, uid_t owner, struct in_force **out, struct err *e)
 {
-    struct scope *s = xcalloc(1, sizeof *s);
+    struct in_force *s = xcalloc(1, sizeof *s);
     int rc;
 
     s->path = xstrdup(path);
@@ -40,14 +40,14 @@ int scope_open(const char *path, uid_t owner, struct scope **out, struct err *e)
     s->own_ms = INT64_MIN / 2;
     rc = load(s, &s->policy, e);
     if (rc != 0) {
-        scope_close(s);
+        in_force_close(s);
         return rc;
     }
     *out = s;
     return 0;
 }
 
-int scope_reload(struct scope *s, struct err *e)
+int in_force_reload(struct in_force *s, struct err *e)
 {
     struct policy *fresh;
     int rc = load(s, &fresh, e);
@@ -62,7 +62,7 @@ int scope_reload(struct scope *s, struct err *e)
     return 0;
 }
 
-void scope_close(struct scope *s)
+void in_force_close(struct in_force *s)
 {
     if (!s) {
         return;
@@ -74,7 +74,7 @@ void scope_close(struct scope *s)
     free(s);
 }
 
-struct policy *scope_policy(const struct scope *s)
+struct policy *in_force_policy(const struct in_force *s)
 {
     return s->policy;
 }
@@ -90,7 +90,7 @@ static int find_key(void *arg, const struct key *k, struct err *e)
     return 0;
 }
 
-const char *scope_key_name(struct scope *s, struct store *st, const char *key_id)
+const char *in_force_key_name(struct in_force *s, struct store *st, const char *key_id)
 {
     struct key_name found = {.id = ""};
 
@@ -111,12 +111,12 @@ const char *scope_key_name(struct scope *s, struct store *st, const char *key_id
     return s->names[s->n_names++].name;
 }
 
-const struct policy_rules *scope_rules(struct scope *s, struct store *st, const char *key_id)
+const struct policy_rules *in_force_rules(struct in_force *s, struct store *st, const char *key_id)
 {
-    return policy_rules(s->policy, key_id, scope_key_name(s, st, key_id));
+    return policy_rules(s->policy, key_id, in_force_key_name(s, st, key_id));
 }
 
-const struct netset *scope_own(struct scope *s)
+const struct netset *in_force_own(struct in_force *s)
 {
     struct netset fresh = {0};
     struct err e = {0};
