@@ -1,7 +1,6 @@
 #include "store/audit.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -9,7 +8,7 @@
 #include "store/digest.h"
 #include "store/internal.h"
 
-enum { TEXT_MAX = 1 << 20, LIST_MAX = 1000, STACK_LINE = 1024 };
+enum { TEXT_MAX = 1 << 20, LIST_MAX = 1000, LINE_ROOM = 256 };
 
 /* ---- the chain ---- */
 
@@ -26,15 +25,25 @@ static void put_text(struct buf *b, const char *s)
 static void put_number(struct buf *b, int64_t v)
 {
     char text[24];
+    size_t at = sizeof text - 1;
+    uint64_t u = v < 0 ? -(uint64_t)v : (uint64_t)v;
 
-    snprintf(text, sizeof text, "%" PRId64, v);
-    put_text(b, text);
+    text[at] = '\0';
+    do {
+        text[--at] = (char)('0' + u % 10);
+        u /= 10;
+    } while (u > 0);
+    if (v < 0) {
+        text[--at] = '-';
+    }
+    put_text(b, text + at);
 }
 
 void audit_hash(const uint8_t before[32], const struct audit *a, uint8_t out[32])
 {
     auto_buf line = {0};
 
+    buf_space(&line, LINE_ROOM + strlen(a->object) + strlen(a->detail));
     buf_add(&line, before, 32);
     put_number(&line, a->seq);
     put_number(&line, a->at_us);

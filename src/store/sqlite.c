@@ -523,6 +523,8 @@ int sqlite_open(const char *dir, int lock_fd, struct store **out, struct err *e)
                         sqlite_log_vfs()) != SQLITE_OK) {
         rc = sq_fail(q, "open the database");
     } else {
+        /* or each new value that a partial index might be about would prepare the statement anew */
+        sqlite3_db_config(q->db, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL);
         rc = open_schema(q, path);
         sqlite3_wal_hook(q->db, log_grew, q); /* after the settings, which would remove it */
     }

@@ -156,6 +156,14 @@ static void the_canonical_line_is_the_one_that_is_documented(void)
     sha256_of(text.data, text.len, want);
     audit_hash(zero, &a, got);
     CHECK(memcmp(got, want, sizeof got) == 0);
+    a.at_us = INT64_MIN;
+    a.seq = 0;
+    buf_reset(&text);
+    buf_add(&text, zero, sizeof zero);
+    buf_adds(&text, "1:0,20:-9223372036854775808,6:system,10:key.create,16:0123456789abcdef,2:{},");
+    sha256_of(text.data, text.len, want);
+    audit_hash(zero, &a, got);
+    CHECK(memcmp(got, want, sizeof got) == 0);
 }
 
 static void text_cannot_move_from_one_member_to_the_next(void)
