@@ -153,11 +153,17 @@ bool forwarding(bool v6)
     return read_switch(v6 ? FORWARD_V6 : FORWARD_V4);
 }
 
-int forward_turn_on(struct nft *n, struct err *e)
+static void remove_guard(struct nft *n)
+{
+    nft_begin(n, NFPROTO_IPV4, GUARD_TABLE);
+    nft_table_del(n);
+    (void)nft_commit(n, NULL);
+}
+
+static int make_guard(struct nft *n, struct err *e)
 {
     const struct nft_hook hook = {.type = "filter", .hook = NF_INET_FORWARD, .drop = true};
     uint32_t flags = nft_lasting(n);
-    int rc;
 
     nft_begin(n, NFPROTO_IPV4, GUARD_TABLE);
     nft_mark(n, "the table");
@@ -169,13 +175,17 @@ int forward_turn_on(struct nft *n, struct err *e)
     nft_rule(n, "forward");
     to_box(n);
     end(n, NF_ACCEPT);
-    rc = nft_commit(n, e);
+    return nft_commit(n, e);
+}
+
+int forward_turn_on(struct nft *n, bool has_guard, struct err *e)
+{
+    int rc = has_guard ? 0 : make_guard(n, e);
+
     if (rc == 0) {
         rc = write_switch(FORWARD_V4, "1", e);
-        if (rc != 0) {
-            nft_begin(n, NFPROTO_IPV4, GUARD_TABLE);
-            nft_table_del(n);
-            (void)nft_commit(n, NULL);
+        if (rc != 0 && !has_guard) {
+            remove_guard(n);
         }
     }
     return rc;
@@ -184,9 +194,7 @@ int forward_turn_on(struct nft *n, struct err *e)
 void forward_turn_off(struct nft *n)
 {
     if (write_switch(FORWARD_V4, "0", NULL) == 0) { /* else the guard stays as long as it is on */
-        nft_begin(n, NFPROTO_IPV4, GUARD_TABLE);
-        nft_table_del(n);
-        (void)nft_commit(n, NULL);
+        remove_guard(n);
     }
 }
 

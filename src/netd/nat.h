@@ -23,6 +23,6 @@ void nat_remove(struct nft *n, const char *table);
 
 bool forwarding(bool v6);
 /* IPv4: guard first, then the switch. */
-int forward_turn_on(struct nft *n, struct err *e);
+int forward_turn_on(struct nft *n, bool has_guard, struct err *e);
 void forward_turn_off(struct nft *n);
 #define GUARD_TABLE "scanpod_guard"

@@ -180,6 +180,12 @@ void nft_table_del(struct nft *n)
     message_end(n);
 }
 
+void nft_flush(struct nft *n)
+{
+    message(n, NFT_MSG_DELTABLE, 0);
+    message_end(n);
+}
+
 static uint32_t key_len(enum nft_key key)
 {
     return key == KEY_IPV6 ? 16 : key == KEY_IPV4 ? 4 : 1;

@@ -43,6 +43,7 @@ int nft_commit(struct nft *n, struct err *e);
 
 void nft_table(struct nft *n, uint32_t flags);
 void nft_table_del(struct nft *n);
+void nft_flush(struct nft *n); /* every table that may be removed: for tests of ours that may not */
 
 enum nft_key { KEY_IPV4 = 7, KEY_IPV6 = 8, KEY_PROTO = 12 }; /* as the nft command calls them */
 void nft_set(struct nft *n, const char *name, enum nft_key key, bool interval);

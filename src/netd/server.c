@@ -16,9 +16,9 @@
 
 #include "base/mem.h"
 #include "box/seccomp.h"
+#include "netd/gate.h"
 #include "netd/nat.h"
 #include "netd/proto.h"
-#include "netd/scope.h"
 #include "netd/way.h"
 
 enum { REMOVE_AFTER_MS = 30, REMOVE_NEXT_MS = 1, DYING_MAX = 256 };
@@ -31,7 +31,7 @@ struct server {
     struct watch uplink;
     struct timer remove;
     struct ways ways;
-    struct scope scope;
+    struct gate gate;
     char nat_table[NAME_LEN];
     char why[512]; /* why it cannot be used; "" if it can */
     bool forward_v4, forward_v6;
@@ -77,10 +77,8 @@ static int start_forwarding(struct server *s, struct err *e)
     int rc = 0;
 
     if (!forwarding(false) && (s->start->config->forward || s->start->config->rootless)) {
-        if (table_exists(n, GUARD_TABLE)) { /* somebody turned off what a netd had turned on */
-            forward_turn_off(n);
-        }
-        rc = forward_turn_on(n, e);
+        /* With the guard there, somebody turned off what a netd had turned on. */
+        rc = forward_turn_on(n, table_exists(n, GUARD_TABLE), e);
     }
     s->forward_v4 = forwarding(false);
     s->forward_v6 = forwarding(true);
@@ -108,29 +106,45 @@ static int start_nat(struct server *s, struct err *e)
     return rc;
 }
 
+static void write_setting(const char *path, const char *value)
+{
+    auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, value, 1) != 1) {
+        fprintf(stderr, "netd: cannot write %s to %s: %s\n", value, path, strerror(errno));
+    }
+}
+
+/* It answers for our addresses at once: by default the kernel waits up to 0.8 s, and with it the
+ * first answer to every scan. */
+static void prepare_uplink(struct link *l, int index, bool v6)
+{
+    auto_free char *delay = NULL, *proxy = NULL;
+    char name[NAME_LEN];
+
+    if (link_name(l, index, name, NULL) != 0) {
+        return;
+    }
+    delay = str_fmt("/proc/sys/net/%s/neigh/%s/proxy_delay", v6 ? "ipv6" : "ipv4", name);
+    write_setting(delay, "0");
+    if (v6) {
+        proxy = str_fmt("/proc/sys/net/ipv6/conf/%s/proxy_ndp", name);
+        write_setting(proxy, "1");
+    }
+}
+
 /* The uplink of an address is where its neighbours are; if the way to it leads through a gateway,
  * or nowhere, somebody routes it to us. */
 static void find_uplink(struct server *s, struct scan_address *a)
 {
-    auto_fd int fd = -1;
+    struct link *l = &s->ways.link;
     bool on_link = false;
     int index = 0;
 
-    if (s->start->config->proxy_neighbours &&
-        link_way(&s->ways.link, &a->ip, &index, &on_link, NULL) == 0 && on_link) {
+    if (s->start->config->proxy_neighbours && link_way(l, &a->ip, &index, &on_link, NULL) == 0 &&
+        on_link) {
         a->uplink = index;
-    }
-    if (a->uplink && a->ip.v6) {
-        char name[NAME_LEN] = "";
-        auto_free char *path = NULL;
-
-        if (link_name(&s->ways.link, index, name, NULL) == 0) {
-            path = str_fmt("/proc/sys/net/ipv6/conf/%s/proxy_ndp", name);
-            fd = open(path, O_WRONLY | O_CLOEXEC);
-        }
-        if (fd < 0 || write(fd, "1", 1) != 1) {
-            fprintf(stderr, "netd: cannot turn on proxy_ndp on %s\n", name);
-        }
+        prepare_uplink(l, index, a->ip.v6);
     }
 }
 
@@ -161,7 +175,7 @@ static int prepare(struct server *s, struct err *e)
 {
     const struct netd_config *c = s->start->config;
     struct ways *ws = &s->ways;
-    int rc = scope_open(&s->scope, c->scope_file, c->scope_owner, e);
+    int rc = gate_open(&s->gate, c->scope_file, c->scope_owner, e);
 
     if (rc == 0) {
         rc = link_open(&ws->link, e);
@@ -179,8 +193,8 @@ static int prepare(struct server *s, struct err *e)
         rc = pool_init(&ws->v6, c->pool_v6, true, ws->instance, INSTANCES, e);
     }
     if (rc == 0) {
-        netset_add(&s->scope.never, &ws->v4.all);
-        netset_add(&s->scope.never, &ws->v6.all);
+        netset_add(&s->gate.never, &ws->v4.all);
+        netset_add(&s->gate.never, &ws->v6.all);
         rc = instance_sweep(&ws->nft, &ws->link, ws->instance, e);
     }
     if (rc == 0) {
@@ -211,7 +225,7 @@ static void finish(struct server *s)
     pool_done(&ws->v4);
     pool_done(&ws->v6);
     free(ws->addresses);
-    scope_close(&s->scope);
+    gate_close(&s->gate);
     nft_close(&ws->nft);
     link_close(&ws->link);
 }
@@ -296,7 +310,7 @@ static int check_families(const struct server *s, const struct up_ask *ask, stru
 /* A resolver may be asked if a policy names it, or if it is a target as any other. */
 static int check_dns(struct server *s, const struct netset *own, struct err *e)
 {
-    const struct policy_rules *r = policy_rules(s->scope.policy, NULL, NULL);
+    const struct policy_rules *r = policy_rules(s->gate.policy, NULL, NULL);
     struct net_range one = {s->ask.dns, s->ask.dns};
     auto_netset dns = {0};
 
@@ -304,7 +318,7 @@ static int check_dns(struct server *s, const struct netset *own, struct err *e)
         return 0;
     }
     netset_add(&dns, &one);
-    return scope_check(&s->scope, &dns, own, e);
+    return gate_check(&s->gate, &dns, own, e);
 }
 
 static int make_way(struct server *s, struct way **out, struct err *e)
@@ -317,7 +331,7 @@ static int make_way(struct server *s, struct way **out, struct err *e)
     }
     rc = addresses_in_use(s, &own, e);
     if (rc == 0) {
-        rc = scope_check(&s->scope, &s->ask.targets, &own, e);
+        rc = gate_check(&s->gate, &s->ask.targets, &own, e);
     }
     if (rc == 0 && s->ask.has_dns) {
         rc = check_dns(s, &own, e);

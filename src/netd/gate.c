@@ -1,4 +1,4 @@
-#include "netd/scope.h"
+#include "netd/gate.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -6,9 +6,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-int scope_open(struct scope *s, const char *file, uid_t owner, struct err *e)
+int gate_open(struct gate *s, const char *file, uid_t owner, struct err *e)
 {
-    *s = (struct scope){.file = file, .owner = owner};
+    *s = (struct gate){.file = file, .owner = owner};
     if (!file) {
         s->policy = policy_builtin();
         return 0;
@@ -17,11 +17,11 @@ int scope_open(struct scope *s, const char *file, uid_t owner, struct err *e)
     return policy_load(file, owner, &s->policy, e);
 }
 
-void scope_close(struct scope *s)
+void gate_close(struct gate *s)
 {
     policy_unref(s->policy);
     netset_done(&s->never);
-    *s = (struct scope){0};
+    *s = (struct gate){0};
 }
 
 static bool same(const struct stat *a, const struct stat *b)
@@ -31,7 +31,7 @@ static bool same(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-static void reload(struct scope *s)
+static void reload(struct gate *s)
 {
     struct policy *fresh = NULL;
     struct stat now = {0};
@@ -55,7 +55,7 @@ static void reload(struct scope *s)
 
 /* What cannot be meant, whatever the file says: loopback never leaves a machine, the pools are
  * other boxes. */
-static int check_never(const struct scope *s, const struct netset *targets, struct err *e)
+static int check_never(const struct gate *s, const struct netset *targets, struct err *e)
 {
     struct net_ip v4 = {.lo = UINT32_C(127) << 24}, v6 = {.v6 = true, .lo = 1};
     struct net_range loopback[] = {net_prefix(&v4, 8), net_prefix(&v6, 128)};
@@ -80,8 +80,8 @@ static int check_never(const struct scope *s, const struct netset *targets, stru
     return 0;
 }
 
-int scope_check(struct scope *s, const struct netset *targets, const struct netset *own,
-                struct err *e)
+int gate_check(struct gate *s, const struct netset *targets, const struct netset *own,
+               struct err *e)
 {
     int rc = check_never(s, targets, e);
 

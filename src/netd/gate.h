@@ -1,5 +1,5 @@
 /*
- * scope - what netd itself lets pass: the scope file, read again whenever it changed, and what no
+ * gate - what netd itself lets pass: the scope file, read again whenever it changed, and what no
  * file allows here. A broken new file is told once and leaves the old one in force. Private.
  */
 #pragma once
@@ -10,7 +10,7 @@
 #include "base/netset.h"
 #include "policy/policy.h"
 
-struct scope {
+struct gate {
     const char *file; /* borrowed; NULL: the built-in policy */
     uid_t owner;
     struct policy *policy; /* owned */
@@ -18,8 +18,8 @@ struct scope {
     struct netset never;   /* owned: the pools */
 };
 
-int scope_open(struct scope *s, const char *file, uid_t owner, struct err *e);
-void scope_close(struct scope *s); /* zeroed is fine */
+int gate_open(struct gate *s, const char *file, uid_t owner, struct err *e);
+void gate_close(struct gate *s); /* zeroed is fine */
 /* ERR_SCOPE names the first range that is not allowed, and why. */
-int scope_check(struct scope *s, const struct netset *targets, const struct netset *own,
-                struct err *e);
+int gate_check(struct gate *s, const struct netset *targets, const struct netset *own,
+               struct err *e);
