@@ -56,7 +56,7 @@ int seccomp_tool(enum box_calls calls, int *notify_fd);
  * Our own processes, once they are set up: what a role never does is refused (EPERM; execve and
  * what makes or enters namespaces for all but the runner; the socket families it does not use).
  * Sets no_new_privs. What it forks inherits it: a runner's boxes stand below both lists.
- *   ROLE_DAEMON    sockets UNIX, INET, INET6
+ *   ROLE_DAEMON    sockets UNIX, INET, INET6, NETLINK ROUTE (it lists the machine's addresses)
  *   ROLE_RUNNER    what a tool may have; may exec, mount, make namespaces and read its boxes
  *   ROLE_NETD      UNIX, INET, INET6, NETLINK
  *   ROLE_RESOLVER  UNIX, INET, INET6, NETLINK ROUTE

@@ -347,7 +347,7 @@ static void each_list_has_its_socket_families(void)
         const char *may;
     } rows[] = {
         {LIST_NETWORK, "u46rpws"}, {LIST_OFFLINE, "u"},    {LIST_BROKER, "46r"},
-        {LIST_DAEMON, "u46ws"},    {LIST_NETD, "u46rfws"}, {LIST_RUNNER, "u46rpws"},
+        {LIST_DAEMON, "u46rws"},   {LIST_NETD, "u46rfws"}, {LIST_RUNNER, "u46rpws"},
         {LIST_RESOLVER, "u46rws"},
     };
 
