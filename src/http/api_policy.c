@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "http/api_submit.h"
 #include "http/api_v1.h"
@@ -34,11 +33,9 @@ void v1_policy_reload(struct http_req *r, void *app)
     json_str(&n.j, "error", rc == 0 ? NULL : e.msg);
     audit_add(a, api_key(r), "policy.reload", policy_source(api_policy(a)), &n);
     if (rc == 0) {
-        log_info("policy_reloaded", KV("peer", http_peer(r)));
         policy_reply(a, r);
         return;
     }
-    log_warn("policy_not_reloaded", KV("peer", http_peer(r)), KV("error", e.msg));
     api_status(r, err_http_status(rc) == 409 ? 409 : 422, e.msg,
                "the policy that was there before stays in force");
 }
