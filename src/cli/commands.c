@@ -4,7 +4,7 @@
 extern const struct command command_serve, command_netd, command_scan, command_run,
     command_job_list, command_job_show, command_job_watch, command_job_cancel, command_job_retry,
     command_job_delete, command_job_raw, command_jobs, command_doctor, command_key, command_audit,
-    command_tls, command_reparse, command_config, command_version, command_help;
+    command_policy, command_tls, command_reparse, command_config, command_version, command_help;
 
 static const struct command *const job_commands[] = {
     &command_job_list,  &command_job_show,   &command_job_watch, &command_job_cancel,
@@ -18,7 +18,8 @@ static const struct command command_job = {
 };
 
 const struct command *const commands[] = {
-    &command_serve,  &command_scan,  &command_run,     &command_job,    &command_jobs,
-    &command_key,    &command_audit, &command_tls,     &command_doctor, &command_reparse,
-    &command_config, &command_help,  &command_version, &command_netd,   NULL,
+    &command_serve, &command_scan,    &command_run,     &command_job,
+    &command_jobs,  &command_key,     &command_audit,   &command_policy,
+    &command_tls,   &command_doctor,  &command_reparse, &command_config,
+    &command_help,  &command_version, &command_netd,    NULL,
 };
