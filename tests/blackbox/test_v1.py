@@ -48,13 +48,13 @@ def problem(r, status, name):
 def test_a_job_is_accepted_with_its_place_and_all_settings(make_server):
     srv = make_server(env=IDLE)
     r = srv.post(V1, json={"targets": ["127.0.0.1", "127.0.0.2"], "ports": "80", "tool": "nmap",
-                           "arguments": ["-sT", "--top-ports", "10"], "timeout": 5, "priority": 9,
+                           "arguments": ["-sT", "--max-retries", "2"], "timeout": 5, "priority": 9,
                            "retries": 2, "queue_timeout": 60})  # fmt: skip
     assert r.status_code == 202, r.text
     job = r.json()
     assert r.headers["Location"] == f"{V1}/{job['id']}"
     assert job["targets"] == "127.0.0.1 127.0.0.2"
-    assert job["arguments"] == "-sT --top-ports 10"
+    assert job["arguments"] == "-sT --max-retries 2"
     assert (job["state"], job["timeout"], job["run_timeout"], job["priority"], job["retries"],
             job["queue_timeout"]) == ("queued", 5, 5, 9, 2, 60)  # fmt: skip
     assert srv.get(r.headers["Location"]).json() == job
@@ -107,7 +107,7 @@ def test_options_and_limits_are_part_of_the_job(make_server):
                            "limits": {"wall_s": 60, "memory_mb": 256}})  # fmt: skip
     assert r.status_code == 202, r.text
     job = r.json()
-    assert job["arguments"].split() == ["-sT", *job["arguments"].split()[1:]]
+    assert job["arguments"].startswith("-sT ")
     assert "--open" in job["arguments"] and "--max-retries" in job["arguments"]
     assert "--reason" not in job["arguments"]
     assert job["limits"] == {"wall_s": 60, "memory_mb": 256}
@@ -339,10 +339,10 @@ def test_a_retry_is_a_new_job(make_server, fake_nmap):
 
 def test_a_retry_follows_the_rules_of_today(make_server, workdir):
     scope = workdir / "scope.yaml"
-    scope.write_text("version: 1\nscope:\n  allow:\n    - {target: 10.0.0.1}\n")
+    scope.write_text("version: 1\nscope:\n  allow:\n    - {target: 10.213.77.1}\n")
     scope.chmod(0o644)
     srv = make_server(env={**IDLE, "SCANPOD_SCOPE_FILE": str(scope)})
-    job_id = submit(srv, targets="10.0.0.1")
+    job_id = submit(srv, targets="10.213.77.1")
     srv.post(f"{V1}/{job_id}/cancel")
     assert srv.post(f"{V1}/{job_id}/retry").status_code == 202
     scope.write_text("version: 1\nscope:\n  allow:\n    - {target: 127.0.0.0/8}\n")
@@ -657,9 +657,9 @@ def test_a_quota_holds_across_a_restart(make_server):
     srv = make_server(env=IDLE)
     body = {"name": "few", "quota": {"addresses_per_day": 300}}
     key = srv.post("/api/v1/keys", json=body).json()["key"]
-    assert srv.post(V1, json={"targets": "10.0.0.0/24"}, key=key).status_code == 202
+    assert srv.post(V1, json={"targets": "10.213.77.0/24"}, key=key).status_code == 202
     srv.restart()
-    r = srv.post(V1, json={"targets": "10.0.0.0/24"}, key=key)
+    r = srv.post(V1, json={"targets": "10.213.77.0/24"}, key=key)
     problem(r, 429, "busy")
     assert int(r.headers["Retry-After"]) > 0
 

@@ -62,8 +62,8 @@ static void what_is_out_of_scope_is_refused_in_the_words_of_the_surface(void)
     rig_start(0, NULL);
     {
         auto_answer old = ask("POST", "/scans", "{\"targets\":\"203.0.113.7\"}");
-        auto_answer new = ask("POST", v1, "{\"targets\":\"10.0.0.1 203.0.113.7\"}");
-        auto_answer good = ask("POST", v1, "{\"targets\":\"10.0.0.1\"}");
+        auto_answer new = ask("POST", v1, "{\"targets\":\"10.213.77.1 203.0.113.7\"}");
+        auto_answer good = ask("POST", v1, "{\"targets\":\"10.213.77.1\"}");
 
         CHECK_INT(old.status, 403);
         CHECK(str_starts(old.body, "{\"detail\":\"203.0.113.7"));
@@ -86,10 +86,10 @@ static void parts_outside_are_left_out_only_when_asked(void)
 {
     rig_start(0, NULL);
     {
-        auto_answer whole = ask("POST", v1, "{\"targets\":\"10.0.0.1 203.0.113.7\"}");
-        auto_answer clip = ask("POST", v1, "{\"targets\":\"10.0.0.1 203.0.113.7\",\"clip\":true}");
+        auto_answer whole = ask("POST", v1, "{\"targets\":\"10.213.77.1 203.0.113.7\"}");
+        auto_answer clip = ask("POST", v1, "{\"targets\":\"10.213.77.1 203.0.113.7\",\"clip\":true}");
         auto_answer none = ask("POST", v1, "{\"targets\":\"203.0.113.7\",\"clip\":true}");
-        auto_answer odd = ask("POST", v1, "{\"targets\":\"10.0.0.1\",\"clip\":1}");
+        auto_answer odd = ask("POST", v1, "{\"targets\":\"10.213.77.1\",\"clip\":1}");
 
         CHECK_INT(whole.status, 403);
         CHECK_INT(clip.status, 202);
@@ -178,15 +178,15 @@ static void a_submit_waits_for_its_names_and_pins_them(void)
 
     rig_start(0, NULL);
     fd = say("POST", v1, "Content-Type: application/json\r\n",
-             "{\"targets\":\"one.example 10.0.0.9\",\"ports\":\"80\"}");
+             "{\"targets\":\"one.example 10.213.77.9\",\"ports\":\"80\"}");
     turns(5);
     CHECK_INT(rig.pins, 1);
     CHECK_INT(jobs(JOB_QUEUED), 0);
-    rig_resolve("10.0.0.7");
+    rig_resolve("10.213.77.7");
     got = hear(fd);
     CHECK_INT(got.status, 202);
-    CHECK(strstr(got.body, "\"pins\":{\"one.example\":[\"10.0.0.7\"]}"));
-    CHECK(strstr(got.body, "\"targets\":\"one.example 10.0.0.9\""));
+    CHECK(strstr(got.body, "\"pins\":{\"one.example\":[\"10.213.77.7\"]}"));
+    CHECK(strstr(got.body, "\"targets\":\"one.example 10.213.77.9\""));
     CHECK(strstr(got.body, "\"ports\":\"80\""));
     answer_done(&got);
     CHECK_INT(jobs(JOB_QUEUED), 1);
@@ -274,7 +274,7 @@ static void a_key_that_is_revoked_meanwhile_makes_no_job(void)
 
         CHECK_INT(gone.status, 204);
     }
-    rig_resolve("10.0.0.7");
+    rig_resolve("10.213.77.7");
     got = hear(fd);
     CHECK_INT(got.status, 401);
     answer_done(&got);
@@ -297,7 +297,7 @@ static void the_same_idempotency_key_while_names_are_looked_up_is_one_job(void)
     fds[2] = say("POST", v1, same_head, "{\"targets\":\"two.example\"}");
     turns(5);
     CHECK_INT(rig.pins, 1);
-    rig_resolve("10.0.0.7");
+    rig_resolve("10.213.77.7");
     one = hear(fds[0]);
     two = hear(fds[1]);
     other = hear(fds[2]);
@@ -335,7 +335,7 @@ static void the_next_one_leads_when_the_first_one_leaves_or_is_refused(void)
     answer_done(&got);
     turns(5);
     CHECK_INT(rig.pins, 3);
-    rig_resolve("10.0.0.7");
+    rig_resolve("10.213.77.7");
     got = hear(fds[2]);
     CHECK_INT(got.status, 202);
     CHECK(!has_header(&got, "Idempotency-Replayed"));
@@ -355,7 +355,7 @@ static void followers_that_leave_are_forgotten(void)
     }
     hang_up(fds[1]);
     turns(3);
-    rig_resolve("10.0.0.7");
+    rig_resolve("10.213.77.7");
     hang_up(fds[2]);
     got = hear(fds[0]);
     CHECK_INT(got.status, 202);
@@ -405,9 +405,9 @@ static void a_quota_that_is_used_up_says_when_to_come_back(void)
     {
         auto_answer a = ask_as(waiting, "POST", v1, "{\"targets\":\"127.0.0.1\"}");
         auto_answer b = ask_as(waiting, "POST", v1, "{\"targets\":\"127.0.0.1\"}");
-        auto_answer c = ask_as(few, "POST", v1, "{\"targets\":\"10.0.0.0/24\"}");
-        auto_answer d = ask_as(few, "POST", "/scans", "{\"targets\":\"10.0.0.0/24\"}");
-        auto_answer e = ask_as(few, "POST", v1, "{\"targets\":\"10.0.0.0/23\"}");
+        auto_answer c = ask_as(few, "POST", v1, "{\"targets\":\"10.213.77.0/24\"}");
+        auto_answer d = ask_as(few, "POST", "/scans", "{\"targets\":\"10.213.77.0/24\"}");
+        auto_answer e = ask_as(few, "POST", v1, "{\"targets\":\"10.213.76.0/23\"}");
 
         CHECK_INT(a.status, 202);
         CHECK_INT(b.status, 429);
@@ -510,7 +510,7 @@ static void a_retry_is_judged_anew(void)
     auto_free char *path = NULL;
 
     rig_start(1, NULL);
-    id = submit("10.0.0.1");
+    id = submit("10.213.77.1");
     turns(3);
     finish(JOB_FAILED);
     path = str_fmt("/api/v1/scans/%s/retry", id);
