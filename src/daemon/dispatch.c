@@ -89,6 +89,7 @@ static int judge(struct in_force *scope, const struct job *j, const char *key_na
         .targets = &plan->targets,
         .ports = plan->ports,
         .n_ports = plan->n_ports,
+        .protocols = plan->protocols,
         .own = in_force_own(scope),
         .now_us = wall_us(),
         .clip = j->clip,

@@ -125,6 +125,7 @@ static int check_request(struct local *lo, struct err *e)
         .targets = &plan.targets,
         .ports = plan.ports,
         .n_ports = plan.n_ports,
+        .protocols = plan.protocols,
         .own = in_force_own(lo->scope),
         .now_us = wall_us(),
     };

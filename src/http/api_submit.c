@@ -137,6 +137,7 @@ static int decide(struct submit *s, struct decision *d, struct err *e)
         .targets = &s->plan.targets,
         .ports = s->plan.ports,
         .n_ports = s->plan.n_ports,
+        .protocols = s->plan.protocols,
         .own = &s->api->own,
         .now_us = wall_us(),
         .clip = s->q.clip,
