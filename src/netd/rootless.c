@@ -106,8 +106,9 @@ static _Noreturn void be_slirp(struct uplink *u, const char *path, pid_t netd)
         argv[i] = i < ARRAY_LEN(words) ? xstrdup(words[i]) : NULL;
     }
     if (!keep_for_exec() || fcntl(u->ready[1], F_SETFD, 0) < 0 ||
-        fcntl(u->stop[0], F_SETFD, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
-        read(u->go[0], &byte, 1) != 1) {
+        fcntl(u->stop[0], F_SETFD, 0) < 0 ||
+        dup(u->ready[1]) < 0 || /* it closes the one it knows: this one ends with it */
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || read(u->go[0], &byte, 1) != 1) {
         _exit(126);
     }
     (void)dup2(STDOUT_FILENO, STDERR_FILENO); /* it talks; what counts is told by its pipe */
