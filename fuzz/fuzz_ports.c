@@ -1,4 +1,6 @@
-/* Ports: what is accepted has no character beyond its grammar and counts between 1 and 3 x 65536.
+/*
+ * Ports: what is accepted has no character beyond its grammar, and its canonical text means the
+ * same ports and is its own canonical text.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -12,8 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     auto_free char *text = xstrndup((const char *)data, n);
+    uint32_t count[PORTS_PROTOCOLS], same[PORTS_PROTOCOLS];
     struct err e = {0};
-    uint32_t count;
 
     if (ports_parse(text, &e) < 0) {
         assert(e.code == ERR_INVALID && e.msg[0]);
@@ -21,7 +23,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     }
     assert(*text && text[0] != '-');
     assert(strspn(text, "0123456789,-:TUS") == strlen(text));
-    count = ports_count(text);
-    assert(count > 0 && count <= 3 * 65536);
+    auto_free char *once = ports_canonical(text);
+    auto_free char *again = ports_canonical(once);
+
+    assert(ports_parse(once, &e) == 0 && strcmp(once, again) == 0);
+    ports_count(text, count);
+    ports_count(once, same);
+    for (int k = 0; k < PORTS_PROTOCOLS; k++) {
+        assert(count[k] == same[k] && count[k] <= 65536);
+    }
+    assert(count[PORTS_TCP] + count[PORTS_UDP] + count[PORTS_SCTP] > 0);
     return 0;
 }

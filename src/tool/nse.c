@@ -243,6 +243,11 @@ static bool read_categories(const char **at, const char *end, unsigned *cats)
     return take(at, end, "}") && take(at, end, "}") && *at == end;
 }
 
+static bool ends_nse(const char *s, size_t n)
+{
+    return n > 4 && memcmp(s + n - 4, ".nse", 4) == 0;
+}
+
 static bool read_entry(const char *line, const char *end, struct script *out)
 {
     const char *name;
@@ -253,7 +258,7 @@ static bool read_entry(const char *line, const char *end, struct script *out)
         !take(&line, end, "categories") || !take(&line, end, "=") || !take(&line, end, "{")) {
         return false;
     }
-    if (n < 5 || memcmp(name + n - 4, ".nse", 4) != 0 || !name_ok(name, n - 4) ||
+    if (!ends_nse(name, n) || ends_nse(name, n - 4) || !name_ok(name, n - 4) ||
         !read_categories(&line, end, &out->cats)) {
         return false;
     }

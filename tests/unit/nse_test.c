@@ -134,6 +134,7 @@ static void a_hostile_list_is_refused_with_its_line(void)
         "Entry { filename = \"-x.nse\", categories = { \"safe\", } }\n",
         "Entry { filename = \"x,y.nse\", categories = { \"safe\", } }\n",
         "Entry { filename = \"x\", categories = { \"safe\", } }\n",
+        "Entry { filename = \"x.nse.nse\", categories = { \"safe\", } }\n",
         "Entry { filename = \".nse\", categories = { \"safe\", } }\n",
         "Entry { filename = \"x.nse\", categories = { \"safe\", } } os.execute('id')\n",
         "Entry { filename = \"x.nse\", categories = { \"safe\" \"dos\" } }\n",
