@@ -347,8 +347,9 @@ static int code_of(long status)
 {
     switch (status) {
     case 401:
-    case 403:
         return ERR_DENIED;
+    case 403:
+        return ERR_SCOPE;
     case 404:
         return ERR_NOT_FOUND;
     case 409:
