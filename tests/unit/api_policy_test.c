@@ -87,7 +87,8 @@ static void parts_outside_are_left_out_only_when_asked(void)
     rig_start(0, NULL);
     {
         auto_answer whole = ask("POST", v1, "{\"targets\":\"10.213.77.1 203.0.113.7\"}");
-        auto_answer clip = ask("POST", v1, "{\"targets\":\"10.213.77.1 203.0.113.7\",\"clip\":true}");
+        auto_answer clip =
+            ask("POST", v1, "{\"targets\":\"10.213.77.1 203.0.113.7\",\"clip\":true}");
         auto_answer none = ask("POST", v1, "{\"targets\":\"203.0.113.7\",\"clip\":true}");
         auto_answer odd = ask("POST", v1, "{\"targets\":\"10.213.77.1\",\"clip\":1}");
 
