@@ -1,5 +1,6 @@
 /* key - API keys: through the server when it runs, else in the store itself, under its lock. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -461,8 +462,21 @@ static const struct command command_key_list = {
 
 /* ---- revoke ---- */
 
+/* The key that a revocation is about: by id, else by the name that is in force. */
+static int find_key(void *arg, const struct key *k, struct err *e)
+{
+    struct key *found = arg;
+
+    (void)e;
+    if (str_eq(k->id, found->name) || (str_eq(k->name, found->name) && k->revoked_us == 0)) {
+        memcpy(found->id, k->id, sizeof k->id);
+    }
+    return 0;
+}
+
 static int revoke_local(struct cli *c, const char *which)
 {
+    struct key found = {0};
     struct store *st = NULL;
     struct err e = {0};
     int status = local_open(c, &st);
@@ -471,9 +485,13 @@ static int revoke_local(struct cli *c, const char *which)
     if (status != STATUS_OK) {
         return status;
     }
-    rc = store_key_revoke(st, which, wall_us(), &e);
+    snprintf(found.name, sizeof found.name, "%s", which);
+    rc = store_keys(st, find_key, &found, &e);
     if (rc == 0) {
-        rc = log_change(st, "key.revoke", which, which, &e);
+        rc = store_key_revoke(st, which, wall_us(), &e);
+    }
+    if (rc == 0 && *found.id) {
+        rc = log_change(st, "key.revoke", found.id, which, &e);
     }
     if (rc == 0) {
         rc = store_commit(st, &e);

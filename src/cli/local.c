@@ -57,5 +57,8 @@ int local_open(struct cli *c, struct store **out)
     if (rc == 0) {
         lock = -1; /* the store's now */
     }
+    if (rc == ERR_CONFLICT) {
+        return cli_fail(c, &e, "to ask the server that runs there, name it with --server");
+    }
     return rc == 0 ? STATUS_OK : cli_fail(c, &e, NULL);
 }
