@@ -44,6 +44,7 @@ struct sse_client {
     struct sse_hub *hub;
     struct sse_client *next, **prev;
     struct timer beat;
+    const struct key *key;
     int64_t after;   /* seq of the last event it is past */
     struct id job;   /* zero: all */
     unsigned topics; /* bit set; 0: all */
@@ -308,6 +309,9 @@ static int client_more(struct http_stream *st, struct buf *out)
     struct sse_client *c = container_of(st, struct sse_client, st);
     struct sse_hub *h = c->hub;
 
+    if (!key_in_force(c->key)) {
+        return 0; /* revoked or expired since the stream began */
+    }
     if (!c->greeted) {
         greet(c, out);
     }
@@ -456,6 +460,7 @@ void v1_events(struct http_req *r, void *app)
     }
     place(a, c, after != NULL);
     c->hub = h;
+    c->key = api_key(r);
     c->st.more = client_more;
     c->st.done = client_done;
     c->beat.fn = on_beat;

@@ -150,6 +150,38 @@ static void an_expired_key_is_refused_and_told_so(void)
     rig_stop();
 }
 
+static void an_event_stream_ends_with_its_key(void)
+{
+    auto_free char *secret = NULL;
+    auto_buf got = {0};
+    bool open = true;
+    int fd;
+
+    rig_start(0, NULL);
+    secret = make_key("watcher", KEY_READ, 0);
+    fd = say_as(secret, "GET", "/api/v1/events", NULL, NULL);
+    for (int i = 0; i < 100 && !(got.data && strstr(got.data, "retry: ")); i++) {
+        turns(1);
+        open = take(fd, &got);
+    }
+    CHECK(open && strstr(got.data, "text/event-stream"));
+    {
+        auto_answer gone = ask("DELETE", "/api/v1/keys/watcher", NULL);
+
+        CHECK_INT(gone.status, 204);
+    }
+    buf_reset(&got);
+    free(submit("127.0.0.1"));
+    for (int i = 0; i < 100 && open; i++) {
+        turns(1);
+        open = take(fd, &got);
+    }
+    close(fd);
+    CHECK(!open);
+    CHECK(!got.len || !strstr(got.data, "job.created"));
+    rig_stop();
+}
+
 static void a_key_shows_its_scopes_expiry_and_quotas(void)
 {
     rig_start(0, NULL);
@@ -255,6 +287,8 @@ static void what_was_done_stands_in_the_audit_log(void)
     auto_free char *id = NULL;
     const json_t *log;
     json_t *page;
+    uint8_t head[32];
+    int64_t n = 0;
 
     rig_start(0, NULL);
     id = submit("127.0.0.1");
@@ -299,6 +333,8 @@ static void what_was_done_stands_in_the_audit_log(void)
     CHECK_STR(text_of(json_object_get(json_array_get(log, 0), "detail"), "targets"), "127.0.0.1");
     CHECK_STR(text_of(json_object_get(json_array_get(log, 5), "detail"), "rule"), "policy.scope");
     json_decref(page);
+    CHECK_OK(store_audit_verify(rig.store, NULL, &n, head, ERR));
+    CHECK_INT(n, ARRAY_LEN(actions));
     rig_stop();
 }
 
@@ -339,6 +375,7 @@ static void the_audit_log_is_read_in_pages(void)
 
 TESTS(every_route_lets_in_the_scope_of_its_row_and_no_other, a_route_is_open_or_names_one_scope,
       a_route_whose_scope_was_forgotten_is_closed, the_admin_scope_includes_all_but_the_flags,
-      an_expired_key_is_refused_and_told_so, a_key_shows_its_scopes_expiry_and_quotas,
-      a_wrong_key_request_is_pointed_at, a_key_makes_no_key_that_may_more_than_itself,
-      what_was_done_stands_in_the_audit_log, the_audit_log_is_read_in_pages)
+      an_expired_key_is_refused_and_told_so, an_event_stream_ends_with_its_key,
+      a_key_shows_its_scopes_expiry_and_quotas, a_wrong_key_request_is_pointed_at,
+      a_key_makes_no_key_that_may_more_than_itself, what_was_done_stands_in_the_audit_log,
+      the_audit_log_is_read_in_pages)
