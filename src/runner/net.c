@@ -132,22 +132,26 @@ static bool write_file(const char *path, const char *text)
     return fd >= 0 && write(fd, text, n) == (ssize_t)n;
 }
 
-/* Boxes are made below it from now on, so that netd, which is in it, may reach theirs. */
-static int enter_user_namespace(struct err *e)
+static bool map_one(const char *kind, unsigned inside, unsigned outside)
 {
-    auto_free char *uid = str_fmt("%u %u 1\n", geteuid(), geteuid());
-    auto_free char *gid = str_fmt("%u %u 1\n", getegid(), getegid());
-    bool done;
+    auto_free char *path = str_fmt("/proc/self/%s_map", kind);
+    auto_free char *line = str_fmt("%u %u 1\n", inside, outside);
 
-    /* The files below belong to root while the process may not be dumped. */
-    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-    done = unshare(CLONE_NEWUSER) == 0 && write_file("/proc/self/setgroups", "deny") &&
-           write_file("/proc/self/gid_map", gid) && write_file("/proc/self/uid_map", uid);
-    if (!done) {
+    return write_file(path, line);
+}
+
+/* There we are `uid` and `gid`, and nobody else is anybody. */
+static int enter_user_namespace(uid_t uid, gid_t gid, struct err *e)
+{
+    uid_t own_uid = geteuid();
+    gid_t own_gid = getegid();
+
+    if (unshare(CLONE_NEWUSER) < 0 || !write_file("/proc/self/setgroups", "deny") ||
+        !map_one("gid", gid, own_gid) || !map_one("uid", uid, own_uid)) {
         err_errno(e, "enter a user namespace");
+        return ERR_SANDBOX;
     }
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    return done ? 0 : ERR_SANDBOX;
+    return 0;
 }
 
 static int drop_capabilities(struct err *e)
@@ -168,28 +172,53 @@ static void on_child_gone(struct watch *w, uint32_t events)
     fd_close(&w->fd);
 }
 
+/*
+ * Two namespaces: netd stays in the outer one, as its root, because slirp4netns has to keep its
+ * capabilities when it is executed. In the inner one we are who we were, and boxes are made below
+ * it: netd may reach theirs, and nobody in them is its user.
+ */
+static int spawn_below(const struct netd_config *c, const char *slirp4netns, int *fd, int *pidfd,
+                       struct err *e)
+{
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
+    struct err inner = {0};
+    int rc = enter_user_namespace(0, 0, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = netd_spawn_rootless(c, slirp4netns, fd, pidfd, e);
+    if (enter_user_namespace(uid, gid, &inner) != 0) { /* no box could be made any more */
+        fprintf(stderr, "runner: %s\n", inner.msg);
+        _exit(1);
+    }
+    return rc;
+}
+
 static int start_rootless(struct runner_process *rp, struct err *e)
 {
     struct net *n = &rp->rootless;
     struct netd_config c = rp->config->netd ? *rp->config->netd : (struct netd_config){0};
-    int fd, pidfd, rc, dropped;
+    struct err lost;
+    int fd, pidfd, rc;
 
     c.rootless = true;
     c.change_user = false;
-    if ((rc = enter_user_namespace(e)) != 0) {
-        return rc;
+    /* What /proc shows of a process that may not be dumped is root's alone: our maps, and netd's
+     * namespace, which slirp4netns has to enter. */
+    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    rc = spawn_below(&c, rp->config->slirp4netns, &fd, &pidfd, e);
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (drop_capabilities(&lost) != 0) {
+        fprintf(stderr, "runner: %s\n", lost.msg);
+        _exit(1);
     }
-    rc = netd_spawn_rootless(&c, rp->config->slirp4netns, &fd, &pidfd, e);
-    dropped = drop_capabilities(rc == 0 ? e : NULL);
     if (rc != 0) {
         return rc;
     }
     n->child = (struct watch){.fd = pidfd, .events = EPOLLIN, .fn = on_child_gone};
     (void)watch_add(rp->loop, &n->child, NULL);
-    if (dropped != 0) {
-        close(fd); /* which ends it */
-        return dropped;
-    }
     return connect_to(n, fd, e);
 }
 

@@ -1400,6 +1400,125 @@ static void unconfined_runs_need_the_setting(void)
     daemon_stop();
 }
 
+/* ---- netd ---- */
+
+static int netd_pidfd;
+
+/* In a network namespace of our own, which leads nowhere. */
+static bool daemon_start_with_netd(void)
+{
+    const struct netd_config nc = {.change_user = true,
+                                   .uid = 65534,
+                                   .gid = 65534,
+                                   .pool_v4 = "198.18.0.0/16",
+                                   .forward = true};
+    int fd;
+
+    if (geteuid() != 0) {
+        return false;
+    }
+    own_network();
+    CHECK_OK(netd_spawn(&nc, &fd, &netd_pidfd, ERR));
+    daemon_start_with((struct runner_config){.netd_fd = fd, .netd = &nc});
+    close(fd);
+    return d.caps.usable[EGRESS_NFT];
+}
+
+static void daemon_stop_with_netd(void)
+{
+    struct pollfd p = {.fd = netd_pidfd, .events = POLLIN};
+    siginfo_t info;
+
+    daemon_stop();
+    CHECK_INT(poll(&p, 1, PATIENCE_MS), 1); /* it ends with its runner */
+    CHECK_INT(waitid((idtype_t)P_PIDFD, (id_t)netd_pidfd, &info, WEXITED), 0);
+    close(netd_pidfd);
+}
+
+static void goes_out_by_netd(void)
+{
+    auto_netset targets = {0};
+    auto_netset forbidden = {0};
+    const struct sandbox_report *r;
+
+    if (!daemon_start_with_netd()) {
+        auto_free char *why = xstrdup(d.caps.why[EGRESS_NFT]);
+
+        daemon_stop_with_netd();
+        tap_skip("level nft: %s", why);
+    }
+    add_range(&targets, "10.77.1.2");
+    launch_speak(
+        (struct runner_launch){
+            .run = 1, .egress = EGRESS_NFT, .targets = &targets, .raw_sockets = true},
+        (const char *const[]){"10.77.2.2,7", NULL});
+    r = &finish(1)->end.sandbox;
+    CHECK(d.runs[1].end.started);
+    CHECK_INT(r->egress, EGRESS_NFT);
+    CHECK(r->counted && r->raw_sockets);
+    CHECK_INT(r->counts.passed, 0);
+    CHECK(r->counts.out_of_scope >= 3);
+
+    add_range(&forbidden, "192.0.2.1");
+    launch((struct runner_launch){.run = 2, .egress = EGRESS_NFT, .targets = &forbidden}, "exit",
+           "0");
+    CHECK(!finish(2)->end.started);
+    CHECK_INT(d.runs[2].end.cause, RUN_NETD);
+    CHECK_STR(d.runs[2].step, "netd");
+    CHECK(strstr(d.runs[2].why, "192.0.2.1") != NULL);
+    for (uint64_t run = 3; run < 9; run++) {
+        launch((struct runner_launch){.run = run, .egress = EGRESS_NFT, .targets = &targets},
+               "exit", "0");
+    }
+    for (uint64_t run = 3; run < 9; run++) {
+        while (!d.runs[run].ends) {
+            turn();
+        }
+        CHECK_INT(d.runs[run].end.exit_status, 0);
+        CHECK(d.runs[run].end.sandbox.counted);
+    }
+    daemon_stop_with_netd();
+}
+
+static void a_way_out_by_netd_is_made_counted_and_refused(void)
+{
+    if (geteuid() != 0) {
+        tap_skip("needs root, who starts netd");
+    }
+    goes_out_by_netd();
+}
+
+static void a_run_whose_netd_is_killed_has_failed_and_is_over(void)
+{
+    auto_netset targets = {0};
+
+    if (!daemon_start_with_netd()) {
+        if (geteuid() == 0) {
+            daemon_stop_with_netd();
+        }
+        tap_skip("level nft does not work here");
+    }
+    add_range(&targets, "10.77.1.2");
+    launch(
+        (struct runner_launch){
+            .run = 1, .egress = EGRESS_NFT, .targets = &targets, .grace_ms = PATIENCE_MS},
+        "deaf", "");
+    while (!d.runs[1].started) {
+        turn();
+    }
+    CHECK_INT(syscall(SYS_pidfd_send_signal, netd_pidfd, SIGKILL, NULL, 0), 0);
+    (void)finish(1);
+    CHECK_INT(d.runs[1].end.cause, RUN_NETD);
+    CHECK(d.runs[1].why[0]);
+    CHECK(!d.runs[1].end.sandbox.counted);
+    launch((struct runner_launch){.run = 2, .egress = EGRESS_NFT, .targets = &targets}, "exit",
+           "0");
+    CHECK(!finish(2)->end.started); /* nor is it taken for usable any more */
+    launch((struct runner_launch){.run = 3}, "exit", "0");
+    CHECK_INT(finish(3)->end.exit_status, 0);
+    daemon_stop_with_netd();
+}
+
 /* ---- questions ---- */
 
 static void ask(uint64_t id, const char *program, const char *what, const char *arg)
@@ -1570,6 +1689,8 @@ TESTS(a_run_tells_its_results_its_raw_output_and_its_end, a_missing_program_did_
       a_set_of_twenty_thousand_ranges_is_passed_on_whole,
       addresses_are_judged_by_what_the_kernel_would_make_of_them,
       a_level_that_is_not_there_is_named_and_nothing_is_started, unconfined_runs_need_the_setting,
-      a_program_is_asked_for_what_it_prints, stored_output_is_parsed_again_without_a_tool,
+      a_way_out_by_netd_is_made_counted_and_refused,
+      a_run_whose_netd_is_killed_has_failed_and_is_over, a_program_is_asked_for_what_it_prints,
+      stored_output_is_parsed_again_without_a_tool,
       stored_output_that_is_damaged_is_a_failure_with_its_reason, a_reparse_that_hangs_is_stopped,
       a_parser_that_opens_a_file_is_ended_by_the_kernel)
