@@ -62,7 +62,8 @@ struct sched {
     struct timer tick;
     struct timer due;
     struct strvec blocked; /* keys that may run no more now */
-    bool ticked, draining, paused;
+    int64_t wake_after;    /* while waking */
+    bool ticked, draining, paused, waking, woke;
     struct sched_stats stats;
 };
 
@@ -277,6 +278,19 @@ static void housekeeping(struct sched *s)
     }
 }
 
+/* A batch a turn. */
+static void wake(struct sched *s)
+{
+    if (store_task_wake(s->store, &s->wake_after, NULL) != 0) {
+        return;
+    }
+    s->woke = true;
+    s->waking = s->wake_after > 0;
+    if (s->waking) {
+        loop_again(s->loop);
+    }
+}
+
 static int64_t backoff_us(const struct sched *s, int32_t failed)
 {
     int64_t ms = s->config.retry_base_ms;
@@ -443,6 +457,9 @@ void sched_before_commit(struct sched *s)
         }
         busy += !r->applied;
     }
+    if (s->waking) {
+        wake(s);
+    }
     if (s->ticked) {
         housekeeping(s);
     }
@@ -533,6 +550,11 @@ void sched_after_commit(struct sched *s, bool committed)
     if (!committed) {
         timer_arm(s->loop, &s->due, TICK_MS);
     }
+    if (!committed && s->woke) {
+        s->waking = true;
+        s->wake_after = 0;
+    }
+    s->woke = false;
     for (uint32_t i = s->n; i-- > 0;) {
         struct run *r = s->runs[i];
 
@@ -625,6 +647,13 @@ void sched_wait_until(struct sched *s, const struct lease *l, int64_t until_us)
         r->retry_at_us = MAX(until_us, 1);
         loop_again(s->loop);
     }
+}
+
+void sched_wake(struct sched *s)
+{
+    s->waking = true;
+    s->wake_after = 0;
+    loop_again(s->loop);
 }
 
 void sched_pause(struct sched *s, bool paused)

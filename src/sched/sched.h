@@ -52,6 +52,9 @@ void sched_after_commit(struct sched *s, bool committed);
 void sched_drain(struct sched *s);
 bool sched_idle(const struct sched *s);
 
+/* The policy was changed: tasks that wait for a window are tried again, and wait anew if they must.
+ */
+void sched_wake(struct sched *s);
 /* While paused nothing is claimed: until the runner has said what it can do. Not at the start. */
 void sched_pause(struct sched *s, bool paused);
 

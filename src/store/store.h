@@ -147,6 +147,9 @@ int store_task_running(struct store *s, task_fn fn, void *arg, struct err *e);
 /* Scheduled and waiting tasks whose time has come become queued, at most 1000 a call. *next_us:
  * when the next one is due (in the past when there are more), 0: none. */
 int store_task_due(struct store *s, int64_t now_us, int64_t *next_us, struct err *e);
+/* Waiting tasks become queued before their time, because the windows may have changed; at most
+ * 1000 a call, from number *after on. *after: where the next call goes on, 0: that was all. */
+int store_task_wake(struct store *s, int64_t *after, struct err *e);
 /* Fails jobs that waited longer than their queue time limit, which starts anew whenever a job
  * becomes queued. *next_us as above. */
 int store_queue_expire(struct store *s, int64_t now_us, int64_t *next_us, struct err *e);

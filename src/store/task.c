@@ -413,6 +413,40 @@ int store_task_due(struct store *s, int64_t now_us, int64_t *next_us, struct err
     return store_change_end(s, rc, e);
 }
 
+struct nums {
+    int64_t v[BATCH];
+    uint32_t n;
+};
+
+static int note_num(void *arg, int64_t num, const struct id *id, enum job_state state)
+{
+    struct nums *nums = arg;
+
+    (void)id;
+    (void)state;
+    nums->v[nums->n++] = num;
+    return 0;
+}
+
+int store_task_wake(struct store *s, int64_t *after, struct err *e)
+{
+    struct job_filter f = {
+        .states = 1u << JOB_WAITING, .oldest_first = true, .after = *after, .limit = BATCH};
+    struct nums nums = {.n = 0};
+    int rc = store_whole(s);
+
+    if (rc == 0 && s->now.counts[JOB_WAITING] > 0) {
+        rc = s->ops->job_heads(s, &f, note_num, &nums);
+    }
+    if (rc == 0) {
+        rc = each(s, nums.v, nums.n, store_now(s), make_queued);
+    }
+    if (rc == 0) {
+        *after = nums.n == BATCH ? nums.v[BATCH - 1] : 0;
+    }
+    return store_change_end(s, rc, e);
+}
+
 static int give_up(struct store *s, struct work *w, int64_t now_us)
 {
     (void)now_us;

@@ -427,6 +427,29 @@ static void a_task_waits_until_its_window_opens_and_leaves_its_slot(void)
     tear_down(&b);
 }
 
+static void a_changed_policy_wakes_what_waits(void)
+{
+    struct bench b;
+    struct id id;
+
+    set_up(&b, 1);
+    id = add_job(&b, 1);
+    turn(&b, true);
+    sched_wait_until(b.sched, &b.lease, wall_us() + INT64_C(3600000000));
+    turn(&b, true);
+    turn(&b, true);
+    CHECK_INT(state_of(&b, &id), JOB_WAITING);
+    sched_wake(b.sched);
+    turn(&b, false); /* undone, and not forgotten */
+    CHECK_INT(state_of(&b, &id), JOB_WAITING);
+    turn(&b, true);
+    CHECK_INT(state_of(&b, &id), JOB_RUNNING);
+    CHECK_INT(b.n_run, 2);
+    turn(&b, true);
+    CHECK_INT(b.n_run, 2);
+    tear_down(&b);
+}
+
 TESTS(a_claim_is_launched_only_when_it_is_committed, no_more_runs_than_slots,
       a_run_that_ends_leaves_its_slot_in_the_same_turn, the_end_of_a_run_survives_failed_commits,
       a_crash_is_tried_again_until_the_budget_is_used_up,
@@ -435,4 +458,4 @@ TESTS(a_claim_is_launched_only_when_it_is_committed, no_more_runs_than_slots,
       what_ran_when_the_last_process_died_is_queued_again, draining_claims_nothing_and_hands_back,
       a_key_runs_no_more_than_it_may_and_others_go_on,
       a_claim_that_was_undone_does_not_count_against_its_key, nothing_is_claimed_while_paused,
-      a_task_waits_until_its_window_opens_and_leaves_its_slot)
+      a_task_waits_until_its_window_opens_and_leaves_its_slot, a_changed_policy_wakes_what_waits)

@@ -392,6 +392,41 @@ static void a_cancelled_task_does_not_wait(struct store *s)
     CHECK_INT(st, JOB_CANCELLED);
 }
 
+static void all_that_wait_can_be_woken_in_steps(struct store *s)
+{
+    struct job later = new_job();
+    struct id first = {0};
+    int64_t counts[JOB_STATES];
+    int64_t after = 0;
+
+    for (int i = 0; i < 1001; i++) {
+        struct job j = new_job();
+
+        j.state = JOB_WAITING;
+        j.run_at_us = clock_us + 5000000;
+        CHECK_OK(store_job_add(s, &j, ERR));
+        first = i == 0 ? j.id : first;
+        job_done(&j);
+    }
+    later.run_at_us = clock_us + 5000000; /* scheduled: stays */
+    CHECK_OK(store_job_add(s, &later, ERR));
+    job_done(&later);
+    CHECK_OK(store_task_wake(s, &after, ERR));
+    CHECK_INT(after, 1000);
+    store_job_counts(s, counts);
+    CHECK_INT(counts[JOB_QUEUED], 1000);
+    CHECK_INT(state_of(s, &first), JOB_QUEUED);
+    CHECK_OK(store_task_wake(s, &after, ERR));
+    CHECK_INT(after, 0);
+    store_job_counts(s, counts);
+    CHECK_INT(counts[JOB_QUEUED], 1001);
+    CHECK_INT(counts[JOB_WAITING], 0);
+    CHECK_INT(counts[JOB_SCHEDULED], 1);
+    CHECK_OK(store_commit(s, ERR));
+    CHECK_OK(store_task_wake(s, &after, ERR));
+    CHECK(!store_dirty(s));
+}
+
 BOTH(a_key_is_read_back_as_it_was_made)
 BOTH(a_key_with_unknown_scopes_or_a_negative_quota_is_refused)
 BOTH(a_key_may_ask_for_so_many_jobs_in_24_hours)
@@ -406,6 +441,7 @@ BOTH(a_claim_comes_with_pins_and_limits_at_every_try)
 BOTH(a_job_that_waits_is_queued_when_its_time_comes)
 BOTH(a_task_is_put_back_until_its_window_opens)
 BOTH(a_cancelled_task_does_not_wait)
+BOTH(all_that_wait_can_be_woken_in_steps)
 
 TESTS(scopes_are_read_and_written_by_name, a_word_that_is_no_scope_is_named,
       OF_BOTH(a_key_is_read_back_as_it_was_made),
@@ -419,4 +455,5 @@ TESTS(scopes_are_read_and_written_by_name, a_word_that_is_no_scope_is_named,
       OF_BOTH(a_claim_passes_over_blocked_keys_in_order), OF_BOTH(a_key_is_blocked_in_every_tool),
       OF_BOTH(a_claim_comes_with_pins_and_limits_at_every_try),
       OF_BOTH(a_job_that_waits_is_queued_when_its_time_comes),
-      OF_BOTH(a_task_is_put_back_until_its_window_opens), OF_BOTH(a_cancelled_task_does_not_wait))
+      OF_BOTH(a_task_is_put_back_until_its_window_opens), OF_BOTH(a_cancelled_task_does_not_wait),
+      OF_BOTH(all_that_wait_can_be_woken_in_steps))

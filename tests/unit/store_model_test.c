@@ -474,6 +474,12 @@ static void op_time(struct turn *t)
     struct err e = {0};
     int64_t next = -1;
 
+    if (chance(t->r, 5)) {
+        int64_t after = 0;
+
+        say_rc(t->out, store_task_wake(t->s, &after, &e), &e);
+        buf_addf(t->out, "%lld ", (long long)after);
+    }
     say_rc(t->out, store_task_due(t->s, now_us, &next, &e), &e);
     buf_addf(t->out, "%lld ", (long long)next);
     say_rc(t->out, store_queue_expire(t->s, now_us - 500000, &next, &e), &e);
