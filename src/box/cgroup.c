@@ -65,7 +65,21 @@ static bool has_word(const char *text, const char *word)
     return false;
 }
 
-/* From lines "key number"; -1 if there is none. */
+/* A decimal number and nothing else up to the end of the line; -1 if it is none. */
+static int64_t number(const char *s)
+{
+    char *end;
+    unsigned long long v;
+
+    errno = 0;
+    v = strtoull(s, &end, 10);
+    return end == s || *s < '0' || *s > '9' || (*end != '\n' && *end != '\0') || errno != 0 ||
+                   v > INT64_MAX
+               ? -1
+               : (int64_t)v;
+}
+
+/* From lines "key number", or a number alone with an empty key; -1 if there is none. */
 static int64_t read_key(int dir, const char *name, const char *key)
 {
     char text[TEXT];
@@ -75,12 +89,12 @@ static int64_t read_key(int dir, const char *name, const char *key)
         return -1;
     }
     for (const char *line = text; line; line = strchr(line, '\n')) {
-        uint64_t v;
-
         line += *line == '\n';
-        if (strncmp(line, key, n) == 0 && sscanf(line + n, " %" SCNu64, &v) == 1 &&
-            v <= INT64_MAX) {
-            return (int64_t)v;
+        if (n == 0) {
+            return number(line);
+        }
+        if (strncmp(line, key, n) == 0 && line[n] == ' ') {
+            return number(line + n + 1);
         }
     }
     return -1;

@@ -351,7 +351,7 @@ static void find_ranges(struct program *p)
 
 static void put_blocks(struct program *p)
 {
-    for (uint8_t rule = 0; rule < N_RULES; rule++) {
+    for (unsigned rule = 0; rule < N_RULES; rule++) {
         unsigned start = p->n;
         bool used = false;
 
@@ -362,6 +362,7 @@ static void put_blocks(struct program *p)
             }
         }
         if (used) {
+            assert(blocks[rule]);
             blocks[rule](p);
         }
     }

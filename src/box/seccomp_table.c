@@ -15,7 +15,7 @@ const uint32_t seccomp_arch = AUDIT_ARCH_X86_64;
 #elif defined(__aarch64__) && !defined(__ILP32__) && defined(__AARCH64EL__)
 const uint32_t seccomp_arch = AUDIT_ARCH_AARCH64;
 #else
-#error "the filter of system calls knows x86-64 and aarch64 only"
+_Static_assert(0, "the filter of system calls knows x86-64 and aarch64 only");
 #endif
 
 int seccomp_number(const struct seccomp_call *c)
