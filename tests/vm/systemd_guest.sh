@@ -33,9 +33,9 @@ main=$(pid_of scanpod)
 netd=$(pid_of scanpod-netd)
 say rights-netd "$(rights "$netd")"
 say user-netd "$(stat -c %U "/proc/$netd")"
-for pid in $(cat /sys/fs/cgroup/system.slice/scanpod.service/supervisor/cgroup.procs); do
+while read -r pid; do
     say rights-server "$(rights "$pid")" user "$(stat -c %U "/proc/$pid")"
-done
+done </sys/fs/cgroup/system.slice/scanpod.service/supervisor/cgroup.procs
 say main-group "$(cut -d: -f3 "/proc/$main/cgroup")"
 say controllers "$(cat /sys/fs/cgroup/system.slice/scanpod.service/cgroup.subtree_control)"
 
@@ -61,15 +61,15 @@ say scan-again "$(scan 10.77.1.7)"
 sleep 0.5
 
 # Nothing is left over.
-say groups "$(ls /sys/fs/cgroup/system.slice/scanpod.service | grep -c '^run-')"
-say links "$(ls /sys/class/net | grep -c '^sp')"
-say processes "$(ps -o args | grep -c '[h]og\|[s]leep 600')"
+say groups "$(find /sys/fs/cgroup/system.slice/scanpod.service -name 'run-*' | wc -l)"
+say links "$(find /sys/class/net -name 'sp*' | wc -l)"
+say processes "$(pgrep -f 'cgroup_guest hog|sleep 600' | wc -l)"
 
 systemctl stop scanpod scanpod-netd
 say stopped "$(state scanpod)" "$(state scanpod-netd)"
 say result "$(systemctl show -p Result --value scanpod)" \
     "$(systemctl show -p Result --value scanpod-netd)"
-say left "$(ps -o user,args | grep -c '^scanpod')"
+say left "$(ps -o user | awk '/^scanpod/ {n++} END {print n + 0}')"
 journalctl -b --no-pager -o cat -u scanpod -u scanpod-netd | tail -n 60 | sed 's/^/log: /'
 say end
 poweroff -f
