@@ -188,8 +188,12 @@ bool box_poll(struct box *b)
         };
         int fds[2];
         size_t n = 0;
+        ssize_t got = recvmsg(b->report_fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
-        if (recvmsg(b->report_fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != (ssize_t)sizeof note) {
+        if (got < 0 && errno == ECONNRESET) {
+            continue; /* said once, if it died without listening: what it told comes next */
+        }
+        if (got != (ssize_t)sizeof note) {
             break;
         }
         if (CMSG_FIRSTHDR(&m)) {

@@ -176,6 +176,7 @@ static const char *build(const struct box_plan *plan, int *listen_fd, int *landl
         step = plan->view ? make_view(plan, &view) : view_write_in_dir(spec);
     }
     step = step ? step : make_network(plan, listen_fd);
+    user_forbid_namespaces(plan);
     step = step || !plan->view ? step : view_seal();
     return step ? step : user_restrict(plan);
 }

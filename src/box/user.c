@@ -114,6 +114,14 @@ const char *user_become(const struct box_plan *plan)
     return switches && !switch_user() ? "user" : NULL;
 }
 
+void user_forbid_namespaces(const struct box_plan *plan)
+{
+    /* Of its own namespace only; without one this would be the machine's. */
+    if (plan->level == BOX_USERNS) {
+        (void)write_file("/proc/sys/user/max_user_namespaces", "0");
+    }
+}
+
 static bool raise_ambient(bool wanted, int cap)
 {
     return !wanted || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) == 0;

@@ -8,6 +8,9 @@
 bool user_map(pid_t pid);
 /* In init: becomes the tool's user, with every capability it had. */
 const char *user_become(const struct box_plan *plan);
+/* In init: a second lock beside the system call filter. The user namespace, where there is one,
+ * gets no descendants, in which the tool would have capabilities. */
+void user_forbid_namespaces(const struct box_plan *plan);
 /* In init, when all is built: nothing but the tool's capabilities is left, in every set, and no
  * way to more. */
 const char *user_restrict(const struct box_plan *plan);
