@@ -385,11 +385,22 @@ static void block_if_full(struct sched *s, const char *key)
     }
 }
 
+/* Whether an earlier run is of the same key. */
+static bool seen(const struct sched *s, uint32_t at)
+{
+    for (uint32_t i = 0; i < at; i++) {
+        if (!s->runs[i]->applied && str_eq(key_of(s->runs[i]), key_of(s->runs[at]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void block_full_keys(struct sched *s)
 {
     strvec_done(&s->blocked);
     for (uint32_t i = 0; s->config.max_concurrent && i < s->n; i++) {
-        if (!s->runs[i]->applied) {
+        if (!s->runs[i]->applied && !seen(s, i)) {
             block_if_full(s, key_of(s->runs[i]));
         }
     }
