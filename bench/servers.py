@@ -1,4 +1,5 @@
 """The servers that are compared: ScanPod and its peers, on loopback, in temporary directories."""
+import hashlib
 import http.client
 import json
 import os
@@ -250,9 +251,10 @@ def tls_pair(directory):
 
 
 def filled_store(jobs):
-    """A data directory with that many finished jobs; made once, then reused. (path, a job's id)"""
-    path = BUILD / f"store-{jobs}"
-    mark = BUILD / f"store-{jobs}.id"
+    """A data directory with that many finished jobs; made once for a schema. (path, a job's id)"""
+    schema = b"".join(f.read_bytes() for f in sorted((ROOT / "src/store/schema").glob("*.sql")))
+    path = BUILD / f"store-{jobs}-{hashlib.sha256(schema).hexdigest()[:8]}"
+    mark = path.with_suffix(".id")
     if not mark.exists():
         shutil.rmtree(path, ignore_errors=True)
         place = temp_dir()
