@@ -63,7 +63,7 @@ CALL(sendto, LIST_TOOLS, SENDTO),
 
 /* ---- the parser process: open descriptors and memory ---- */
 
-PARSE(read), PARSE(write), PARSE(pwrite64), PARSE(lseek), PARSE(close),
+PARSE(read), PARSE(write), PARSE(writev), PARSE(pwrite64), PARSE(lseek), PARSE(close),
 PARSE(poll), PARSE(ppoll), PARSE(fsync), PARSE(fdatasync), PARSE(ftruncate), PARSE(fstat),
 PARSE(brk), PARSE(madvise), CALL(mmap, LIST_PARSER, MEMORY),
 CALL(mprotect, LIST_PARSER, MEMORY), PARSE(mremap), PARSE(munmap), PARSE(futex), PARSE(clock_gettime),
