@@ -91,7 +91,7 @@ static bool read_span(const char *text, struct span *out)
     out->high = out->low;
     bits = out->v6 ? 128 : 32;
     if (slash) {
-        len = (unsigned)atoi(slash + 1);
+        len = (unsigned)strtoul(slash + 1, NULL, 10);
         if (len < bits) {
             u128 rest = (((u128)1 << (bits - len - 1)) << 1) - 1;
 
@@ -99,7 +99,7 @@ static bool read_span(const char *text, struct span *out)
             out->high = out->low | rest;
         }
     } else if (dash && !strchr(dash + 1, '.') && !out->v6) {
-        out->high = (out->low & ~(u128)255) | (u128)atoi(dash + 1);
+        out->high = (out->low & ~(u128)255) | (u128)strtoul(dash + 1, NULL, 10);
     } else if (dash) {
         return read_ip(dash + 1, &v6, &out->high) && v6 == out->v6;
     }
