@@ -150,6 +150,16 @@ static bool allowed(const struct nse_script *s, enum script_level level, unsigne
     return s->cats && !writes_files(s->name) && !forbids(s, level, flags);
 }
 
+size_t nse_allowed(const struct nse_db *db, enum script_level level, unsigned flags)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < db->n; i++) {
+        n += level != SCRIPTS_NONE && allowed(&db->v[i], level, flags);
+    }
+    return n;
+}
+
 /* "script 'x' is not allowed: it is exploit; ..." */
 static int refuse(const struct nse_script *s, const struct category_row *c, enum script_level level,
                   struct err *e)
