@@ -155,25 +155,38 @@ static const char *follow_caller(const struct box_plan *plan)
     return NULL;
 }
 
-/* Everything with capabilities. */
+/* Without a view: the directory, once we are its owner, and what guards the other files. */
+static const char *enter_dir(const struct box_plan *plan, int dir_fd, int *landlock_fd)
+{
+    const char *step;
+
+    if (fchdir(dir_fd) < 0) {
+        return "chdir";
+    }
+    step = view_write_in_dir(plan->spec);
+    return step || !plan->landlock ? step : landlock_make(plan->spec, landlock_fd);
+}
+
+/* Everything with capabilities. What the caller named is opened as the caller, all else is done as
+ * the tool's user. */
 static const char *build(const struct box_plan *plan, int *listen_fd, int *landlock_fd)
 {
     const struct box_spec *spec = plan->spec;
     struct view view = {0};
+    auto_fd int dir_fd = -1;
     const char *step = NULL;
 
     if (plan->level == BOX_PLAIN && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) {
         step = "subreaper";
     } else if (plan->view) {
         step = view_hold(&view, spec);
-    } else if (chdir(spec->dir ? spec->dir : "/") < 0) {
-        step = "chdir";
-    } else if (plan->landlock) {
-        step = landlock_make(spec, landlock_fd);
+    } else {
+        dir_fd = open(spec->dir ? spec->dir : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        step = dir_fd < 0 ? "chdir" : NULL;
     }
     step = step ? step : user_become(plan);
     if (!step) {
-        step = plan->view ? make_view(plan, &view) : view_write_in_dir(spec);
+        step = plan->view ? make_view(plan, &view) : enter_dir(plan, dir_fd, landlock_fd);
     }
     step = step ? step : make_network(plan, listen_fd);
     user_forbid_namespaces(plan);

@@ -38,6 +38,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -139,7 +140,12 @@ static long new_network(void)
 
 static long clone_user_namespace(void)
 {
-    return syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
+    long pid = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
+
+    if (pid == 0) {
+        _exit(0);
+    }
+    return pid < 0 || waitpid((pid_t)pid, NULL, 0) < 0 ? -1 : 0;
 }
 
 static long join_init(void)
@@ -208,7 +214,7 @@ static long set_host_name(void)
 
 static long make_device(void)
 {
-    return mknod("device", S_IFCHR | 0600, 0);
+    return mknod("device", S_IFCHR | 0600, makedev(1, 5));
 }
 
 static long raise_limit(void)

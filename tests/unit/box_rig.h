@@ -237,6 +237,15 @@ static inline void finish(struct run *r)
     fd_close(&r->out);
 }
 
+/* For boxes that have to start. */
+static inline void check_started(const struct run *r)
+{
+    if (!r->end.started) {
+        tap_fail(__FILE__, __LINE__, "%s: not started: %s: %s", now->name, r->end.step,
+                 strerror(r->end.errnum));
+    }
+}
+
 static inline bool has_line(const struct run *r, const char *line)
 {
     auto_free char *whole = str_fmt("\n%s\n", line);
