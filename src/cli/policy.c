@@ -386,14 +386,15 @@ static void policy_rows(struct table *t, const json_t *list)
 
     json_array_foreach(list, i, one)
     {
-        auto_buf tools = {0}, windows = {0}, sizes = {0};
+        auto_buf targets = {0}, tools = {0}, windows = {0}, sizes = {0};
 
+        words(json_object_get(one, "targets"), "all of the scope", &targets);
         words(json_object_get(one, "tools"), "all", &tools);
         words(json_object_get(one, "windows"), "always", &windows);
         buf_addf(&sizes, "%" PRId64 " / %" PRId64, json_number(one, "max_addresses", 0),
                  json_number(one, "max_probes", 0));
         table_row(t,
-                  (const char *const[]){json_text(one, "name"), tools.data,
+                  (const char *const[]){json_text(one, "name"), targets.data, tools.data,
                                         json_text(one, "options"), json_text(one, "scripts"),
                                         *json_text(one, "ports") ? json_text(one, "ports") : "all",
                                         sizes.data, windows.data});

@@ -52,9 +52,11 @@ struct rules {
     char *name, *ports;      /* owned */
     struct strvec tools;
     struct strvec windows; /* as written */
-    struct port_set *set;  /* owned; NULL: all */
-    uint8_t *open;         /* a bit for each minute of the week, from Monday; owned; NULL: always */
-    int offset_min;        /* local time minus UTC */
+    struct netset targets; /* scans stay inside; used if has_targets */
+    bool has_targets;
+    struct port_set *set; /* owned; NULL: all */
+    uint8_t *open;        /* a bit for each minute of the week, from Monday; owned; NULL: always */
+    int offset_min;       /* local time minus UTC */
     unsigned line, column;
 };
 
@@ -93,9 +95,10 @@ bool hard_lifted(const struct net_range *source, const struct net_ip *ip);
 
 /* Fills pieces, denied and names from the entries. */
 void scope_build(struct policy *p);
-/* Every address that is allowed at that time; with those of names if `named`. */
-void scope_open(const struct policy *p, const struct netset *own, int64_t now_us, bool named,
-                struct netset *out);
+/* Every address that is allowed at that time, with those of names if `named`; as far as it is among
+ * what pieces of `near` have. */
+void scope_open(const struct policy *p, const struct netset *near, const struct netset *own,
+                int64_t now_us, bool named, struct netset *out);
 /* May this address be reached under this name, by `within` of an entry for the name? */
 bool scope_name_allows(const struct policy *p, const char *name, const struct net_ip *ip,
                        const struct netset *own, int64_t now_us);
@@ -132,6 +135,8 @@ struct load {
     bool deny;
     size_t rules_size, keys_size;
 };
+/* An address, a prefix or a range. */
+int node_range(const struct load *l, const struct node *v, struct net_range *out, struct err *e);
 int scope_read(void *load, const struct node *v, struct err *e);
 int policies_read(void *load, const struct node *v, struct err *e);
 int keys_read(void *load, const struct node *v, struct err *e);

@@ -142,9 +142,11 @@ static int judge_name(struct judging *j, const struct target_pin *pin, struct er
 static int judge_targets(struct judging *j, struct err *e)
 {
     const struct policy_ask *ask = j->ask;
+    auto_netset all = {0};
     int rc;
 
-    scope_open(j->p, ask->own, ask->now_us, false, &j->open);
+    target_set_all(ask->targets, &all);
+    scope_open(j->p, &all, ask->own, ask->now_us, false, &j->open);
     rc = judge_addresses(j, e);
     for (size_t i = 0; i < ask->targets->n_pins && rc == 0; i++) {
         rc = judge_name(j, &ask->targets->pins[i], e);
@@ -170,6 +172,30 @@ static int judge_tool(const struct policy_rules *r, const char *tool, struct err
     }
     return err_set(e, ERR_SCOPE, "policy '%s' does not allow the tool %.32s; add it to its 'tools'",
                    r->name, tool);
+}
+
+/* The policy's own targets: a part of the scope. */
+static int judge_part(const struct rules *r, struct judging *j, struct err *e)
+{
+    auto_netset outside = {0};
+    char text[NET_TEXT];
+
+    if (!r->has_targets) {
+        return 0;
+    }
+    netset_add_set(&outside, &j->out);
+    netset_remove_set(&outside, &r->targets);
+    if (j->ask->clip) {
+        netset_remove_set(&j->out, &outside);
+    }
+    if (outside.n == 0 || (j->ask->clip && (j->out.n || j->unpinned))) {
+        return 0;
+    }
+    net_range_text(&outside.v[0], text);
+    return err_set(e, ERR_SCOPE,
+                   "%s is not allowed: it is in the scope, but not among the 'targets' of policy "
+                   "'%s'; leave it out, or add it there",
+                   text, r->name);
 }
 
 static int judge_size(const struct policy_rules *r, const struct judging *j, struct err *e)
@@ -296,6 +322,9 @@ int policy_judge(const struct policy *p, const struct policy_ask *ask, struct po
         rc = judge_targets(&j, e);
     }
     if (rc == 0) {
+        rc = judge_part(r, &j, e);
+    }
+    if (rc == 0) {
         rc = judge_size(pub, &j, e);
     }
     if (rc == 0) {
@@ -325,7 +354,7 @@ int policy_check_ranges(const struct policy *p, const struct netset *ranges,
 {
     auto_netset open = {0};
 
-    scope_open(p, own, now_us, true, &open);
+    scope_open(p, ranges, own, now_us, true, &open);
     for (size_t i = 0; i < ranges->n; i++) {
         struct net_range outside;
 

@@ -21,6 +21,7 @@
  *         - {target: 10.20.9.0/24, note: payment}
  *     policies:
  *       - name: default                   # for keys that `keys` does not name
+ *         targets: [10.20.0.0/17]         # its scans stay inside; default: all of the scope
  *         tools: [nmap, masscan, zmap]
  *         options: standard               # standard | advanced (decoys are never allowed)
  *         scripts: safe                   # none | safe | standard | aggressive

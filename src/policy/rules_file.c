@@ -7,7 +7,7 @@
 #include "policy/internal.h"
 #include "tool/tool.h"
 
-enum { NAME_MAX_LEN = 64, LIST_MAX = 64, CONCURRENT_MAX = 65535 };
+enum { NAME_MAX_LEN = 64, LIST_MAX = 64, TARGETS_MAX = 4096, CONCURRENT_MAX = 65535 };
 
 #define ADDRESSES_DEFAULT UINT64_C(65536)
 #define PROBES_DEFAULT    UINT64_C(1048576)
@@ -51,6 +51,7 @@ void rules_done(struct rules *r)
     free(r->ports);
     free(r->set);
     free(r->open);
+    netset_done(&r->targets);
     strvec_done(&r->tools);
     strvec_done(&r->windows);
     *r = (struct rules){0};
@@ -215,6 +216,27 @@ static int member_ports(void *arg, const struct node *v, struct err *e)
     return 0;
 }
 
+static int member_targets(void *arg, const struct node *v, struct err *e)
+{
+    struct reading *m = arg;
+
+    if (v->kind != NODE_LIST || v->n == 0 || v->n > TARGETS_MAX) {
+        return node_wrong(m->l->name, v, e,
+                          "'targets' must be a list of 1 to %d prefixes or ranges", TARGETS_MAX);
+    }
+    m->r->has_targets = true;
+    for (size_t i = 0; i < v->n; i++) {
+        struct net_range r;
+        int rc = node_range(m->l, &v->item[i], &r, e);
+
+        if (rc < 0) {
+            return rc;
+        }
+        netset_add(&m->r->targets, &r);
+    }
+    return 0;
+}
+
 static int member_addresses(void *arg, const struct node *v, struct err *e)
 {
     struct reading *m = arg;
@@ -335,6 +357,7 @@ static int member_limits(void *arg, const struct node *v, struct err *e)
 
 static const struct node_field policy_fields[] = {
     {"name", member_name, true},
+    {"targets", member_targets, false},
     {"tools", member_tools, false},
     {"options", member_options, false},
     {"scripts", member_scripts, false},

@@ -171,8 +171,8 @@ void scope_build(struct policy *p)
 
 /* ---- asking ---- */
 
-void scope_open(const struct policy *p, const struct netset *own, int64_t now_us, bool named,
-                struct netset *out)
+void scope_open(const struct policy *p, const struct netset *near, const struct netset *own,
+                int64_t now_us, bool named, struct netset *out)
 {
     bool has_own = own && own->n;
     struct net_range *again = has_own ? xcalloc(p->n_pieces, sizeof *again) : NULL;
@@ -181,7 +181,8 @@ void scope_open(const struct policy *p, const struct netset *own, int64_t now_us
     for (size_t i = 0; i < p->n_pieces; i++) {
         const struct piece *one = &p->pieces[i];
 
-        if (one->expires_us <= now_us || (one->named && !named)) {
+        if (one->expires_us <= now_us || (one->named && !named) ||
+            !netset_meets(near, &one->range, NULL)) {
             continue;
         }
         netset_add(out, &one->range);

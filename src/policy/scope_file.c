@@ -98,8 +98,7 @@ static bool like_address(const char *s)
     return strpbrk(s, ":/") || s[strspn(s, "0123456789.,-*")] == '\0';
 }
 
-static int range_read(const struct load *l, const struct node *v, struct net_range *out,
-                      struct err *e)
+int node_range(const struct load *l, const struct node *v, struct net_range *out, struct err *e)
 {
     auto_buf text = {0};
     char meant[NET_TEXT];
@@ -135,7 +134,7 @@ static int target_read(void *arg, const struct node *v, struct err *e)
                           "host name");
     }
     if (like_address(v->text)) {
-        return range_read(r->l, v, &r->en.range, e);
+        return node_range(r->l, v, &r->en.range, e);
     }
     if (target_name(v->text, &r->en.name, &why)) {
         return 0;
@@ -155,7 +154,7 @@ static int within_read(void *arg, const struct node *v, struct err *e)
     }
     r->en.within = xcalloc(v->n, sizeof *r->en.within);
     for (size_t i = 0; i < v->n; i++) {
-        int rc = range_read(r->l, &v->item[i], &r->en.within[i], e);
+        int rc = node_range(r->l, &v->item[i], &r->en.within[i], e);
 
         if (rc < 0) {
             return rc;

@@ -90,6 +90,16 @@ static void rules_json(struct json *j, const struct rules *r, int64_t now_us)
 
     json_obj(j);
     json_str(j, "name", pub->name);
+    if (r->has_targets) {
+        json_arr_in(j, "targets");
+        for (size_t i = 0; i < r->targets.n; i++) {
+            net_range_text(&r->targets.v[i], text);
+            json_str(j, NULL, text);
+        }
+        json_end(j);
+    } else {
+        json_nil(j, "targets");
+    }
     words_json(j, "tools", &r->tools);
     json_str(j, "options", pub->advanced ? "advanced" : "standard");
     json_str(j, "scripts", script_level_name(pub->scripts));

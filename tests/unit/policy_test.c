@@ -390,6 +390,28 @@ static void a_policy_named_default_is_for_all_other_keys(void)
     has(judge_with("2001:db8::/88", &(struct asked){.n_ports = UINT32_MAX}), "max_probes");
 }
 
+static void a_policy_can_have_a_part_of_the_scope(void)
+{
+    const struct asked acme = {.key = "acme"}, clipped = {.key = "acme", .clip = true};
+
+    load(HEAD "    - target: 10.0.0.0/8\n    - {target: a.example, within: [192.0.2.0/24]}\n"
+              "policies:\n"
+              "  - {name: part, targets: [10.1.0.0/16, 10.3.0.0/16, 172.16.0.0/12]}\n"
+              "keys: [{key: acme, policy: part}]\n");
+    has(judge_with("10.1.2.0/24 10.3.0.1", &acme), "ok: 10.1.2.0/24 10.3.0.1 [");
+    has(judge("10.2.0.1"), "ok: ");
+    CHECK_STR(
+        judge_with("10.1.255.255-10.2.0.3", &acme),
+        "10.2.0.0/30 is not allowed: it is in the scope, but not among the 'targets' of policy "
+        "'part'; leave it out, or add it there");
+    has(judge_with("172.16.0.1", &acme), "no entry of scope.allow covers it");
+    has(judge_with("10.1.255.255-10.2.0.3", &clipped), "ok: 10.1.255.255 [");
+    has(judge_with("10.2.0.0/24", &clipped), "10.2.0.0/24 is not allowed");
+    has(judge_with("a.example", &(struct asked){.key = "acme", .pins = "a.example=192.0.2.1"}),
+        "192.0.2.1 is not allowed: it is in the scope");
+    has(judge_with("a.example", &acme), "ok: ");
+}
+
 static void ports_outside_the_policy_are_refused(void)
 {
     load(HEAD "    - target: 10.0.0.0/8\n"
@@ -586,6 +608,8 @@ static void bad_policies_are_refused_with_line_and_reason(void)
          "4:15: unknown key 'tool' in a policy; did you mean "
          "'tools'?"},
         {RULES "  - {name: a, tools: [nmpa]}\n", "4:23: there is no such tool"},
+        {RULES "  - {name: a, targets: []}\n", "4:24: 'targets' must be a list of 1 to 4096"},
+        {RULES "  - {name: a, targets: [a.example]}\n", "4:25: 'a.example' is not an address"},
         {RULES "  - {name: a, tools: []}\n", "4:22: 'tools' must be a list of 1 to 64 words"},
         {RULES "  - {name: a, tools: nmap}\n", "4:22: 'tools' must be a list"},
         {RULES "  - {name: a, options: all}\n", "4:24: 'options' must be standard or advanced"},
@@ -693,6 +717,147 @@ static void files_that_others_can_write_are_refused(void)
     CHECK(!p);
 }
 
+/* ---- against a model ---- */
+
+enum { PLACES = 64, ENTRIES = 6 };
+
+static uint64_t seed = 0x9e3779b97f4a7c15;
+
+static unsigned dice(unsigned n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (unsigned)(seed >> 33) % n;
+}
+
+/* Half of them before 169.254.0.0, half in that hard denied range. */
+static struct net_ip place(unsigned i)
+{
+    return (struct net_ip){.lo = 0xa9fe0000 - PLACES / 2 + i};
+}
+
+struct span {
+    unsigned first, last;
+    bool expired;
+};
+
+static struct span span_dice(void)
+{
+    struct span s = {.first = dice(PLACES), .expired = dice(4) == 0};
+
+    s.last = s.first + dice(PLACES - s.first);
+    return s;
+}
+
+static bool span_in(const struct span *s, unsigned i)
+{
+    return s->first <= i && i <= s->last;
+}
+
+/* As the documentation says it, entry by entry. */
+static bool model_allows(const struct span *allow, const struct span *deny, const bool *own,
+                         unsigned i)
+{
+    bool yes = false;
+
+    for (unsigned k = 0; k < ENTRIES; k++) {
+        bool all_own = true;
+
+        for (unsigned m = allow[k].first; m <= allow[k].last; m++) {
+            all_own = all_own && own[m];
+        }
+        yes |= !allow[k].expired && span_in(&allow[k], i) &&
+               (i < PLACES / 2 || allow[k].first >= PLACES / 2) && (!own[i] || all_own);
+    }
+    return yes && !span_in(&deny[0], i) && !span_in(&deny[1], i);
+}
+
+static void span_text(const struct span *s, struct buf *out)
+{
+    struct net_range r = {place(s->first), place(s->last)};
+    char first[NET_TEXT], last[NET_TEXT];
+
+    net_ip_text(&r.first, first);
+    net_ip_text(&r.last, last);
+    buf_addf(out, "    - {target: %s-%s%s}\n", first, last,
+             s->expired ? ", expires: 2020-01-01" : "");
+}
+
+static bool spans_equal(const struct span *allow, const struct span *deny)
+{
+    for (unsigned i = 0; i < ENTRIES * 2; i++) {
+        const struct span *a = &allow[i / 2], *d = &deny[i % 2];
+
+        if (a->first == d->first && a->last == d->last) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void one_random_scope(void)
+{
+    struct span allow[ENTRIES], deny[2], mine = span_dice();
+    bool own[PLACES] = {false};
+    auto_buf b = {0};
+    auto_netset own_set = {0}, want = {0};
+    auto_targets t = {0};
+    struct policy_verdict v = {0};
+    struct net_range all = {place(0), place(PLACES - 1)}, r;
+    struct err e;
+
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        allow[i] = span_dice();
+    }
+    deny[0] = span_dice();
+    deny[1] = span_dice();
+    deny[0].last = MIN(deny[0].last, deny[0].first + 5);
+    deny[1].last = MIN(deny[1].last, deny[1].first + 5);
+    deny[0].expired = deny[1].expired = false;
+    if (spans_equal(allow, deny)) {
+        return; /* a contradiction, refused */
+    }
+    buf_adds(&b, HEAD);
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        span_text(&allow[i], &b);
+    }
+    buf_adds(&b, "  deny:\n");
+    span_text(&deny[0], &b);
+    span_text(&deny[1], &b);
+    load(b.data);
+    r = (struct net_range){place(mine.first), place(mine.last)};
+    netset_add(&own_set, &r);
+    for (unsigned i = 0; i < PLACES; i++) {
+        own[i] = span_in(&mine, i);
+    }
+    for (unsigned i = 0; i < PLACES; i++) {
+        auto_netset one = {0};
+        bool yes = model_allows(allow, deny, own, i);
+
+        r = (struct net_range){place(i), place(i)};
+        netset_add(&one, &r);
+        CHECK_INT(policy_check_ranges(policy, &one, &own_set, noon, ERR), yes ? 0 : ERR_SCOPE);
+        if (yes) {
+            netset_add(&want, &r);
+        }
+    }
+    netset_add(&t.addresses, &all);
+
+    const struct policy_ask ask = {.targets = &t, .own = &own_set, .now_us = noon, .clip = true};
+
+    CHECK_INT(policy_judge(policy, &ask, &v, &e), want.n ? 0 : ERR_SCOPE);
+    CHECK(netset_equal(&v.allowed, &want));
+    policy_verdict_done(&v);
+}
+
+static void random_scopes_allow_what_the_rules_say_one_by_one(void)
+{
+    for (unsigned i = 0; i < 400; i++) {
+        one_random_scope();
+    }
+}
+
 /* ---- views ---- */
 
 static void the_view_is_json_and_warnings_have_lines(void)
@@ -763,7 +928,9 @@ TESTS(the_builtin_scope_has_loopback_and_private_ranges,
       touching_and_overlapping_entries_are_one_scope, entries_expire_at_the_end_of_their_last_day,
       names_go_where_they_may_resolve_to, ranges_are_checked_with_those_of_names,
       rules_are_those_of_the_key, a_policy_named_default_is_for_all_other_keys,
-      ports_outside_the_policy_are_refused, jobs_wait_for_their_window,
-      bad_files_are_refused_with_line_and_reason, bad_policies_are_refused_with_line_and_reason,
-      files_that_others_can_write_are_refused, the_view_is_json_and_warnings_have_lines,
+      a_policy_can_have_a_part_of_the_scope, ports_outside_the_policy_are_refused,
+      jobs_wait_for_their_window, bad_files_are_refused_with_line_and_reason,
+      bad_policies_are_refused_with_line_and_reason,
+      random_scopes_allow_what_the_rules_say_one_by_one, files_that_others_can_write_are_refused,
+      the_view_is_json_and_warnings_have_lines,
       two_thousand_targets_in_twenty_thousand_entries_are_judged)
