@@ -138,6 +138,29 @@ static int check_ports(const struct scan_request *q, struct err *e)
     return rc == 0 && q->ports ? ports_parse(q->ports, e) : rc;
 }
 
+/* The arguments alone: wrong targets are none of their faults, of whatever family they may be. */
+static void check_arguments(const struct api *a, const struct key *k, struct scan_request q,
+                            struct err *e)
+{
+    static const char *const stand_ins[] = {"127.0.0.1", "::1"};
+    bool given = q.targets != NULL;
+
+    for (size_t i = 0; i < ARRAY_LEN(stand_ins); i++) {
+        auto_plan plan = {0};
+
+        if (!given) {
+            q.targets = stand_ins[i];
+        }
+        *e = (struct err){0};
+        if (check(a, k, &q, false, &plan, e) == ERR_SCOPE) {
+            *e = (struct err){0}; /* that is not malformed */
+        }
+        if (given || !e->code) {
+            return;
+        }
+    }
+}
+
 /* Which members are wrong, when something is: *whole is what the check of all said. */
 static void find_faults(const struct api *a, const struct key *k, const struct scan_request *q,
                         const struct err *whole, struct scan_faults *f)
@@ -157,14 +180,7 @@ static void find_faults(const struct api *a, const struct key *k, const struct s
         found = true;
     }
     if (q->arguments && q->tool && too_long("arguments", q->arguments, &f->arguments) == 0) {
-        auto_plan plan = {0};
-
-        if (!alone.targets) {
-            alone.targets = "127.0.0.1";
-        }
-        if (check(a, k, &alone, false, &plan, &f->arguments) == ERR_SCOPE) {
-            f->arguments = (struct err){0}; /* that is not malformed */
-        }
+        check_arguments(a, k, alone, &f->arguments);
     }
     if (found || f->arguments.code) {
         return;

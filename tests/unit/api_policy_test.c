@@ -109,8 +109,13 @@ static void malformed_comes_before_forbidden(void)
         auto_answer old = ask("POST", "/scans", "{\"targets\":\"203.0.113.7\",\"ports\":\"x\"}");
         auto_answer new = ask("POST", v1, "{\"targets\":\"203.0.113.7\",\"timeout\":0}");
 
+        auto_answer six = ask("POST", v1, "{\"targets\":\"-x\",\"arguments\":\"-6\"}");
+        auto_answer both = ask("POST", v1, "{\"targets\":\"-x\",\"arguments\":\"-iL x\"}");
+
         CHECK_INT(old.status, 422);
         CHECK_INT(new.status, 422);
+        CHECK(strstr(six.body, "\"/targets\"") && !strstr(six.body, "\"/arguments\""));
+        CHECK(strstr(both.body, "\"/targets\"") && strstr(both.body, "\"/arguments\""));
     }
     CHECK_INT(audited("scan.refused"), 0);
     rig_stop();
