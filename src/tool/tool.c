@@ -30,7 +30,7 @@ int tool_check(const struct tool *t, const struct tool_request *q, struct tool_p
 {
     auto_strvec split = {0};
     const struct strvec *tokens = q->tokens ? q->tokens : &split;
-    int rc = targets_parse(q->targets, &out->targets, e);
+    int rc = targets_parse(q->targets ? q->targets : "", &out->targets, e);
 
     if (rc == 0 && q->ports) {
         rc = ports_parse(q->ports, e);
