@@ -113,6 +113,7 @@ static void tries_to_escape(enum box_calls calls)
     struct box_spec spec = a_spec(argv);
     struct run r;
 
+    CHECK(listener >= 0 && abstract >= 0);
     copy_file("/etc/hostname", secret); /* that any user could read */
     spec.env = env;
     spec.calls = calls;
