@@ -279,8 +279,12 @@ static struct policy *policy_hook(void *arg)
 static int policy_reload_hook(void *arg, struct err *e)
 {
     struct server *s = arg;
+    int rc = in_force_reload(s->scope, e);
 
-    return in_force_reload(s->scope, e);
+    if (rc == 0) {
+        sched_wake(s->sched); /* a window may be open that was closed */
+    }
+    return rc;
 }
 
 static void *pin_hook(void *arg, struct target_set *t,
@@ -414,11 +418,10 @@ static void on_runner_gone(void *arg)
 
 static void on_hangup(int signo, void *arg)
 {
-    struct server *s = arg;
     struct err e = {0};
 
     (void)signo;
-    (void)in_force_reload(s->scope, &e); /* it says itself how it went */
+    (void)policy_reload_hook(arg, &e); /* it is logged how it went */
 }
 
 static int on_signals(struct server *s, struct err *e)
