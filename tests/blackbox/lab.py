@@ -20,9 +20,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-IN, IN_NET = "10.77.1.2", "10.77.1.0/24"
+IN, IN_NET = "10.77.1.2", "10.77.1.2-10.77.1.254"  # without the machine's own address
 IN_MORE = ("10.77.1.3", "10.77.1.4")
-OUT, OUT_NET = "10.77.2.2", "10.77.2.0/24"
+OUT = "10.77.2.2"
 IN6, OUT6 = "fd77:1::2", "fd77:2::2"
 GATEWAY_IN, GATEWAY_OUT = "10.77.1.1", "10.77.2.1"
 

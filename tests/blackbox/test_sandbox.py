@@ -44,11 +44,12 @@ def scope_file(workdir):
 
 
 class Run:
-    """What came of a run of boxrun: .lines (ways of the hostile one), .out, .report, .status"""
+    """What came of a run: .lines (of the hostile one), .out, .end, .report (its sandbox), .status"""
 
     def __init__(self, done, report):
         self.out, self.err, self.status = done.stdout, done.stderr, done.returncode
-        self.report = json.loads(report) if report.strip() else {}
+        self.end = json.loads(report) if report.strip() else {}
+        self.report = self.end.get("sandbox", {})
         self.lines = [l.split("\t") for l in self.out.splitlines() if l.count("\t") == 2]
         self.ways = {name: verdict for name, verdict, _ in self.lines}
 
@@ -65,24 +66,22 @@ def boxrun(lab, scanpod_bin, workdir, scope_file):
         if not str(what).startswith("/usr/") and not copy.exists():
             shutil.copy2(what, copy)
             copy.chmod(0o755)
-        r, w = os.pipe()
+        report = workdir / "report"
         command = [
-            *lab.inside("host"), str(program(scanpod_bin, "boxrun")), "--egress", level,
-            "--user", "nobody", "--scope", str(scope_file), "--report", str(w),
-            "--bind", str(tools), *flags,
+            *lab.inside("host"), "sh", "-c", 'report=$1; shift; exec "$@" 3>"$report"', "sh",
+            str(report), str(program(scanpod_bin, "boxrun")), "--egress", level, "--user", "nobody",
+            "--scope", str(scope_file), "--bind", str(tools), *flags,
+            *(["--netd"] if level == "nft" else []),
             *(["--targets", targets] if targets else []),
             "--", str(copy if copy.exists() else what), *map(str, arguments),
         ]  # fmt: skip
         before = descendants(os.getpid())
         done = subprocess.run(command, env=clean_env(workdir), capture_output=True, text=True,
-                              pass_fds=(w,), timeout=timeout)  # fmt: skip
-        os.close(w)
-        with os.fdopen(r) as f:
-            report = f.read()
+                              timeout=timeout)  # fmt: skip
         left = descendants(os.getpid()) - before
         assert not left, f"processes were left over: {left}"
         wait_until(lambda: not lab.leftovers(), 5, "the removal of links and tables")
-        return Run(done, report)
+        return Run(done, report.read_text())
 
     return run
 
@@ -103,7 +102,7 @@ def test_no_way_leads_out_of_the_scope(lab, boxrun, scanpod_bin, level, flags):
         pytest.skip("the broker gives no raw sockets")
     lab.forget()
     run = boxrun(level, program(scanpod_bin, "hostile"), *net_arguments(level), flags=flags)
-    assert len(run.lines) >= 60, f"{run.out}\n{run.err}"
+    assert len(run.lines) >= 60, f"{run.end}\n{run.out}\n{run.err}"
     assert lab.witness() == {"v4": 0, "v6": 0, "own": 0}, run.out
     assert "got" not in {v for n, v in run.ways.items() if not n.startswith("in_")}, run.out
     if flags:
@@ -126,7 +125,7 @@ def test_the_witness_does_see_what_is_not_confined(lab, scanpod_bin):
 def test_what_is_in_scope_is_reached(lab, boxrun, scanpod_bin, level):
     """The same program, told that the allowed host is the forbidden one."""
     run = boxrun(level, program(scanpod_bin, "hostile"), "tcp_connect", "--out", IN)
-    assert run.ways == {"tcp_connect": "got"}, f"{run.out}\n{run.err}"
+    assert run.ways == {"tcp_connect": "got"}, f"{run.end}\n{run.out}\n{run.err}"
     assert run.report["packets"]["passed"] > 0
     assert not any(run.report["packets"]["dropped"].values()), run.report
 
@@ -145,7 +144,7 @@ def test_no_way_leads_to_files_processes_or_privilege(boxrun, scanpod_bin, workd
     flags = ("--without", without) if without else ()
     run = boxrun(level, program(scanpod_bin, "hostile"), "files", "--secret", secret, flags=flags,
                  targets=None if level == "none" else IN_NET)  # fmt: skip
-    assert len(run.lines) >= 30, f"{run.out}\n{run.err}"
+    assert len(run.lines) >= 30, f"{run.end}\n{run.out}\n{run.err}"
     open_ways = [n for n, v in run.ways.items() if v != "refused"]
     assert open_ways == [], run.out
 
@@ -180,7 +179,7 @@ LIMITS = {
 def test_the_limit_that_ended_a_run_is_named(boxrun, scanpod_bin, way):
     flags, names = LIMITS[way]
     run = boxrun("none", program(scanpod_bin, "hostile"), way, flags=flags, targets=None)
-    assert run.report["limit"] in names, f"{run.report}\n{run.out}\n{run.err}"
+    assert run.report["limit"] in names, f"{run.end}\n{run.out}\n{run.err}"
     assert run.report["limits"] in ("rlimit", "cgroup2")
     if run.report["limits"] == "cgroup2":
         assert run.report["limit_certain"], run.report
@@ -216,7 +215,7 @@ def test_nmap_finds_the_same_inside_as_outside(lab, boxrun, kind):
     words = [*NMAP[kind], "-n", "-Pn", "--privileged", "--max-retries", "3", "-oX", "-", IN]
     outside = lab.run("host", "nmap", *words).stdout
     inside = boxrun("nft", "/usr/bin/nmap", *words, flags=("--raw",))
-    assert nmap_ports(inside.out) == nmap_ports(outside) != [], f"{inside.out}\n{inside.err}"
+    assert nmap_ports(inside.out) == nmap_ports(outside) != [], f"{inside.end}\n{inside.out}\n{inside.err}"
     assert not any(inside.report["packets"]["dropped"].values()), inside.report
 
 
@@ -225,7 +224,7 @@ def test_nmap_connects_at_the_other_levels_too(lab, boxrun, level):
     words = ["-sT", "-p22,80,443,8080", "-n", "-Pn", "--unprivileged", "-oX", "-", IN]
     outside = lab.run("host", "nmap", *words).stdout
     inside = boxrun(level, "/usr/bin/nmap", *words)
-    assert nmap_ports(inside.out) == nmap_ports(outside) != [], f"{inside.out}\n{inside.err}"
+    assert nmap_ports(inside.out) == nmap_ports(outside) != [], f"{inside.end}\n{inside.out}\n{inside.err}"
     assert not any(inside.report["packets"]["dropped"].values()), inside.report
 
 
@@ -251,5 +250,5 @@ def test_zmap_finds_the_same_inside_as_outside(lab, boxrun):
                  "-b", "/dev/null", "--disable-syslog", "-r", "200", "-c", "2", "-o", "-",
                  "10.77.1.0/28", flags=("--raw",))  # fmt: skip
     found = sorted(set(re.findall(r"^\d+\.\d+\.\d+\.\d+$", run.out, re.M)) - {GATEWAY_IN})
-    assert found == hosts, f"{run.out}\n{run.err}"
+    assert found == hosts, f"{run.end}\n{run.out}\n{run.err}"
     assert not any(run.report["packets"]["dropped"].values()), run.report
