@@ -79,8 +79,9 @@ static bool keep_for_exec(void)
 
 static _Noreturn void be_slirp(struct uplink *u, const char *path, pid_t netd)
 {
-    auto_free char *ns = str_fmt("/proc/%d/ns/net", (int)netd);
-    char ready[32], stop[32], cidr[64], byte;
+    auto_free char *theirs = str_fmt("/proc/%d/ns/net", (int)netd);
+    char ready[32], stop[32], cidr[64], ns[32], byte;
+    int ns_fd;
     char *argv[16];
     char *env[] = {NULL};
     const char *words[] = {path,
@@ -102,13 +103,19 @@ static _Noreturn void be_slirp(struct uplink *u, const char *path, pid_t netd)
     snprintf(cidr, sizeof cidr, "--cidr=%s", SLIRP_NET);
     snprintf(ready, sizeof ready, "--ready-fd=%d", u->ready[1]);
     snprintf(stop, sizeof stop, "--exit-fd=%d", u->stop[0]);
+    if (read(u->go[0], &byte, 1) != 1) {
+        _exit(126);
+    }
+    /* Opened here: after exec it would not be allowed to look into a process with more rights. */
+    ns_fd = open(theirs, O_RDONLY);
+    snprintf(ns, sizeof ns, "/proc/self/fd/%d", ns_fd);
     for (size_t i = 0; i <= ARRAY_LEN(words); i++) {
         argv[i] = i < ARRAY_LEN(words) ? xstrdup(words[i]) : NULL;
     }
-    if (!keep_for_exec() || fcntl(u->ready[1], F_SETFD, 0) < 0 ||
+    if (ns_fd < 0 || !keep_for_exec() || fcntl(u->ready[1], F_SETFD, 0) < 0 ||
         fcntl(u->stop[0], F_SETFD, 0) < 0 ||
         dup(u->ready[1]) < 0 || /* it closes the one it knows: this one ends with it */
-        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || read(u->go[0], &byte, 1) != 1) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) {
         _exit(126);
     }
     (void)dup2(STDOUT_FILENO, STDERR_FILENO); /* it talks; what counts is told by its pipe */

@@ -1,10 +1,15 @@
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -804,6 +809,7 @@ static void as_a_service_it_asks_who_it_is(void)
     CHECK_INT(chmod(test_dir(), 0755), 0);
     pid = fork();
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
         _exit(netd_listen(&c, path, getuid(), NULL) != 0);
     }
     for (int64_t until = boot_ms() + 3000; boot_ms() < until;) {
@@ -835,6 +841,128 @@ static void as_a_service_it_asks_who_it_is(void)
     CHECK_INT(waitpid(pid, &status, 0), pid);
     CHECK_INT(status, 0);
     rig_stop(&r);
+    CHECK_INT(lab_count_ours(), 0);
+}
+
+/* ---- without privilege ---- */
+
+static bool say(const char *path, const char *text)
+{
+    auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+struct stranger {
+    int fd;    /* of netd's channel, in the stranger */
+    pid_t box; /* whose namespace is a box's */
+    char why[200];
+};
+
+static bool own_user_namespace(void)
+{
+    /* As most distributions have it; here it is root's alone. */
+    if (mount("none", "/dev/net", "tmpfs", 0, NULL) < 0 ||
+        mknod("/dev/net/tun", S_IFCHR | 0666, makedev(10, 200)) < 0 ||
+        chmod("/dev/net/tun", 0666) < 0 || setresgid(12345, 12345, 12345) < 0 ||
+        setresuid(12345, 12345, 12345) < 0 || prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0) {
+        return false;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    return unshare(CLONE_NEWUSER) == 0 && say("/proc/self/setgroups", "deny") &&
+           say("/proc/self/uid_map", "12345 12345 1") && say("/proc/self/gid_map", "12345 12345 1");
+}
+
+/* An ordinary user in a user namespace, as the runner is one. */
+static _Noreturn void be_stranger(const struct netd_config *c, const char *slirp, int tell)
+{
+    struct stranger st = {.fd = -1};
+    struct err e = {0};
+    int pidfd;
+
+    if (unshare(CLONE_NEWNS) < 0 || !own_user_namespace()) {
+        snprintf(st.why, sizeof st.why, "cannot become a stranger: %s", strerror(errno));
+    } else if (netd_spawn_rootless(c, slirp, &st.fd, &pidfd, &e) != 0) {
+        snprintf(st.why, sizeof st.why, "%.190s", e.msg);
+    } else {
+        st.box = fork();
+        if (st.box == 0) {
+            close(st.fd);
+            prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+            _exit(unshare(CLONE_NEWNET) < 0 || write(tell, "x", 1) != 1 || pause());
+        }
+    }
+    if (write(tell, &st, sizeof st) == sizeof st) {
+        pause();
+    }
+    _exit(1);
+}
+
+static void without_privilege_there_is_a_way_too(void)
+{
+    static const char slirp[] = "/usr/bin/slirp4netns";
+    struct netd_config c = rig_config();
+    struct stranger st = {0};
+    auto_free char *path = NULL;
+    struct egress_counts n;
+    struct lab_box b;
+    int tell[2], pidfd, ns;
+    char box_ready;
+    struct rig r;
+    pid_t pid;
+
+    if (!lab_get()->root || access(slirp, X_OK) < 0) {
+        tap_skip("needs root, to become somebody else, and slirp4netns");
+    }
+    CHECK_INT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, tell), 0);
+    pid = fork();
+    if (pid == 0) {
+        be_stranger(&c, slirp, tell[1]);
+    }
+    close(tell[1]);
+    for (int i = 0; i < 2; i++) { /* in any order */
+        char msg[sizeof st];
+        ssize_t got = read(tell[0], msg, sizeof msg);
+
+        CHECK(got == 1 || got == sizeof st);
+        if (got == sizeof st) {
+            memcpy(&st, msg, sizeof st);
+            CHECK_STR(st.why, "");
+        } else {
+            box_ready = msg[0];
+            CHECK_INT(box_ready, 'x');
+        }
+    }
+    close(tell[0]);
+    pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    path = str_fmt("/proc/%d/ns/net", (int)st.box);
+    ns = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK(pidfd >= 0 && ns >= 0);
+    rig_attach(&r, (int)syscall(SYS_pidfd_getfd, pidfd, st.fd, 0), -1);
+    CHECK_STR(r.why, "");
+    CHECK(r.forward_v4 && !r.forward_v6);
+    CHECK_INT(rig_up(&r, 1, ns, "10.77.1.1"), ERR_SCOPE); /* the host around it */
+    (void)rig_down(&r, 1);
+    CHECK_INT(rig_up(&r, 1, ns, "10.77.1.2"), 0);
+    lab_box_open(&b, &r, ns);
+    (void)lab_arrived(&lab_get()->in);
+    (void)lab_arrived(&lab_get()->out);
+    lab_send(&b, &(struct packet){.to = "10.77.2.2"});
+    lab_send(&b, &(struct packet){.to = "10.77.1.2", .from = "10.77.1.77"});
+    CHECK_INT(lab_arrived(&lab_get()->out), 0);
+    CHECK_INT(lab_arrived(&lab_get()->in), 0);
+    lab_send(&b, &(struct packet){.to = "10.77.1.2"});
+    rig_turn(&r, 100);
+    CHECK_INT(lab_arrived(&lab_get()->in), 1);
+    n = rig_down(&r, 1);
+    CHECK_INT(n.passed, 1);
+    CHECK_INT(n.out_of_scope, 1);
+    CHECK_INT(n.spoofed, 1);
+    lab_box_done(&b);
+    rig_stop(&r);
+    close(pidfd);
+    CHECK_INT(kill(pid, SIGKILL), 0);
+    CHECK_INT(waitpid(pid, NULL, 0), pid);
     CHECK_INT(lab_count_ours(), 0);
 }
 
@@ -885,4 +1013,4 @@ TESTS(it_says_what_it_can_do_and_leaves_nothing, what_is_in_scope_passes_and_not
       a_way_is_removed_after_its_run, behind_nat_the_far_end_sees_the_host,
       a_scan_address_is_announced_and_not_translated, it_holds_one_capability_and_is_nobody,
       broken_messages_end_the_session, a_descriptor_that_is_no_namespace_is_an_error_of_the_run,
-      as_a_service_it_asks_who_it_is, making_a_way_is_quick)
+      as_a_service_it_asks_who_it_is, without_privilege_there_is_a_way_too, making_a_way_is_quick)
