@@ -351,6 +351,7 @@ static void append(struct netset *s, const struct net_range *r)
         return;
     }
     grow(s, s->n + 1);
+    assert(s->v);
     s->v[s->n++] = *r;
 }
 

@@ -159,8 +159,8 @@ static void verdict_json(struct check *k, const char *token, const struct policy
 
     json_obj(j);
     json_str(j, "target", token);
-    json_bool(j, "allowed", e->code == 0);
-    if (e->code) {
+    json_bool(j, "allowed", v->rules != NULL);
+    if (!v->rules) {
         json_str(j, "reason", e->msg);
     } else {
         json_str(j, "policy", v->rules->name);
@@ -184,7 +184,7 @@ static void verdict_row(struct check *k, const char *token, const struct policy_
     auto_buf why = {0};
     char when[RFC3339_LEN + 1];
 
-    if (e->code) {
+    if (!v->rules) {
         buf_adds(&why, e->msg);
     } else {
         buf_addf(&why, "policy %s: %s", v->rules->name, v->rule);
@@ -193,7 +193,7 @@ static void verdict_row(struct check *k, const char *token, const struct policy_
             buf_addf(&why, "; waits until %.19sZ", when);
         }
     }
-    table_row(&k->table, (const char *const[]){token, e->code ? "refused" : "allowed", why.data});
+    table_row(&k->table, (const char *const[]){token, v->rules ? "allowed" : "refused", why.data});
 }
 
 static void check_target(struct check *k, const char *token)

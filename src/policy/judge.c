@@ -256,7 +256,7 @@ static void rule_text(const struct entry *en, size_t more, char out[160])
     buf_addf(&b, "allow %.80s", text);
     if (en->note) {
         buf_adds(&b, " (");
-        for (; en->note[n] && n < 50; n += len) {
+        for (; n < 50 && en->note[n]; n += len) {
             len = utf8_len(en->note + n, strlen(en->note + n));
             if (len == 0) {
                 break;

@@ -278,7 +278,7 @@ static int entry_cmp(const void *a, const void *b)
 /* Pointers to the entries, sorted by what they are for. The caller frees. */
 static const struct entry **sorted(const struct entries *list)
 {
-    const struct entry **v = xcalloc(list->n, sizeof(const struct entry *));
+    const struct entry **v = xcalloc(MAX(list->n, (size_t)1), sizeof(const struct entry *));
 
     for (size_t i = 0; i < list->n; i++) {
         v[i] = &list->v[i];
