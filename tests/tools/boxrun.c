@@ -35,6 +35,7 @@
 #include <limits.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -72,10 +73,16 @@ struct state {
 
 static int report_fd = STDERR_FILENO;
 
-static _Noreturn void die(int status, const char *fmt, const char *what)
+static _Noreturn void die(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void die(int status, const char *fmt, ...)
 {
+    va_list ap;
+
     fprintf(stderr, "boxrun: ");
-    fprintf(stderr, fmt, what);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
     fprintf(stderr, "\n");
     exit(status);
 }
@@ -595,7 +602,7 @@ int main(int argc, char **argv)
         }
     }
     if (optind == argc && !o.caps_only) {
-        die(USAGE, "%s", "no program; the comment in boxrun.c tells the options");
+        die(USAGE, "no program; the comment in boxrun.c tells the options");
     }
     if (optind < argc) {
         set_program(&o, argv + optind);
