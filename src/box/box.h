@@ -13,8 +13,12 @@
  * /dev/{null,zero,full,random,urandom}, what `binds` names, and /tmp, a private tmpfs with caps on
  * size and inodes, in which the tool starts. It runs as an unprivileged user with no capability
  * (or CAP_NET_RAW alone, ambient), an empty bounding set, no_new_privs, a seccomp allow-list, no
- * terminal, in its own process group, with nothing inherited but its three descriptors. At level
- * "plain" it has the caller's view of files and starts in `dir`.
+ * terminal, in its own process group, with nothing inherited but its three descriptors. Without a
+ * view (always at level "plain"; where mounts are refused, at the others too) it has the caller's
+ * files, as far as Landlock allows, and starts in `dir`.
+ *
+ * The user is 61001 inside; outside it is the caller, or 61001 too when the caller is root (which
+ * gives `dir` to it). What is bound for writing has to let that user write.
  *
  * With BOX_NET_OWN the box waits, ready but for its network, until box_go() (told by
  * BOX_WAITING): in between the caller hands `netns_fd` to whoever makes the outer end.
@@ -56,7 +60,7 @@ struct box_bind {
 };
 
 /* Written into the view before the tool starts, read-only but below /tmp: "/etc/hosts",
- * "/tmp/targets". At level "plain" only those of /tmp exist, in the working directory. */
+ * "/tmp/targets". Without a view only those of /tmp exist, in the working directory. */
 struct box_file {
     const char *path;
     const char *text;
@@ -66,7 +70,7 @@ struct box_file {
 struct box_spec {
     char *const *argv; /* argv[0] is a full path */
     char *const *env;  /* complete; nothing is inherited */
-    const char *dir;   /* level "plain": working directory, private to this run */
+    const char *dir;   /* without a view: working directory, private to this run */
     int in, out, err;  /* descriptors for 0, 1, 2; < 0: /dev/null. The caller keeps its own. */
     enum box_net net;
     bool raw_sockets; /* keep CAP_NET_RAW (ambient) where it can be given */
@@ -124,7 +128,9 @@ struct box_can {
     bool view;
     bool notify; /* BOX_CALLS_BROKER: a listener, the tool's memory and its sockets */
     bool landlock;
-    char why[160]; /* why the level is not "userns"; "" if it is */
+    /* Why the level is not "userns", or is without a view or a network of its own; "" if it is all
+     * of that. */
+    char why[160];
 };
 const struct box_can *box_probe(void);
 const char *box_level_name(enum box_level l);

@@ -96,15 +96,31 @@ static const char *take_descriptors(struct box_plan *plan, int stdio[3], int *ho
                : "stdio";
 }
 
+static const char *follow_caller(const struct box_plan *plan)
+{
+    struct pollfd caller = {.fd = plan->caller_fd, .events = POLLIN};
+    /* A namespace dies with its init; without one init has to do it. */
+    int signo = plan->level == BOX_PLAIN ? SIGUSR1 : SIGKILL;
+
+    if (prctl(PR_SET_PDEATHSIG, signo, 0, 0, 0) < 0) {
+        return "pdeathsig";
+    }
+    if (poll(&caller, 1, 0) != 0) {
+        _exit(1); /* it died before the signal was set */
+    }
+    return NULL;
+}
+
 /* Ready but for the network: hands out the namespace, and hears how to configure it. */
 static const char *await_network(const struct box_plan *plan)
 {
     struct box_note note = {.told = BOX_WAITING, .netns = true, .end = {.exit_status = -1}};
     auto_fd int ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     struct box_word word;
+    const char *step = follow_caller(plan); /* it may take its time, or die */
 
-    if (ns < 0) {
-        return "netns";
+    if (step || ns < 0) {
+        return step ? step : "netns";
     }
     tell(plan, &note, &ns);
     if (recv(plan->report_fd, &word, sizeof word, 0) != (ssize_t)sizeof word ||
@@ -138,21 +154,6 @@ static const char *make_view(const struct box_plan *plan, struct view *view)
         step = "hostname";
     }
     return step;
-}
-
-static const char *follow_caller(const struct box_plan *plan)
-{
-    struct pollfd caller = {.fd = plan->caller_fd, .events = POLLIN};
-    /* A namespace dies with its init; without one init has to do it. */
-    int signo = plan->level == BOX_PLAIN ? SIGUSR1 : SIGKILL;
-
-    if (prctl(PR_SET_PDEATHSIG, signo, 0, 0, 0) < 0) {
-        return "pdeathsig";
-    }
-    if (poll(&caller, 1, 0) != 0) {
-        _exit(1); /* it died before the signal was set */
-    }
-    return NULL;
 }
 
 /* Without a view: the directory, once we are its owner, and what guards the other files. */
@@ -189,8 +190,10 @@ static const char *build(const struct box_plan *plan, int *listen_fd, int *landl
         step = plan->view ? make_view(plan, &view) : enter_dir(plan, dir_fd, landlock_fd);
     }
     step = step ? step : make_network(plan, listen_fd);
-    user_forbid_namespaces(plan);
-    step = step || !plan->view ? step : view_seal();
+    if (!step) {
+        user_forbid_namespaces(plan);
+        step = plan->view ? view_seal() : NULL;
+    }
     return step ? step : user_restrict(plan);
 }
 

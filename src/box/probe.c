@@ -89,7 +89,10 @@ static bool try_one(struct box_can *can, enum box_level level, bool view, bool o
         level_feature(level) | (view ? BOX_WITHOUT_MOUNT : 0) | (own_net ? BOX_WITHOUT_NET : 0);
 
     if (box_is_without(needs)) {
-        snprintf(why, size, "%s: turned off", box_level_name(level));
+        snprintf(why, size, "%s: turned off",
+                 box_is_without(level_feature(level))        ? box_level_name(level)
+                 : view && box_is_without(BOX_WITHOUT_MOUNT) ? "view"
+                                                             : "network");
         return false;
     }
     can->level = level;

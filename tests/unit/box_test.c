@@ -406,6 +406,101 @@ static void a_box_that_is_killed_while_it_waits_did_not_start(void)
     each_way(is_lost_before_it_starts);
 }
 
+static void loses_its_caller_early(void)
+{
+    char *argv[] = {standin(), mark, xstrdup("wait"), NULL};
+    struct box_spec spec = a_spec(argv);
+    int told[2];
+    char byte;
+    pid_t caller;
+    struct run r = {.out = -1};
+
+    if (box_probe()->own_net) {
+        CHECK_INT(pipe2(told, O_CLOEXEC), 0);
+        spec.net = BOX_NET_OWN;
+        spec.hold_fd = told[1];
+        caller = fork();
+        if (caller == 0) {
+            struct pollfd p = {.fd = -1, .events = POLLIN};
+
+            if (box_start(&spec, &r.box, NULL) == 0) {
+                p.fd = r.box.report_fd;
+                (void)poll(&p, 1, PATIENCE_MS);
+                (void)!write(told[1], "!", 1);
+            }
+            for (;;) {
+                pause();
+            }
+        }
+        close(told[1]);
+        CHECK_INT(read(told[0], &byte, 1), 1);
+        kill(caller, SIGKILL);
+        waitpid(caller, NULL, 0);
+        CHECK_INT(read(told[0], &byte, 1), 0); /* the one who held it is gone */
+        close(told[0]);
+    }
+    free(argv[2]);
+}
+
+static void a_box_that_waits_for_its_network_dies_with_its_caller(void)
+{
+    each_way(loses_its_caller_early);
+}
+
+/* Borrowed; NULL: none that we may use. */
+static const char *a_cgroup(void)
+{
+    static char path[512];
+    FILE *f = fopen("/proc/self/mounts", "re");
+    char line[4096];
+    char where[256];
+    bool found = false;
+
+    while (!found && fgets(line, sizeof line, f)) {
+        found = sscanf(line, "cgroup2 %255s cgroup2 ", where) == 1;
+    }
+    fclose(f);
+    snprintf(path, sizeof path, "%s/scanpod-box-test-%d", found ? where : "/nonexistent", getpid());
+    return found && mkdir(path, 0755) == 0 ? path : NULL;
+}
+
+static void is_born_in_a_cgroup(void)
+{
+    char *argv[] = {standin(), mark, xstrdup("wait"), NULL};
+    struct box_spec spec = a_spec(argv);
+    const char *group = a_cgroup();
+    struct run r;
+    char text[64] = "";
+
+    if (group) {
+        auto_free char *list = str_fmt("%s/cgroup.procs", group);
+        auto_fd int dir = open(group, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        auto_fd int fd = open(list, O_RDONLY | O_CLOEXEC);
+        unsigned members = 0;
+
+        spec.cgroup_fd = dir;
+        start_spec(&r, &spec);
+        await_ready(&r);
+        CHECK(read(fd, text, sizeof text - 1) > 0);
+        for (const char *p = text; (p = strchr(p, '\n')); p++) {
+            members++;
+        }
+        CHECK_INT(members, 2); /* init and the tool */
+        box_kill(&r.box);
+        finish(&r);
+        CHECK_INT(rmdir(group), 0); /* nobody is left in it */
+    }
+    free(argv[2]);
+}
+
+static void a_box_is_born_in_its_cgroup(void)
+{
+    if (geteuid() != 0) {
+        tap_skip("no cgroup was delegated to us");
+    }
+    each_way(is_born_in_a_cgroup);
+}
+
 static void what_is_not_there_is_refused_by_name(void)
 {
     char *argv[] = {standin(), mark, NULL};
@@ -444,4 +539,5 @@ TESTS(an_exit_status_is_told_with_what_it_used, a_crash_is_told_as_its_signal,
       a_hundred_children_half_of_them_deaf_go_with_their_tool,
       a_process_that_forks_on_and_on_is_caught, the_lock_is_held_until_the_tree_is_gone,
       a_box_dies_with_its_caller, a_box_that_is_killed_while_it_waits_did_not_start,
+      a_box_that_waits_for_its_network_dies_with_its_caller, a_box_is_born_in_its_cgroup,
       what_is_not_there_is_refused_by_name, all_of_this_holds_for_a_service_user)
