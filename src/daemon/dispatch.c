@@ -105,6 +105,7 @@ static int choose(const struct dispatch_config *c, struct in_force *scope,
 {
     struct tool_start start = {.program = program,
                                .names = caps->view,
+                               .data_dir = c->nmap_data,
                                .rate_pps = d->limits.rate_pps,
                                .wall_s = d->limits.wall_s};
     int rc;
@@ -117,6 +118,7 @@ static int choose(const struct dispatch_config *c, struct in_force *scope,
         return rc;
     }
     start.broker = d->launch.egress == EGRESS_BROKER;
+    start.user_stack = d->launch.egress == EGRESS_ROOTLESS;
     d->launch.raw_sockets = start.raw_sockets;
     d->launch.dedicated = plan->need.nat_lies && d->launch.egress == EGRESS_NFT;
     return t->build_argv(plan, &start, &d->argv, &d->notes, e);

@@ -15,6 +15,7 @@ struct dispatch_config {
     uint64_t output_max;
     uint32_t grace_ms;
     const struct nse_db *nse; /* borrowed; may be NULL */
+    const char *nmap_data;    /* where it was read from; borrowed */
 };
 
 /* Everything that the launch points to. dispatch_done() it. */

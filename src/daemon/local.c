@@ -2,7 +2,6 @@
  * One scan without a server: the same runner, scheduler, worker and parser over a store in memory.
  */
 #include <ftw.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +17,6 @@
 #include "daemon/turn.h"
 #include "daemon/worker.h"
 #include "tool/tool.h"
-
-enum { RUNNER_END_MS = 5000 };
 
 struct local {
     struct local_scan *ls;
@@ -45,16 +42,6 @@ static int remove_entry(const char *path, const struct stat *st, int flag, struc
     (void)ftw;
     (void)remove(path); /* the directory that then is not empty stays, and shows it */
     return 0;
-}
-
-/* The runner has seen our end of its channel close: it kills what runs, tidies up and ends. */
-static void await_runner(int pidfd)
-{
-    struct pollfd p = {.fd = pidfd, .events = POLLIN};
-
-    if (pidfd >= 0) {
-        (void)poll(&p, 1, RUNNER_END_MS);
-    }
 }
 
 static void on_change(struct job_waiter *w)
@@ -186,7 +173,8 @@ static int start(struct local *lo, struct err *e)
                      .allow_unconfined = option_bool(o, "allow-unconfined"),
                      .grace_ms = (uint32_t)option_int(o, "kill-grace-ms"),
                      .output_max = (uint64_t)option_int(o, "max-output-mb") << 20,
-                     .nse = lo->nse},
+                     .nse = lo->nse,
+                     .nmap_data = option_str(o, "nmap-data")},
         .scope = lo->scope,
         .ready = on_ready,
         .ready_arg = lo,
@@ -293,8 +281,6 @@ static void local_done(struct local *lo)
     worker_free(lo->worker);
     store_close(lo->store);
     loop_free(lo->loop);
-    fd_close(&lo->roles.runner_fd);
-    await_runner(lo->roles.runner_pidfd);
     roles_done(&lo->roles);
     in_force_close(lo->scope);
     nse_free(lo->nse);

@@ -1,7 +1,6 @@
 #include "daemon/look.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,7 @@
 #include "event/loop.h"
 #include "runner/runner.h"
 
-enum { LOOK_MS = 5000, END_MS = 5000 };
+enum { LOOK_MS = 5000 };
 
 struct looking {
     struct look *look;
@@ -107,15 +106,6 @@ static int wait_ready(struct roles *roles, struct looking *l, struct err *e)
     return rc;
 }
 
-static void await(int pidfd)
-{
-    struct pollfd p = {.fd = pidfd, .events = POLLIN};
-
-    if (pidfd >= 0) {
-        (void)poll(&p, 1, END_MS);
-    }
-}
-
 int sandbox_look(const struct option_set *settings, struct look *out, struct err *e)
 {
     char dir[] = "/tmp/scanpod-look-XXXXXX";
@@ -136,10 +126,6 @@ int sandbox_look(const struct option_set *settings, struct look *out, struct err
     }
     if (rc == 0 && (rc = roles_start(&roles, settings, &user, -1, dir, e)) == 0) {
         rc = wait_ready(&roles, &l, e);
-        await(roles.runner_pidfd); /* it is told by the end of its channel, the others by it */
-        fd_close(&roles.resolver_fd);
-        await(roles.resolver_pidfd);
-        await(roles.netd_pidfd);
         roles_done(&roles);
     }
     rmdir(dir);

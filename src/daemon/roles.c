@@ -1,5 +1,6 @@
 #include "daemon/roles.h"
 
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -7,7 +8,7 @@
 #include "daemon/resolver.h"
 #include "runner/runner.h"
 
-enum { PATHS_MAX = 64 };
+enum { PATHS_MAX = 64, END_MS = 5000 };
 
 /* ---- from the settings ---- */
 
@@ -207,11 +208,24 @@ int roles_start(struct roles *r, const struct option_set *settings, const struct
     return rc;
 }
 
+/* It is told by the end of its channel, and netd by the runner's. */
+static void await(int pidfd)
+{
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+    if (pidfd >= 0) {
+        (void)poll(&p, 1, END_MS);
+    }
+}
+
 void roles_done(struct roles *r)
 {
     fd_close(&r->runner_fd);
     fd_close(&r->netd_fd);
     fd_close(&r->resolver_fd);
+    await(r->runner_pidfd);
+    await(r->resolver_pidfd);
+    await(r->netd_pidfd);
     fd_close(&r->runner_pidfd);
     fd_close(&r->netd_pidfd);
     fd_close(&r->resolver_pidfd);

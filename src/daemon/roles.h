@@ -31,7 +31,8 @@ struct roles {
  */
 int roles_start(struct roles *r, const struct option_set *settings, const struct service_user *user,
                 int hold_fd, const char *work_dir, struct err *e);
-/* Closes what was not taken; waits for nothing. */
+/* Closes what was not taken, and waits for the ends of the roles, 5 s each at most: what was taken
+ * has to be closed before. */
 void roles_done(struct roles *r);
 
 /* netd_config from the settings; points into them. */

@@ -333,7 +333,9 @@ void tool_run_outcome(struct tool_run *r, const struct runner_end *end, struct o
 
 int tool_run_reparsed(struct tool_run *r, const struct runner_end *end, struct err *e)
 {
-    bool read = end->started && end->exit_status == 0 && end->exit_signal == 0;
+    /* A parser that came to its end all the same says that it could not read what was stored. */
+    bool damaged = end->parser_failed && r->have_end;
+    bool read = end->started && !damaged;
     bool whole = read && !end->parser_failed && !r->bad_records && r->have_end;
 
     if (r->stop != STOP_STORE && read && (whole || r->have_run)) {

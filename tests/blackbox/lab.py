@@ -62,7 +62,9 @@ class Lab:
         """A process that keeps a new network (and mount) namespace alive."""
         p = subprocess.Popen(
             [*prefix, "unshare", "--net", "--mount", "--propagation", "private", "sh", "-c",
-             "mount -t sysfs sysfs /sys 2>/dev/null; echo ready; exec sleep 100000"],
+             # As distributions have it: open to all, which slirp4netns needs.
+             "mount -t sysfs sysfs /sys && mount -t tmpfs none /dev/net &&"
+             " mknod -m 666 /dev/net/tun c 10 200; echo ready; exec sleep 100000"],
             stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True,
         )
         assert p.stdout.readline() == b"ready\n"

@@ -78,8 +78,7 @@ def boxrun(lab, scanpod_bin, workdir, scope_file):
         before = descendants(os.getpid())
         done = subprocess.run(command, env=clean_env(workdir), capture_output=True, text=True,
                               timeout=timeout)  # fmt: skip
-        left = descendants(os.getpid()) - before
-        assert not left, f"processes were left over: {left}"
+        wait_until(lambda: not descendants(os.getpid()) - before, 5, "the end of every process")
         wait_until(lambda: not lab.leftovers(), 5, "the removal of links and tables")
         return Run(done, report.read_text())
 
