@@ -27,7 +27,8 @@ struct netd *net_of(const struct runner_process *rp, enum egress level)
 static void set_why(struct runner_process *rp, enum egress level, const char *why)
 {
     rp->caps.usable[level] = false;
-    snprintf(rp->caps.why[level], sizeof rp->caps.why[level], "%s", why);
+    snprintf(rp->caps.why[level], sizeof rp->caps.why[level], "%.*s",
+             (int)sizeof rp->caps.why[level] - 1, why);
 }
 
 static void try_rootless(struct runner_process *rp);
