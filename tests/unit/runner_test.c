@@ -592,7 +592,7 @@ static void is_stopped(void)
     daemon_start();
     launch((struct runner_launch){.run = 1, .grace_ms = PATIENCE_MS}, "wait", "");
     launch((struct runner_launch){.run = 2, .grace_ms = 50}, "deaf", "");
-    launch((struct runner_launch){.run = 3, .grace_ms = 50}, "children", "20");
+    launch((struct runner_launch){.run = 3, .grace_ms = PATIENCE_MS}, "children", "20");
     launch((struct runner_launch){.run = 4, .grace_ms = 50}, "daemon-and-wait", "");
     while (!d.runs[1].started || !d.runs[2].started || !d.runs[3].started || !d.runs[4].started) {
         turn();
@@ -1189,8 +1189,10 @@ static int listener(const char *ip, int type, uint16_t *port)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET};
     socklen_t len = sizeof sa;
-    int fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd;
 
+    own_network(); /* before there are sockets */
+    fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     inet_pton(AF_INET, ip, &sa.sin_addr);
     sa.sin_port = htons(*port);
     CHECK_INT(bind(fd, (struct sockaddr *)&sa, sizeof sa), 0);
@@ -1287,8 +1289,52 @@ static void is_brokered(void)
 
 static void a_brokered_tool_reaches_its_targets_and_nothing_else(void)
 {
-    own_network();
     each_level(is_brokered);
+}
+
+/* Connections that its backlog does not take: the kernel tries again after a second. */
+static void a_brokered_call_that_has_to_wait_keeps_nobody_else_waiting(void)
+{
+    auto_netset targets = {0};
+    uint16_t full_port = 0, port = 0;
+    auto_fd int full = listener("127.0.0.9", SOCK_STREAM, &full_port);
+    auto_fd int in = listener("127.0.0.9", SOCK_STREAM, &port);
+    auto_free char *to_full = str_fmt("127.0.0.9,%u", full_port);
+    auto_free char *to_free = str_fmt("127.0.0.9,%u", port);
+    auto_free char *first = NULL;
+    auto_free char *second = NULL;
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(full_port)};
+    int held[3];
+
+    daemon_start();
+    if (!d.caps.usable[EGRESS_BROKER]) {
+        daemon_stop();
+        tap_skip("no seccomp notifications here");
+    }
+    inet_pton(AF_INET, "127.0.0.9", &sa.sin_addr);
+    CHECK_INT(listen(full, 0), 0);
+    for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+        held[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(held[i], (struct sockaddr *)&sa, sizeof sa);
+    }
+    add_range(&targets, "127.0.0.0/24");
+    launch_speak((struct runner_launch){.run = 1, .egress = EGRESS_BROKER, .targets = &targets},
+                 (const char *const[]){to_full, NULL});
+    while (!d.runs[1].started) {
+        turn();
+    }
+    launch_speak((struct runner_launch){.run = 2, .egress = EGRESS_BROKER, .targets = &targets},
+                 (const char *const[]){to_free, NULL});
+    second = output_of(2);
+    CHECK(strstr(second, " connect 0 flags same") != NULL);
+    CHECK_INT(d.runs[1].ends, 0);
+    for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+        close(held[i]);
+    }
+    CHECK_INT(listen(full, 64), 0);
+    first = output_of(1);
+    CHECK(strstr(first, " connect 0 flags same") != NULL);
+    daemon_stop();
 }
 
 static void a_set_of_twenty_thousand_ranges_is_passed_on_whole(void)
@@ -1301,7 +1347,6 @@ static void a_set_of_twenty_thousand_ranges_is_passed_on_whole(void)
     auto_free char *text = NULL;
     auto_buf lines = {0};
 
-    own_network();
     for (unsigned i = 0; i < 20000; i++) {
         struct net_ip ip = {.lo = 0x7f000000u + i * 2 + 1};
 
@@ -1690,6 +1735,7 @@ TESTS(a_run_tells_its_results_its_raw_output_and_its_end, a_missing_program_did_
       what_cannot_be_launched_is_refused_at_once, the_limit_that_ended_a_run_is_named,
       a_tool_finds_its_targets_and_pinned_names_in_files,
       a_brokered_tool_reaches_its_targets_and_nothing_else,
+      a_brokered_call_that_has_to_wait_keeps_nobody_else_waiting,
       a_set_of_twenty_thousand_ranges_is_passed_on_whole,
       addresses_are_judged_by_what_the_kernel_would_make_of_them,
       a_level_that_is_not_there_is_named_and_nothing_is_started, unconfined_runs_need_the_setting,
