@@ -6,15 +6,46 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-int gate_open(struct gate *s, const char *file, uid_t owner, struct err *e)
+enum { OVERFLOW_UID = 65534 };
+
+/* The number that stands for every user whom this namespace does not know, root among them. */
+static uid_t overflow_uid(void)
 {
-    *s = (struct gate){.file = file, .owner = owner};
-    if (!file) {
+    FILE *f = fopen("/proc/sys/kernel/overflowuid", "re");
+    unsigned uid = OVERFLOW_UID;
+
+    if (f) {
+        if (fscanf(f, "%u", &uid) != 1) {
+            uid = OVERFLOW_UID;
+        }
+        fclose(f);
+    }
+    return uid;
+}
+
+/*
+ * Rootless, this process has no say over anything that the user who started it has not: whose file
+ * it is was checked by the daemon, outside. Here only those who may write to it are looked at.
+ */
+static int load(const struct gate *s, struct policy **out, struct err *e)
+{
+    uid_t owner = s->owner;
+
+    if (s->rootless && s->seen.st_uid == overflow_uid()) {
+        owner = s->seen.st_uid;
+    }
+    return policy_load(s->file, owner, out, e);
+}
+
+int gate_open(struct gate *s, const struct netd_config *c, struct err *e)
+{
+    *s = (struct gate){.file = c->scope_file, .owner = c->scope_owner, .rootless = c->rootless};
+    if (!s->file) {
         s->policy = policy_builtin();
         return 0;
     }
-    (void)stat(file, &s->seen); /* before reading: what changes meanwhile is read again */
-    return policy_load(file, owner, &s->policy, e);
+    (void)stat(s->file, &s->seen); /* before reading: what changes meanwhile is read again */
+    return load(s, &s->policy, e);
 }
 
 void gate_close(struct gate *s)
@@ -45,7 +76,7 @@ static void reload(struct gate *s)
         return;
     }
     s->seen = now;
-    if (policy_load(s->file, s->owner, &fresh, &e) != 0) {
+    if (load(s, &fresh, &e) != 0) {
         fprintf(stderr, "netd: %s; the policy that was read before stays in force\n", e.msg);
         return;
     }

@@ -175,7 +175,7 @@ static int prepare(struct server *s, struct err *e)
 {
     const struct netd_config *c = s->start->config;
     struct ways *ws = &s->ways;
-    int rc = gate_open(&s->gate, c->scope_file, c->scope_owner, e);
+    int rc = gate_open(&s->gate, c, e);
 
     if (rc == 0) {
         rc = link_open(&ws->link, e);
