@@ -90,6 +90,25 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static void print_quantiles(const int64_t *took, long n)
+{
+    const long at[] = {n / 2, n / 10, n - 1 - n / 10};
+
+    for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+        printf("%.3f%c", (double)took[at[i]] / 1e6, i + 1 < ARRAY_LEN(at) ? ' ' : '\n');
+    }
+}
+
+static bool run_once(const char *how, char **argv)
+{
+    if (strcmp(how, "plain") == 0) {
+        return run_plain(argv);
+    }
+    return run_box(argv, strcmp(how, "own") == 0    ? BOX_NET_OWN
+                         : strcmp(how, "none") == 0 ? BOX_NET_EMPTY
+                                                    : BOX_NET_SHARED);
+}
+
 int main(int argc, char **argv)
 {
     long n = argc > 3 ? strtol(argv[1], NULL, 10) : 0;
@@ -102,11 +121,7 @@ int main(int argc, char **argv)
     took = xcalloc((size_t)n, sizeof *took);
     for (long i = -5; i < n; i++) {
         int64_t start = now_ns();
-        bool ok =
-            strcmp(argv[2], "plain") == 0 ? run_plain(argv + 3)
-            : strcmp(argv[2], "own") == 0
-                ? run_box(argv + 3, BOX_NET_OWN)
-                : run_box(argv + 3, strcmp(argv[2], "none") == 0 ? BOX_NET_EMPTY : BOX_NET_SHARED);
+        bool ok = run_once(argv[2], argv + 3);
 
         if (!ok) {
             return 1;
@@ -116,8 +131,7 @@ int main(int argc, char **argv)
         }
     }
     qsort(took, (size_t)n, sizeof *took, by_value);
-    printf("%.3f %.3f %.3f\n", (double)took[n / 2] / 1e6, (double)took[n / 10] / 1e6,
-           (double)took[n - 1 - n / 10] / 1e6);
+    print_quantiles(took, n);
     free(took);
     return 0;
 }

@@ -42,7 +42,7 @@ static void tell(const struct box_plan *plan, struct box_note *note, const int *
     } control = {0};
     struct iovec iov = {.iov_base = note, .iov_len = sizeof *note};
     struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-    size_t n = (size_t)note->netns + note->notify + note->listen;
+    size_t n = fds ? (size_t)note->netns + note->notify + note->listen : 0;
 
     if (n > 0) {
         m.msg_control = control.data;

@@ -43,6 +43,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* From the environment: what the test made for us to reach. */
+static const char *given(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value ? value : "";
+}
+
 static void said(const char *name, long rc)
 {
     printf("%s %s\n", name, rc >= 0 ? "yes" : strerror(errno));
@@ -204,7 +212,7 @@ static long trace_init(void)
 
 static long kill_outsider(void)
 {
-    return kill((pid_t)strtol(getenv("OUTSIDER"), NULL, 10), 0);
+    return kill((pid_t)strtol(given("OUTSIDER"), NULL, 10), 0);
 }
 
 static long set_host_name(void)
@@ -250,9 +258,9 @@ static long connect_abstract(void)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    size_t n = strlen(getenv("ABSTRACT"));
+    size_t n = strlen(given("ABSTRACT"));
 
-    memcpy(sa.sun_path + 1, getenv("ABSTRACT"), n);
+    memcpy(sa.sun_path + 1, given("ABSTRACT"), n);
     return fd < 0 ? -1
                   : connect(fd, (const struct sockaddr *)&sa,
                             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n));
@@ -311,7 +319,7 @@ static void try_paths(void)
 {
     try_read("read-shadow", "/etc/shadow");
     try_read("read-passwd", "/etc/passwd");
-    try_read("read-secret", getenv("SECRET"));
+    try_read("read-secret", given("SECRET"));
     try_read("read-init-environment", "/proc/1/environ");
     try_read("read-kcore", "/proc/kcore");
     try_read("read-keys", "/proc/keys");
@@ -325,7 +333,7 @@ static void try_paths(void)
     try_write("write-etc", "/etc/prisoner");
     try_write("write-usr", "/usr/prisoner");
     try_write("write-dev", "/dev/prisoner");
-    try_write("write-outside", getenv("OUTSIDE"));
+    try_write("write-outside", given("OUTSIDE"));
     try_touch("touch-sysrq", "/proc/sysrq-trigger");
     try_touch("touch-core-pattern", "/proc/sys/kernel/core_pattern");
     try_touch("touch-hostname", "/proc/sys/kernel/hostname");

@@ -456,21 +456,16 @@ static void the_listener_of_a_brokered_tool_comes_out(void)
     each_way(is_brokered);
 }
 
-static void ip(const char *line, ...) __attribute__((format(printf, 1, 2)));
-static void ip(const char *line, ...)
+static void ip(const char *line)
 {
-    char text[256];
-    char *argv[32] = {text};
+    auto_free char *text = xstrdup(line);
+    char *argv[32] = {NULL};
     char *const env[] = {NULL};
     char *rest = text;
     size_t n = 0;
     int status;
     pid_t pid;
-    va_list ap;
 
-    va_start(ap, line);
-    vsnprintf(text, sizeof text, line, ap);
-    va_end(ap);
     for (char *word = strtok_r(rest, " ", &rest); word && n < 31;
          word = strtok_r(NULL, " ", &rest)) {
         argv[n++] = word;
@@ -513,13 +508,15 @@ static void start_with_a_wire(struct run *r, struct box_spec *spec, bool v6)
     };
     struct ifreq req = {.ifr_name = "v0"};
     auto_fd int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    auto_free char *add = NULL;
 
     spec->net = BOX_NET_OWN;
     start_spec(r, spec);
     await_note(r);
     CHECK(r->box.told == BOX_WAITING);
     CHECK(r->box.netns_fd >= 0);
-    ip("ip link add v0 type veth peer name eth0 netns %d", r->box.pid);
+    add = str_fmt("ip link add v0 type veth peer name eth0 netns %d", r->box.pid);
+    ip(add);
     ip("ip address add 198.18.0.1/30 dev v0");
     ip("ip link set v0 up");
     CHECK_INT(ioctl(s, SIOCGIFHWADDR, &req), 0);
