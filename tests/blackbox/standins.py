@@ -116,7 +116,8 @@ def _fail(status=3, text="QUITTING! stand-in failed on purpose"):
 
 
 def _crash():
-    return HEAD + here(host_xml("127.0.0.1")) + "kill -SEGV $$\n"
+    # A stack that overflows: not every level lets a program signal itself.
+    return HEAD + here(host_xml("127.0.0.1")) + "ulimit -s 256\nf() { f; }\nf\n"
 
 
 def _truncated():
@@ -169,7 +170,7 @@ for word in "$@"; do
     esac
 done
 [ -s "$file" ] || {{ echo "refused: no targets" >&2; exit 77; }}
-while read -r word; do
+while read -r word || [ -n "$word" ]; do
     printf '%s\\n' "$word" | grep -Eqx '{loopback}' || {{
         echo "refused: '$word' is not on this machine" >&2; exit 77
     }}

@@ -307,10 +307,16 @@ def test_nothing_in_the_data_directory_belongs_to_root(make_server, fake_nmap, n
 def test_no_process_of_the_server_is_root(make_server, fake_nmap, need_root):
     srv = make_server(tool=fake_nmap("hang"))
     srv.wait_running(srv.submit())
+    seen = 0
     for pid in [srv.pid, *(p for p, _ in srv.children())]:
-        status = open(f"/proc/{pid}/status").read()
+        try:
+            status = open(f"/proc/{pid}/status").read()
+        except FileNotFoundError:
+            continue  # a short one, as what asks a tool for its version
         uids = re.search(r"^Uid:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", status, re.M).groups()
         assert "0" not in uids, f"{pid}: {status[:400]}"
+        seen += 1
+    assert seen >= 5, srv.children()  # daemon, runner, netd, resolver; the box with its tool
 
 
 def test_the_daemon_itself_keeps_no_capability(make_server, need_root):

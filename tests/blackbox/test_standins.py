@@ -41,6 +41,9 @@ def test_the_failing_ones_fail(fake_nmap):
         ("--", "127.0.0.1.example.org"),
         ("--", "0.0.0.0"),
         ("-iL", "/dev/null", "--", "127.0.0.1"),
+        ("-iL", "/dev/null"),
+        ("-iL", "/nonexistent"),
+        ("-iL",),
         ("--",),
         (),
     ],
@@ -50,8 +53,30 @@ def test_the_real_nmap_is_not_started_for_anything_but_loopback(real_nmap, args)
     assert done.returncode == 77 and "refused" in done.stderr
 
 
-def test_the_real_nmap_is_started_for_loopback(real_nmap, listener):
-    done = run(real_nmap, "-n", "-sT", "-p", str(listener.port), "-oX", "-", "--", "127.0.0.1")
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "192.0.2.1\n",
+        "127.0.0.1\n192.0.2.1\n",
+        "127.0.0.1 192.0.2.1\n",
+        "127.0.0.1\n192.0.2.1",
+        "127.0.0.1/4\n",
+        "127.0.0.1.example.org\n",
+        "0.0.0.0\n",
+        "\n",
+        "",
+    ],
+)
+def test_nor_for_a_file_that_has_anything_else(real_nmap, workdir, lines):
+    (workdir / "targets").write_text(lines)
+    done = run(real_nmap, "-n", "-sL", "-iL", str(workdir / "targets"))
+    assert done.returncode == 77 and "refused" in done.stderr
+
+
+def test_the_real_nmap_is_started_for_loopback(real_nmap, listener, workdir):
+    targets = workdir / "targets"
+    targets.write_text("127.0.0.1\n")
+    done = run(real_nmap, "-n", "-sT", "-p", str(listener.port), "-oX", "-", "-iL", str(targets))
     assert done.returncode == 0, done.stderr
     assert ET.fromstring(done.stdout).find(".//state").get("state") == "open"
 
