@@ -11,6 +11,7 @@ The file system is one archive in memory. A script of ours moves it to a tmpfs b
 else: from the archive's own root, pivot_root() does not work.
 """
 
+import lzma
 import os
 import re
 import shutil
@@ -64,6 +65,15 @@ class Kernel:
 
     def _fetch(self):
         self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            self._download()
+        except (LookupError, subprocess.CalledProcessError):  # no lists, or old ones
+            as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+            run(*as_root, "apt-get", "-qq", "update")
+            self._download()
+        (self.root / "done").touch()
+
+    def _download(self):
         for name in KERNELS:
             depends = subprocess.run(
                 ["apt-cache", "depends", name], capture_output=True, text=True, check=False
@@ -73,12 +83,11 @@ class Kernel:
             if wanted:
                 break
         else:
-            raise RuntimeError("apt knows no kernel: run apt-get update")
+            raise LookupError("apt knows no kernel")
         with tempfile.TemporaryDirectory() as folder:
             run("apt-get", "-q", "download", *wanted, cwd=folder)
             for package in Path(folder).glob("*.deb"):
                 run("dpkg-deb", "-x", str(package), str(self.root))
-        (self.root / "done").touch()
 
     def module_files(self, names):
         """Files of the modules and of all they depend on, in the order to load them."""
@@ -141,8 +150,11 @@ class Image:
         self._put(path, stat.S_IFDIR | 0o755, b"")
 
     def link(self, path, to):
-        self._put(path, stat.S_IFLNK | 0o777, to.encode()) if path.strip("/") not in LINKS else (
-            self.entries.__setitem__(path.strip("/"), (stat.S_IFLNK | 0o777, to.encode())))
+        entry = (stat.S_IFLNK | 0o777, to.encode())
+        if path.strip("/") in LINKS:
+            self.entries[path.strip("/")] = entry
+        else:
+            self._put(path, *entry)
 
     def put(self, path, content, mode=0o644):
         data = content.encode() if isinstance(content, str) else content
@@ -164,8 +176,6 @@ class Image:
                 data = subprocess.run(["zstd", "-dc"], input=data, capture_output=True,
                                       check=True).stdout
             elif path.suffix == ".xz":
-                import lzma
-
                 data = lzma.decompress(data)
             self.put(f"/mods/{i:03d}-{path.name.split('.ko')[0]}.ko", data)
 
