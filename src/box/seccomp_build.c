@@ -189,9 +189,9 @@ static void rule_sockopt(struct program *p)
                                  IP_RECVTTL, IP_RECVTOS, IP_BIND_ADDRESS_NO_PORT};
     static const uint8_t ip6[] = {IPV6_UNICAST_HOPS, IPV6_MTU_DISCOVER, IPV6_RECVERR,
                                   IPV6_V6ONLY,       IPV6_RECVHOPLIMIT, IPV6_TCLASS};
-    static const uint8_t tcp[] = {TCP_NODELAY,   TCP_MAXSEG,   TCP_CORK,       TCP_KEEPIDLE,
-                                  TCP_KEEPINTVL, TCP_KEEPCNT,  TCP_SYNCNT,     TCP_LINGER2,
-                                  TCP_INFO,      TCP_QUICKACK, TCP_CONGESTION, TCP_USER_TIMEOUT};
+    static const uint8_t tcp[] = {TCP_NODELAY,   TCP_MAXSEG,     TCP_CORK,        TCP_KEEPIDLE,
+                                  TCP_KEEPINTVL, TCP_KEEPCNT,    TCP_SYNCNT,      TCP_LINGER2,
+                                  TCP_QUICKACK,  TCP_CONGESTION, TCP_USER_TIMEOUT};
     static const uint8_t netlink[] = {NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK};
     static const struct {
         uint32_t level;
