@@ -7,6 +7,7 @@ One table on standard output, medians; the rows take turns, so that what else th
 all of them. Exits with 1 if a box without network costs more than LIMIT_MS over plain exec, or is
 not faster than bubblewrap.
 """
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from statistics import median
 
 TURNS = 4
 LIMIT_MS = 3.5
+NICE = 10
 TRUE = "/bin/true"
 BWRAP = ["--unshare-all", "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin",
          "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
@@ -41,6 +43,7 @@ def main():
         raise SystemExit(__doc__)
     program = Path(sys.argv[1]) / "bench" / "box"
     runs = int(sys.argv[2]) if len(sys.argv) > 2 else 200
+    os.nice(NICE)  # what runs in our box always is; on a busy machine that must not tell
     taken = {name: [] for name, _, _ in rows()}
     for _ in range(TURNS):
         for name, how, argv in rows():
