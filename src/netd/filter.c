@@ -90,8 +90,10 @@ static void type_is(struct nft *n, uint16_t type)
 /* To the outer end itself, with this type: a tag before it is another type. */
 static void to_gateway(struct nft *n, const struct filter *f, uint16_t type)
 {
-    nft_load(n, NFT_PAYLOAD_LL_HEADER, 0, MAC_LEN);
-    nft_is(n, f->gateway_mac, MAC_LEN);
+    static const uint8_t here = 0; /* PACKET_HOST: to the hardware address of the outer end */
+
+    nft_load_meta(n, NFT_META_PKTTYPE);
+    nft_is(n, &here, sizeof here);
     type_is(n, type);
 }
 
