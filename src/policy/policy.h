@@ -28,7 +28,7 @@
  *         script_flags: []                # of: dos, exploit, external, broadcast, brute
  *         ports: "T:1-65535,U:1-65535"
  *         max_addresses: 65536            # of one scan
- *         max_probes: 1048576             # addresses x ports of one scan
+ *         max_probes: 16777216            # addresses x ports of one scan
  *         max_concurrent: 4               # running scans of one key; 0: no limit
  *         windows: ["Mon-Fri 22:00-06:00", "Sat,Sun 00:00-24:00"]   # with
  *         timezone: UTC                   # "UTC" or "+HH:MM"/"-HH:MM"

@@ -186,7 +186,7 @@ static void http_statuses_become_exit_statuses(void)
     } cases[] = {
         {200, STATUS_OK},          {202, STATUS_OK},          {204, STATUS_OK},
         {304, STATUS_OK},          {400, STATUS_USAGE},       {401, STATUS_DENIED},
-        {403, STATUS_DENIED},      {404, STATUS_FOUND},       {409, STATUS_FOUND},
+        {403, STATUS_REFUSED},     {404, STATUS_FOUND},       {409, STATUS_FOUND},
         {413, STATUS_USAGE},       {422, STATUS_USAGE},       {429, STATUS_UNREACHABLE},
         {500, STATUS_UNREACHABLE}, {503, STATUS_UNREACHABLE}, {507, STATUS_UNREACHABLE},
     };

@@ -365,7 +365,7 @@ static void rules_are_those_of_the_key(void)
     CHECK(policy_rules(policy, "x", "other") == r);
     CHECK(!r->advanced && !r->tools && !r->ports && r->scripts == SCRIPTS_SAFE && !r->has_dns);
     CHECK_INT(r->max_addresses, 65536);
-    CHECK_INT(r->max_probes, 1048576);
+    CHECK_INT(r->max_probes, 16777216);
     CHECK_INT(r->script_flags, 0);
     has(judge_with("10.0.0.0/24", &(struct asked){.key = "night-scanner"}), "ok: ");
     CHECK_STR(judge_with("10.0.0.0-10.0.1.0", &(struct asked){.key = "night-scanner"}),
