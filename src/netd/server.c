@@ -6,8 +6,6 @@
 #include "netd/server.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/netfilter.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,10 +14,8 @@
 
 #include "base/mem.h"
 #include "box/seccomp.h"
-#include "netd/gate.h"
-#include "netd/nat.h"
+#include "netd/footing.h"
 #include "netd/proto.h"
-#include "netd/way.h"
 
 enum { REMOVE_AFTER_MS = 30, REMOVE_NEXT_MS = 1, DYING_MAX = 256 };
 
@@ -30,205 +26,11 @@ struct server {
     struct watch listen;
     struct watch uplink;
     struct timer remove;
-    struct ways ways;
-    struct gate gate;
-    char nat_table[NAME_LEN];
-    char why[512]; /* why it cannot be used; "" if it can */
-    bool forward_v4, forward_v6;
+    struct footing on;
     bool asking; /* between UP and the last of its RANGES: */
     struct up_ask ask;
     int ask_netns;
 };
-
-/* ---- what it can do ---- */
-
-/* As a run does it, with both ends here. */
-static int try_it(struct server *s, struct err *e)
-{
-    struct ways *ws = &s->ways;
-    struct veth v = {.name = NETD_PREFIX "try", .peer = NETD_PREFIX "yrt", .peer_ns = -1};
-    struct net_range r = {.first = {.lo = 1}, .last = {.lo = 2}};
-    auto_netset targets = {0};
-    struct filter f = {.name = v.name, .targets = &targets, .has_v4 = true, .rate_pps = 1};
-    char name[2][NAME_LEN];
-    int rc, index;
-
-    snprintf(name[0], NAME_LEN, NETD_PREFIX "%02x_try", ws->instance & 0xff);
-    snprintf(name[1], NAME_LEN, NETD_PREFIX "%02x_yrt", ws->instance & 0xff);
-    f.name = v.name = name[0];
-    v.peer = name[1];
-    memset(v.mac, 0x02, MAC_LEN);
-    memset(v.peer_mac, 0x06, MAC_LEN);
-    netset_add(&targets, &r);
-    rc = link_veth(&ws->link, &v, &index, e);
-    if (rc == 0) {
-        rc = filter_load(&ws->nft, &f, e);
-        if (rc == 0) {
-            rc = filter_remove(&ws->nft, f.name, e);
-        }
-        (void)link_del(&ws->link, index, NULL);
-    }
-    return rc;
-}
-
-static int start_forwarding(struct server *s, struct err *e)
-{
-    struct nft *n = &s->ways.nft;
-    int rc = 0;
-
-    if (!forwarding(false) && (s->start->config->forward || s->start->config->rootless)) {
-        /* With the guard there, somebody turned off what a netd had turned on. */
-        rc = forward_turn_on(n, table_exists(n, GUARD_TABLE), e);
-    }
-    s->forward_v4 = forwarding(false);
-    s->forward_v6 = forwarding(true);
-    if (!s->forward_v4 && !s->forward_v6) {
-        return rc != 0 ? rc
-                       : err_set(e, ERR_SANDBOX,
-                                 "IP forwarding is off: sysctl net.ipv4.ip_forward=1, or let netd "
-                                 "turn it on");
-    }
-    return 0;
-}
-
-static int start_nat(struct server *s, struct err *e)
-{
-    struct ways *ws = &s->ways;
-    int rc = 0;
-
-    snprintf(s->nat_table, sizeof s->nat_table, NETD_PREFIX "%02x_nat", ws->instance & 0xff);
-    if (s->forward_v4) {
-        rc = nat_load(&ws->nft, s->nat_table, &ws->v4, false, e);
-    }
-    if (rc == 0 && s->forward_v6) {
-        rc = nat_load(&ws->nft, s->nat_table, &ws->v6, true, e);
-    }
-    return rc;
-}
-
-static void write_setting(const char *path, const char *value)
-{
-    auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-    if (fd < 0 || write(fd, value, 1) != 1) {
-        fprintf(stderr, "netd: cannot write %s to %s: %s\n", value, path, strerror(errno));
-    }
-}
-
-/* It answers for our addresses at once: by default the kernel waits up to 0.8 s, and with it the
- * first answer to every scan. */
-static void prepare_uplink(struct link *l, int index, bool v6)
-{
-    auto_free char *delay = NULL, *proxy = NULL;
-    char name[NAME_LEN];
-
-    if (link_name(l, index, name, NULL) != 0) {
-        return;
-    }
-    delay = str_fmt("/proc/sys/net/%s/neigh/%s/proxy_delay", v6 ? "ipv6" : "ipv4", name);
-    write_setting(delay, "0");
-    if (v6) {
-        proxy = str_fmt("/proc/sys/net/ipv6/conf/%s/proxy_ndp", name);
-        write_setting(proxy, "1");
-    }
-}
-
-/* The uplink of an address is where its neighbours are; if the way to it leads through a gateway,
- * or nowhere, somebody routes it to us. */
-static void find_uplink(struct server *s, struct scan_address *a)
-{
-    struct link *l = &s->ways.link;
-    bool on_link = false;
-    int index = 0;
-
-    if (s->start->config->proxy_neighbours && link_way(l, &a->ip, &index, &on_link, NULL) == 0 &&
-        on_link) {
-        a->uplink = index;
-        prepare_uplink(l, index, a->ip.v6);
-    }
-}
-
-static int read_addresses(struct server *s, struct err *e)
-{
-    struct ways *ws = &s->ways;
-    const char *at = s->start->config->addresses;
-
-    while (at && *at) {
-        size_t n = strcspn(at, ",");
-        auto_free char *one = xstrndup(at, n);
-        struct scan_address a = {0};
-
-        one[strcspn(one, " \t")] = '\0';
-        if (!net_ip_parse(one + strspn(one, " "), &a.ip)) {
-            return err_set(e, ERR_INVALID, "'%s' is not a scan address", one);
-        }
-        find_uplink(s, &a);
-        ws->addresses = xrealloc(ws->addresses, (ws->n_addresses + 1) * sizeof *ws->addresses);
-        ws->addresses[ws->n_addresses++] = a;
-        at += n + (at[n] == ',');
-        at += strspn(at, " ");
-    }
-    return 0;
-}
-
-static int prepare(struct server *s, struct err *e)
-{
-    const struct netd_config *c = s->start->config;
-    struct ways *ws = &s->ways;
-    int rc = gate_open(&s->gate, c, e);
-
-    if (rc == 0) {
-        rc = link_open(&ws->link, e);
-    }
-    if (rc == 0) {
-        rc = nft_open(&ws->nft, e);
-    }
-    if (rc == 0) {
-        rc = instance_take(&ws->nft, &ws->instance, e);
-    }
-    if (rc == 0) {
-        rc = pool_init(&ws->v4, c->pool_v4, false, ws->instance, INSTANCES, e);
-    }
-    if (rc == 0) {
-        rc = pool_init(&ws->v6, c->pool_v6, true, ws->instance, INSTANCES, e);
-    }
-    if (rc == 0) {
-        netset_add(&s->gate.never, &ws->v4.all);
-        netset_add(&s->gate.never, &ws->v6.all);
-        rc = instance_sweep(&ws->nft, &ws->link, ws->instance, e);
-    }
-    if (rc == 0) {
-        rc = read_addresses(s, e);
-    }
-    if (rc == 0) {
-        rc = try_it(s, e);
-    }
-    if (rc == 0) {
-        rc = start_forwarding(s, e);
-    }
-    return rc == 0 ? start_nat(s, e) : rc;
-}
-
-static void finish(struct server *s)
-{
-    struct ways *ws = &s->ways;
-
-    if (ws->nft.sock) {
-        ways_remove_all(ws);
-        if (s->nat_table[0]) {
-            nat_remove(&ws->nft, s->nat_table);
-        }
-        if (table_exists(&ws->nft, GUARD_TABLE) && instance_alone(&ws->nft, ws->instance)) {
-            forward_turn_off(&ws->nft);
-        }
-    }
-    pool_done(&ws->v4);
-    pool_done(&ws->v6);
-    free(ws->addresses);
-    gate_close(&s->gate);
-    nft_close(&ws->nft);
-    link_close(&ws->link);
-}
 
 /* ---- answers ---- */
 
@@ -243,12 +45,12 @@ static void send_or_end(struct server *s, uint16_t type, const struct buf *body)
 static void send_ready(struct server *s)
 {
     const struct netd_ready r = {
-        .usable = !s->why[0],
-        .why = s->why,
-        .forward_v4 = s->forward_v4,
-        .forward_v6 = s->forward_v6,
-        .dedicated_v4 = ways_dedicated(&s->ways, false),
-        .dedicated_v6 = ways_dedicated(&s->ways, true),
+        .usable = !s->on.why[0],
+        .why = s->on.why,
+        .forward_v4 = s->on.forward_v4,
+        .forward_v6 = s->on.forward_v6,
+        .dedicated_v4 = ways_dedicated(&s->on.ways, false),
+        .dedicated_v6 = ways_dedicated(&s->on.ways, true),
     };
     auto_buf body = {0};
 
@@ -300,9 +102,9 @@ static int check_families(const struct server *s, const struct up_ask *ask, stru
     bool v4 = !t->v[0].first.v6 || (ask->has_dns && !ask->dns.v6);
     bool v6 = t->v[t->n - 1].first.v6 || (ask->has_dns && ask->dns.v6);
 
-    if ((v4 && !s->forward_v4) || (v6 && !s->forward_v6)) {
+    if ((v4 && !s->on.forward_v4) || (v6 && !s->on.forward_v6)) {
         return err_set(e, ERR_SANDBOX, "%s is not forwarded by this machine",
-                       v4 && !s->forward_v4 ? "IPv4" : "IPv6");
+                       v4 && !s->on.forward_v4 ? "IPv4" : "IPv6");
     }
     return 0;
 }
@@ -310,7 +112,7 @@ static int check_families(const struct server *s, const struct up_ask *ask, stru
 /* A resolver may be asked if a policy names it, or if it is a target as any other. */
 static int check_dns(struct server *s, const struct netset *own, struct err *e)
 {
-    const struct policy_rules *r = policy_rules(s->gate.policy, NULL, NULL);
+    const struct policy_rules *r = policy_rules(s->on.gate.policy, NULL, NULL);
     struct net_range one = {s->ask.dns, s->ask.dns};
     auto_netset dns = {0};
 
@@ -318,7 +120,7 @@ static int check_dns(struct server *s, const struct netset *own, struct err *e)
         return 0;
     }
     netset_add(&dns, &one);
-    return gate_check(&s->gate, &dns, own, e);
+    return gate_check(&s->on.gate, &dns, own, e);
 }
 
 static int make_way(struct server *s, struct way **out, struct err *e)
@@ -326,12 +128,12 @@ static int make_way(struct server *s, struct way **out, struct err *e)
     auto_netset own = {0};
     int rc;
 
-    if (s->why[0]) {
-        return err_set(e, ERR_SANDBOX, "%s", s->why);
+    if (s->on.why[0]) {
+        return err_set(e, ERR_SANDBOX, "%s", s->on.why);
     }
     rc = addresses_in_use(s, &own, e);
     if (rc == 0) {
-        rc = gate_check(&s->gate, &s->ask.targets, &own, e);
+        rc = gate_check(&s->on.gate, &s->ask.targets, &own, e);
     }
     if (rc == 0 && s->ask.has_dns) {
         rc = check_dns(s, &own, e);
@@ -339,7 +141,7 @@ static int make_way(struct server *s, struct way **out, struct err *e)
     if (rc == 0) {
         rc = check_families(s, &s->ask, e);
     }
-    return rc == 0 ? way_up(&s->ways, &s->ask, s->ask_netns, &own, out, e) : rc;
+    return rc == 0 ? way_up(&s->on.ways, &s->ask, s->ask_netns, &own, out, e) : rc;
 }
 
 static void forget_ask(struct server *s)
@@ -351,7 +153,7 @@ static void forget_ask(struct server *s)
 
 static bool on_up(struct server *s, struct wire *w, int *fds, unsigned n_fds)
 {
-    if (s->asking || n_fds != 1 || !up_get(w, &s->ask) || way_find(&s->ways, s->ask.run)) {
+    if (s->asking || n_fds != 1 || !up_get(w, &s->ask) || way_find(&s->on.ways, s->ask.run)) {
         return false;
     }
     s->ask_netns = take_fd(&fds[0]);
@@ -378,14 +180,14 @@ static bool on_ranges(struct server *s, struct wire *w)
 static bool on_down(struct server *s, struct wire *w)
 {
     uint64_t run = wire_get_u64(w);
-    struct way *way = way_find(&s->ways, run);
+    struct way *way = way_find(&s->on.ways, run);
     struct egress_counts c = {0};
 
     if (!wire_end(w) || s->asking) {
         return false;
     }
     if (way) { /* else it never came up */
-        way_count(&s->ways, way, &c);
+        way_count(&s->on.ways, way, &c);
         timer_arm(s->loop, &s->remove, REMOVE_AFTER_MS);
     }
     send_counts(s, run, &c);
@@ -396,8 +198,8 @@ static void on_remove(struct timer *t)
 {
     struct server *s = container_of(t, struct server, remove);
 
-    way_remove(&s->ways);
-    if (s->ways.dying) {
+    way_remove(&s->on.ways);
+    if (s->on.ways.dying) {
         timer_arm(s->loop, t, REMOVE_NEXT_MS);
     }
 }
@@ -413,8 +215,8 @@ static void end_session(struct server *s)
     s->chan.watch.fd = -1;
     forget_ask(s);
     timer_stop(&s->remove);
-    if (s->ways.nft.sock) {
-        ways_remove_all(&s->ways);
+    if (s->on.ways.nft.sock) {
+        ways_remove_all(&s->on.ways);
     }
     if (s->start->listen_fd >= 0) {
         watch_events(&s->listen, EPOLLIN);
@@ -526,17 +328,12 @@ int netd_serve(const struct netd_start *st, struct err *e)
 {
     struct server s = {
         .start = st, .chan = {.watch = {.fd = -1}}, .remove = {.fn = on_remove}, .ask_netns = -1};
-    struct err why = {0};
     int rc = loop_new(&s.loop, e);
 
     if (rc != 0) {
         return rc;
     }
-    if (st->broken) {
-        snprintf(s.why, sizeof s.why, "%s", st->broken);
-    } else if (prepare(&s, &why) != 0) {
-        snprintf(s.why, sizeof s.why, "%s", why.msg[0] ? why.msg : "it does not work here");
-    }
+    footing_make(&s.on, st->config, st->broken);
     rc = open_doors(&s, e);
     if (rc == 0) {
         rc = seccomp_role(ROLE_NETD, e);
@@ -548,7 +345,7 @@ int netd_serve(const struct netd_start *st, struct err *e)
         rc = loop_run(s.loop, e);
     }
     end_session(&s);
-    finish(&s);
+    footing_done(&s.on);
     loop_free(s.loop);
     return rc;
 }
