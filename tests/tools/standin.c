@@ -311,7 +311,8 @@ static int speak(char **to)
     for (; *to; to++) {
         struct sockaddr_storage ss;
         socklen_t len = address(*to, &ss);
-        struct iovec iov = {(void *)"hello", 5};
+        char hello[] = "hello";
+        struct iovec iov = {hello, 5};
         struct mmsghdr mm = {
             .msg_hdr = {.msg_name = &ss, .msg_namelen = len, .msg_iov = &iov, .msg_iovlen = 1}};
         int s = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
