@@ -2,18 +2,21 @@
  * netd - the role that holds CAP_NET_ADMIN and nothing else: it gives a box its way out.
  *
  * For each run: a veth whose inner end (eth0) goes into the box's network namespace, and an
- * nftables table "netdev sp_N" at ingress of the outer end which drops and counts every frame that
- * is not to the run's targets: before ARP, routing and conntrack. Rules and counters: reference
- * security.md 2.1. Behind it NAT ("ip scanpod_nat", also IPv6), or a scan address of the machine's
- * own that is routed to the box (proxy ARP and ND).
+ * nf_tables table "netdev sp_II_N" (as the veth's outer end is called) at ingress of that end,
+ * which drops and counts every frame that is not to the run's targets: before ARP, routing and
+ * conntrack (filter.h). Behind it NAT (tables "ip" and "ip6" sp_II_nat), or a scan address of the
+ * machine's own that is routed to the box (proxy ARP and ND). II is the number of this netd:
+ * several can share a network namespace (instance.h).
  *
  * netd believes nobody: every range is checked again against the scope file, which it reads itself
- * (again whenever it changed), and against the machine's own addresses. The runner is the only one
- * who can talk to it: by an inherited socket, or by SO_PEERCRED on a listening one. What it made
- * is removed when the run is over, when the peer goes away, and at its start what a former netd
- * left (veths and tables named sp*).
+ * (again whenever it changed), and against the machine's own addresses; loopback and the networks
+ * of boxes are refused whatever the file says, and a resolver has to be one that a policy names, or
+ * a target that is allowed. The runner is the only one who can talk to it: by an inherited socket,
+ * or by SO_PEERCRED on a listening one. What it made is removed when the run is over, when the
+ * peer goes away, and at its start what a former netd left. A netd that is killed leaves filters in
+ * force: a box does not get out because of it.
  *
- * Everything goes through netlink in this process (libmnl, libnftables); no command is run.
+ * Everything goes through netlink in this process (libmnl); no command is run, no rule is parsed.
  */
 #pragma once
 

@@ -112,11 +112,10 @@ static int check_families(const struct server *s, const struct up_ask *ask, stru
 /* A resolver may be asked if a policy names it, or if it is a target as any other. */
 static int check_dns(struct server *s, const struct netset *own, struct err *e)
 {
-    const struct policy_rules *r = policy_rules(s->on.gate.policy, NULL, NULL);
     struct net_range one = {s->ask.dns, s->ask.dns};
     auto_netset dns = {0};
 
-    if (r->has_dns && net_ip_cmp(&r->dns, &s->ask.dns) == 0) {
+    if (policy_names_dns(s->on.gate.policy, &s->ask.dns)) {
         return 0;
     }
     netset_add(&dns, &one);

@@ -367,6 +367,18 @@ int policy_check_ranges(const struct policy *p, const struct netset *ranges,
 
 /* ---- the machine ---- */
 
+bool policy_names_dns(const struct policy *p, const struct net_ip *ip)
+{
+    for (size_t i = 0; i < p->n_rules; i++) {
+        const struct policy_rules *r = &p->rules[i].pub;
+
+        if (r->has_dns && net_ip_cmp(&r->dns, ip) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int own_addresses(struct netset *out, struct err *e)
 {
     static const struct net_range loopbacks[] = {

@@ -123,6 +123,8 @@ void policy_verdict_done(struct policy_verdict *v);
  * offending range. Addresses that `within` of a name allows count as allowed. */
 int policy_check_ranges(const struct policy *p, const struct netset *ranges,
                         const struct netset *own, int64_t now_us, struct err *e);
+/* Is it the resolver that one of the policies names? What netd asks, which knows no keys. */
+bool policy_names_dns(const struct policy *p, const struct net_ip *ip);
 /* What is not wrong but likely not meant, one line each: expired entries, entries that are denied
  * whole, keys that nothing names. */
 void policy_warnings(const struct policy *p, int64_t now_us, struct strvec *out);

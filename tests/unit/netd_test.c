@@ -23,6 +23,18 @@
 static const uint8_t BROADCAST[6] = {255, 255, 255, 255, 255, 255};
 static const char IP_FORWARD[] = "/proc/sys/net/ipv4/ip_forward";
 
+static void write_scope(const char *path, const char *allow)
+{
+    auto_free char *text =
+        str_fmt("version: 1\nscope:\n  allow:\n    - note: lab\n      target: %s\n", allow);
+    auto_free char *fresh = str_fmt("%s.new", path);
+    FILE *f = fopen(fresh, "w");
+
+    CHECK(f && fputs(text, f) >= 0 && fclose(f) == 0);
+    CHECK_INT(chmod(fresh, 0644), 0);
+    CHECK_INT(rename(fresh, path), 0);
+}
+
 /* A netd with one box whose way leads to `targets`. */
 struct one {
     struct rig r;
@@ -230,6 +242,35 @@ static void the_rate_has_a_limit(void)
     rig_stop(&r);
 }
 
+static void only_a_resolver_that_a_policy_names_may_be_asked(void)
+{
+    auto_free char *path = str_fmt("%s/dns.yaml", test_dir());
+    struct netd_config c = rig_config();
+    auto_netset set = {0};
+    struct net_range t = {0};
+    struct netd_ask ask = {.run = 1, .targets = &set, .has_dns = true};
+    struct rig r;
+
+    (void)lab_get();
+    CHECK_INT(chmod(test_dir(), 0755), 0);
+    write_scope(path, "10.77.1.0/24\npolicies:\n  - name: default\n  - name: named\n"
+                      "    dns: 203.0.113.53\n#");
+    CHECK(net_range_parse("10.77.1.2", false, &t));
+    netset_add(&set, &t);
+    c.scope_file = path;
+    rig_start(&r, &c);
+    CHECK_STR(r.why, "");
+    ask.netns_fd = lab_namespace();
+    CHECK(net_ip_parse("203.0.113.54", &ask.dns));
+    CHECK_INT(rig_ask(&r, &ask), ERR_SCOPE);
+    (void)rig_down(&r, 1);
+    CHECK(net_ip_parse("203.0.113.53", &ask.dns));
+    CHECK_INT(rig_ask(&r, &ask), 0);
+    (void)rig_down(&r, 1);
+    close(ask.netns_fd);
+    rig_stop(&r);
+}
+
 static void dns_goes_to_the_one_resolver_only(void)
 {
     struct netd_config c = rig_config();
@@ -314,18 +355,6 @@ static void large_sets_are_loaded_whole(void)
     CHECK_INT(n.out_of_scope, 4);
     lab_box_done(&b);
     rig_stop(&r);
-}
-
-static void write_scope(const char *path, const char *allow)
-{
-    auto_free char *text =
-        str_fmt("version: 1\nscope:\n  allow:\n    - target: %s\n      note: lab\n", allow);
-    auto_free char *fresh = str_fmt("%s.new", path);
-    FILE *f = fopen(fresh, "w");
-
-    CHECK(f && fputs(text, f) >= 0 && fclose(f) == 0);
-    CHECK_INT(chmod(fresh, 0644), 0);
-    CHECK_INT(rename(fresh, path), 0);
 }
 
 static int try_targets(struct rig *r, const char *targets)
@@ -1005,12 +1034,13 @@ static void making_a_way_is_quick(void)
 TESTS(it_says_what_it_can_do_and_leaves_nothing, what_is_in_scope_passes_and_nothing_else,
       ipv6_has_the_same_rules, fragments_are_judged_as_whole_packets,
       the_gateway_may_be_asked_for_and_nobody_else, the_rate_has_a_limit,
-      dns_goes_to_the_one_resolver_only, large_sets_are_loaded_whole,
-      targets_outside_the_scope_file_are_refused, some_targets_no_file_can_allow,
-      a_broken_scope_file_at_the_start_makes_it_useless, everything_is_removed_when_the_peer_goes,
-      what_a_killed_one_left_is_removed_by_the_next, a_killed_one_does_not_open_the_way,
-      others_cannot_flush_the_filter_away, two_runs_do_not_meet, two_of_them_share_a_machine,
-      a_way_is_removed_after_its_run, behind_nat_the_far_end_sees_the_host,
-      a_scan_address_is_announced_and_not_translated, it_holds_one_capability_and_is_nobody,
-      broken_messages_end_the_session, a_descriptor_that_is_no_namespace_is_an_error_of_the_run,
-      as_a_service_it_asks_who_it_is, without_privilege_there_is_a_way_too, making_a_way_is_quick)
+      dns_goes_to_the_one_resolver_only, only_a_resolver_that_a_policy_names_may_be_asked,
+      large_sets_are_loaded_whole, targets_outside_the_scope_file_are_refused,
+      some_targets_no_file_can_allow, a_broken_scope_file_at_the_start_makes_it_useless,
+      everything_is_removed_when_the_peer_goes, what_a_killed_one_left_is_removed_by_the_next,
+      a_killed_one_does_not_open_the_way, others_cannot_flush_the_filter_away, two_runs_do_not_meet,
+      two_of_them_share_a_machine, a_way_is_removed_after_its_run,
+      behind_nat_the_far_end_sees_the_host, a_scan_address_is_announced_and_not_translated,
+      it_holds_one_capability_and_is_nobody, broken_messages_end_the_session,
+      a_descriptor_that_is_no_namespace_is_an_error_of_the_run, as_a_service_it_asks_who_it_is,
+      without_privilege_there_is_a_way_too, making_a_way_is_quick)
