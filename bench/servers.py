@@ -168,6 +168,7 @@ class ScanPod(Server):
                          "max_conns_per_address": "8192", **settings}
         if nmap:
             self.settings["tool_nmap"] = nmap
+            self.settings["box_paths"] = Path(nmap).parent  # the stand-in reads a file beside it
         if tls:
             self.tls = True
             self.settings["tls_cert"], self.settings["tls_key"] = tls
@@ -230,11 +231,11 @@ class Nginx(Server):
 
 
 def stand_in(xml):
-    """A directory with an instant `nmap` that prints `xml` (text, or the path of a file)."""
+    """A directory with an instant `nmap` that prints `xml` (text, or the path of a file there)."""
     path = temp_dir()
     shutil.copy(program("stand_in"), path / "nmap")
     if isinstance(xml, Path):
-        os.symlink(xml, path / "nmap.xml")
+        os.link(xml, path / "nmap.xml")  # no symlink: a box sees this directory only
     else:
         (path / "nmap.xml").write_text(xml)
     return path
