@@ -10,12 +10,12 @@
  *                 Landlock where there is one
  *
  * Inside there is a read-only root of its own: /usr and the links to it, few files of /etc, /proc,
- * /dev/{null,zero,full,random,urandom}, what `binds` names, and /tmp, a private tmpfs with caps on
- * size and inodes, in which the tool starts. It runs as an unprivileged user with no capability
- * (or CAP_NET_RAW alone, ambient), an empty bounding set, no_new_privs, a seccomp allow-list, no
- * terminal, in its own process group, with nothing inherited but its three descriptors. Without a
- * view (always at level "plain"; where mounts are refused, at the others too) it has the caller's
- * files, as far as Landlock allows, and starts in `dir`.
+ * /dev/{null,zero,full,random,urandom}, what `binds` names, the tool's own file, and /tmp, a
+ * private tmpfs with caps on size and inodes, in which the tool starts. It runs as an unprivileged
+ * user with no capability (or CAP_NET_RAW alone, ambient), an empty bounding set, no_new_privs, a
+ * seccomp allow-list, no terminal, in its own process group, with nothing inherited but its three
+ * descriptors. Without a view (always at level "plain"; where mounts are refused, at the others
+ * too) it has the caller's files, as far as Landlock allows, and starts in `dir`.
  *
  * The user is 61001 inside; outside it is the caller, or 61001 too when the caller is root (which
  * gives `dir` to it). What is bound for writing has to let that user write.

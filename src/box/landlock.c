@@ -104,6 +104,9 @@ const char *landlock_make(const struct box_spec *spec, int *out_fd)
             return "bind";
         }
     }
+    if (spec->argv && view_is_program(spec->argv[0]) && !allow(rules, spec->argv[0], READ_FILE)) {
+        return "bind";
+    }
     *out_fd = take_fd(&rules);
     return NULL;
 }

@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <limits.h>
+
 #include "box/init.h"
 
 struct view_tree {
@@ -18,12 +20,15 @@ struct view_tree {
 struct view {
     struct view_tree *trees;
     size_t n;
+    char program[PATH_MAX]; /* where the tool's own file is, if nothing else has it */
 };
 
 /* The system's own part, for views and for Landlock: NULL-terminated. Missing ones are left out. */
 extern const char *const view_system[];
 extern const char *const view_devices[];
 
+/* Whether this file can be run: nothing else is shown for its own sake. */
+bool view_is_program(const char *path);
 const char *view_hold(struct view *v, const struct box_spec *spec);
 const char *view_make(struct view *v, const struct box_plan *plan);
 const char *view_seal(void);
