@@ -305,8 +305,10 @@ def test_nothing_in_the_data_directory_belongs_to_root(make_server, fake_nmap, n
 
 @pytest.mark.smoke
 def test_no_process_of_the_server_is_root(make_server, fake_nmap, need_root):
-    srv = make_server(tool=fake_nmap("hang"))
+    tool = fake_nmap("hang")
+    srv = make_server(tool=tool)
     srv.wait_running(srv.submit())
+    wait_until(lambda: any(str(tool) in line for _, line in srv.children()), what="the tool")
     seen = 0
     for pid in [srv.pid, *(p for p, _ in srv.children())]:
         try:
@@ -316,7 +318,7 @@ def test_no_process_of_the_server_is_root(make_server, fake_nmap, need_root):
         uids = re.search(r"^Uid:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", status, re.M).groups()
         assert "0" not in uids, f"{pid}: {status[:400]}"
         seen += 1
-    assert seen >= 5, srv.children()  # daemon, runner, netd, resolver; the box with its tool
+    assert seen >= 6, srv.children()  # daemon, runner, netd, resolver; the box and its tool
 
 
 def test_the_daemon_itself_keeps_no_capability(make_server, need_root):
