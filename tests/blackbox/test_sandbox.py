@@ -78,7 +78,7 @@ def boxrun(lab, scanpod_bin, workdir, scope_file):
             "--", str(copy if copy.exists() else what), *map(str, arguments),
         ]  # fmt: skip
         before = descendants(os.getpid())
-        done = subprocess.run(command, env=clean_env(workdir), capture_output=True, text=True,
+        done = subprocess.run(command, env=clean_env(workdir, SCANPOD_WITHOUT=None), capture_output=True, text=True,
                               timeout=timeout)  # fmt: skip
         wait_until(lambda: not descendants(os.getpid()) - before, 5, "the end of every process")
         wait_until(lambda: not lab.leftovers(), 5, "the removal of links and tables")

@@ -77,7 +77,8 @@ static void look_around(struct where *w)
         }
     }
     memset(w->gateway_mac, 0xff, 6);
-    while (arp && fgets(line, sizeof line, arp)) {
+    /* In a namespace that is shared, what is known there is not ours. */
+    while (w->ifindex && arp && fgets(line, sizeof line, arp)) {
         unsigned m[6];
         char ip[64];
 
