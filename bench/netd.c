@@ -54,7 +54,7 @@ static int leg(struct link *l, int host, const char *name, const char *gateway, 
     struct net_ip gw = ip(gateway), other = ip(far);
     struct err e = {.msg = "unshare, setns"};
     struct link inside;
-    int index, far_index;
+    int index, far_index = 0;
 
     memcpy(v.mac, gateway_mac, MAC_LEN);
     memcpy(v.peer_mac, box_mac, MAC_LEN);

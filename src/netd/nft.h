@@ -87,3 +87,6 @@ int nft_counters(struct nft *n, uint8_t family, const char *table,
 int nft_tables(struct nft *n,
                void (*fn)(void *arg, uint8_t family, const char *name, uint32_t flags), void *arg,
                struct err *e);
+/* Calls fn for each chain that by its policy drops what is forwarded. */
+int nft_forward_drops(struct nft *n, void (*fn)(void *arg, const char *table, const char *chain),
+                      void *arg, struct err *e);

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <string.h>
@@ -172,4 +173,79 @@ int nft_tables(struct nft *n,
         }
     }
     return err_errno(e, "nftables: list the tables");
+}
+
+struct chain_sink {
+    void (*fn)(void *arg, const char *table, const char *chain);
+    void *arg;
+};
+
+struct chain_row {
+    const char *table, *name;
+    bool forward, drop;
+};
+
+static int hook_attr(const struct nlattr *a, void *arg)
+{
+    struct chain_row *row = arg;
+
+    if (mnl_attr_get_type(a) == NFTA_HOOK_HOOKNUM) {
+        row->forward = ntohl(mnl_attr_get_u32(a)) == NF_INET_FORWARD;
+    }
+    return MNL_CB_OK;
+}
+
+static int chain_attr(const struct nlattr *a, void *arg)
+{
+    struct chain_row *row = arg;
+
+    switch (mnl_attr_get_type(a)) {
+    case NFTA_CHAIN_TABLE:
+        row->table = mnl_attr_get_str(a);
+        break;
+    case NFTA_CHAIN_NAME:
+        row->name = mnl_attr_get_str(a);
+        break;
+    case NFTA_CHAIN_HOOK:
+        return mnl_attr_parse_nested(a, hook_attr, row);
+    case NFTA_CHAIN_POLICY:
+        row->drop = ntohl(mnl_attr_get_u32(a)) == NF_DROP;
+        break;
+    default:
+        break;
+    }
+    return MNL_CB_OK;
+}
+
+static int on_chain(const struct nlmsghdr *h, void *arg)
+{
+    const struct chain_sink *sink = arg;
+    const struct nfgenmsg *g = mnl_nlmsg_get_payload(h);
+    struct chain_row row = {0};
+
+    if (mnl_attr_parse(h, sizeof *g, chain_attr, &row) == MNL_CB_OK && row.table && row.name &&
+        row.forward && row.drop && g->nfgen_family != NFPROTO_NETDEV &&
+        g->nfgen_family != NFPROTO_ARP && g->nfgen_family != NFPROTO_BRIDGE) {
+        sink->fn(sink->arg, row.table, row.name);
+    }
+    return MNL_CB_OK;
+}
+
+int nft_forward_drops(struct nft *n, void (*fn)(void *arg, const char *table, const char *chain),
+                      void *arg, struct err *e)
+{
+    struct chain_sink sink = {fn, arg};
+    char at[512] __attribute__((aligned(8)));
+
+    for (int i = 0; i < TRIES; i++) {
+        struct nlmsghdr *h = ask_for(n, at, NFT_MSG_GETCHAIN, AF_UNSPEC);
+
+        if (run_dump(n, h, on_chain, &sink) >= 0) {
+            return 0;
+        }
+        if (errno != EINTR) {
+            break;
+        }
+    }
+    return err_errno(e, "nftables: list the chains");
 }
