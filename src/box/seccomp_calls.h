@@ -85,7 +85,7 @@ CALL(vfork, LIST_PARSER, REFUSED), CALL(ptrace, LIST_PARSER, REFUSED),
 #if !SECCOMP_ASAN /* whose leak checker stops the process by it */
 NEVER(ptrace),
 #endif
-NEVER(process_vm_writev), NEVER(process_madvise), NEVER(process_mrelease), NEVER(kcmp),
+NEVER(process_madvise), NEVER(process_mrelease), NEVER(kcmp),
 NEVER(bpf), NEVER(perf_event_open), NEVER(userfaultfd), NEVER(io_uring_setup),
 NEVER(io_uring_enter), NEVER(io_uring_register), NEVER(add_key), NEVER(keyctl), NEVER(request_key),
 NEVER(init_module), NEVER(finit_module), NEVER(delete_module), NEVER(kexec_load),
@@ -102,8 +102,8 @@ CALL(socket, LIST_ROLES, SOCKET), CALL(socketpair, LIST_ROLES, SOCKETPAIR), CALL
 UNBOXED(execve), UNBOXED(execveat), UNBOXED(unshare), UNBOXED(setns), UNBOXED(mount),
 UNBOXED(umount2), UNBOXED(pivot_root), UNBOXED(chroot), UNBOXED(open_tree), UNBOXED(move_mount),
 UNBOXED(fsopen), UNBOXED(fsconfig), UNBOXED(fsmount), UNBOXED(fspick), UNBOXED(mount_setattr),
-UNBOXED(sethostname), UNBOXED(setdomainname), UNBOXED(process_vm_readv), UNBOXED(pidfd_getfd),
-UNBOXED(mknod), UNBOXED(mknodat),
+UNBOXED(sethostname), UNBOXED(setdomainname), UNBOXED(process_vm_readv), UNBOXED(process_vm_writev),
+UNBOXED(pidfd_getfd), UNBOXED(mknod), UNBOXED(mknodat),
 CALL(clone, LIST_ROLES & ~LIST_RUNNER, CLONE), CALL(clone3, LIST_ROLES & ~LIST_RUNNER, ABSENT),
 
     /* clang-format on */
