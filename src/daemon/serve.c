@@ -55,6 +55,7 @@ struct server {
     struct turn turn;
     struct timer drain_timer;
     int64_t drain_end_ms;
+    bool asked; /* for the tool's version */
     bool draining, failed;
 };
 
@@ -200,7 +201,10 @@ static void on_ready(void *arg, const struct sandbox_caps *caps)
     }
     log_info("sandbox", KV("box", caps->box), KV("egress", levels.data ? levels.data : "none"),
              KV("limits", caps->limits));
-    ask_version(s);
+    if (!s->asked) { /* it tells again when a way out is lost */
+        s->asked = true;
+        ask_version(s);
+    }
     loop_again(s->loop);
 }
 

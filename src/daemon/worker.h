@@ -24,7 +24,8 @@ struct worker_config {
     const char *tool_nmap; /* configured path or NULL */
     struct dispatch_config dispatch;
     struct in_force *scope; /* borrowed */
-    /* Once the runner has said what it can do, in a turn of the loop. May be NULL. */
+    /* The runner has said what it can do, in a turn of the loop: once, and again whenever it can
+     * do less. May be NULL. */
     void (*ready)(void *arg, const struct sandbox_caps *caps);
     void *ready_arg;
 };

@@ -90,9 +90,20 @@ void caps_begin(struct runner_process *rp)
     net_begin(rp);
 }
 
-void caps_found(struct runner_process *rp)
+void caps_tell(struct runner_process *rp)
 {
     auto_buf body = {0};
+
+    if (!rp->ready || rp->closing) {
+        return;
+    }
+    caps_put(&body, &rp->caps);
+    /* Fails when the daemon is gone already: the loop hears of it. */
+    (void)chan_send(&rp->chan, MSG_READY, body.data, body.len, NULL, 0, NULL);
+}
+
+void caps_found(struct runner_process *rp)
+{
     struct err e = {0};
 
     if (rp->ready || rp->closing) {
@@ -102,7 +113,5 @@ void caps_found(struct runner_process *rp)
     if (seccomp_role(ROLE_RUNNER, &e) != 0) {
         fprintf(stderr, "runner: %s\n", e.msg); /* it stands without its second lock */
     }
-    caps_put(&body, &rp->caps);
-    /* Fails when the daemon is gone already: the loop hears of it. */
-    (void)chan_send(&rp->chan, MSG_READY, body.data, body.len, NULL, 0, NULL);
+    caps_tell(rp);
 }

@@ -8,5 +8,7 @@ struct runner_process;
 void caps_settle(unsigned without);
 /* Starts finding out; caps_found() then tells the daemon. */
 void caps_begin(struct runner_process *rp);
+/* Tells the daemon anew, if it was told before: something is not there any more. */
+void caps_tell(struct runner_process *rp);
 /* Called by net.c, once. From here on the runner makes no other calls than its role has. */
 void caps_found(struct runner_process *rp);

@@ -98,7 +98,11 @@ static void on_gone(void *arg)
     n->netd = NULL; /* freed by whoever ends the process: this is one of its own call-backs */
     set_why(n->rp, n->level, "netd has ended");
     run_net_gone_all(n->rp, n->level);
-    known(n);
+    if (n->told) {
+        caps_tell(n->rp);
+    } else {
+        known(n);
+    }
 }
 
 static void on_late(struct timer *t)

@@ -113,7 +113,8 @@ int runner_spawn(const struct runner_config *c, int *out_fd, int *out_pidfd, str
  */
 struct runner;
 struct runner_events {
-    /* Once, first: what it can do, tried by doing (some tens of milliseconds after its start). */
+    /* First: what it can do, tried by doing (some tens of milliseconds after its start). Again
+     * whenever a way out is lost: netd has ended. */
     void (*ready)(void *arg, const struct sandbox_caps *caps);
     /* What a program printed when it was asked (runner_ask); at most 4 KiB. */
     void (*answer)(void *arg, uint64_t ask, const char *text, size_t n);

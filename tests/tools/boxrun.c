@@ -68,6 +68,7 @@ struct state {
     struct runner *r;
     int netd_pidfd;
     struct timer kill_netd;
+    bool launched;
     int status;
 };
 
@@ -193,10 +194,11 @@ static void on_ready(void *arg, const struct sandbox_caps *caps)
         print_caps(caps);
         s->status = 0;
         loop_stop(s->l);
-    } else if (runner_launch(s->r, &s->o->launch, &e) != 0) {
+    } else if (!s->launched && runner_launch(s->r, &s->o->launch, &e) != 0) {
         fprintf(stderr, "boxrun: %s\n", e.msg);
         loop_stop(s->l);
     }
+    s->launched = true;
 }
 
 static void on_kill_netd(struct timer *t)
