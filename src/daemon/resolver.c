@@ -1,50 +1,26 @@
 /*
  * The role is a small process between the daemon, which may not wait and may not fork, and one
- * child for each question, in which getaddrinfo() may take as long as it likes: it is killed when
- * the time is over. Names come here checked (model/target.h); answers are checked again on the way
- * back.
+ * child for each question (proxy/lookup.h). Names come here checked (model/target.h); answers are
+ * checked again on the way back.
  */
 #include "daemon/resolver.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <linux/capability.h>
-#include <netdb.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "box/close_fds.h"
+#include "box/role.h"
 #include "box/seccomp.h"
 #include "ipc/chan.h"
-#include "runner/child.h"
+#include "proxy/lookup.h"
 
 enum { MSG_ASK = 1, MSG_ANSWER };
-enum { AT_ONCE = 64, ADDRESSES_MAX = 64, WAIT_MS = 5000, NAME_SIZE = 256 };
+enum { AT_ONCE = 64, NAME_SIZE = 256 };
 
 /* ---- asking ---- */
-
-/* Sorted by nobody: in the order of RFC 6724, as programs would try them. Returns how many. */
-static size_t look_up(const char *name, struct net_ip out[ADDRESSES_MAX])
-{
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *list = NULL;
-    size_t n = 0;
-
-    if (getaddrinfo(name, NULL, &hints, &list) != 0) {
-        return 0;
-    }
-    for (const struct addrinfo *a = list; a && n < ADDRESSES_MAX; a = a->ai_next) {
-        n += net_ip_from(a->ai_addr, a->ai_addrlen, &out[n]);
-    }
-    freeaddrinfo(list);
-    return n;
-}
 
 static void pin(struct target_pin *p, const struct net_ip *ip, size_t n)
 {
@@ -61,8 +37,8 @@ static int no_address(const char *name, struct err *e)
 int resolver_pin_now(struct target_set *t, struct err *e)
 {
     for (size_t i = 0; i < t->n_pins; i++) {
-        struct net_ip ip[ADDRESSES_MAX];
-        size_t n = t->pins[i].n ? 1 : look_up(t->pins[i].name, ip);
+        struct net_ip ip[LOOKUP_MAX];
+        size_t n = t->pins[i].n ? 1 : lookup_now(t->pins[i].name, ip);
 
         if (n == 0) {
             return no_address(t->pins[i].name, e);
@@ -79,27 +55,20 @@ int resolver_pin_now(struct target_set *t, struct err *e)
 struct asker {
     struct loop *loop;
     struct chan chan;
-    struct question *questions;
 };
 
 struct question {
-    struct question *next;
     struct asker *asker;
     uint64_t id;
-    struct child child;
-    struct timer late;
-    int fd; /* what the child found: struct net_ip, one after the other */
 };
 
-static void answer(struct question *q)
+static void answer(const struct question *q, const struct net_ip *ip, size_t n)
 {
-    struct net_ip ip[ADDRESSES_MAX];
-    ssize_t n = read(q->fd, ip, sizeof ip);
     auto_buf body = {0};
 
     wire_u64(&body, q->id);
-    wire_u32(&body, n > 0 ? (uint32_t)((size_t)n / sizeof ip[0]) : 0);
-    for (size_t i = 0; n > 0 && i < (size_t)n / sizeof ip[0]; i++) {
+    wire_u32(&body, (uint32_t)n);
+    for (size_t i = 0; i < n; i++) {
         wire_u8(&body, ip[i].v6);
         wire_u64(&body, ip[i].hi);
         wire_u64(&body, ip[i].lo);
@@ -107,67 +76,20 @@ static void answer(struct question *q)
     (void)chan_send(&q->asker->chan, MSG_ANSWER, body.data, body.len, NULL, 0, NULL);
 }
 
-static void on_child(struct watch *w, uint32_t events)
+static void on_found(void *arg, const struct net_ip *ip, size_t n)
 {
-    struct question *q = container_of(w, struct question, child.watch);
-    struct question **at = &q->asker->questions;
-
-    (void)events;
-    (void)child_reap(&q->child);
-    timer_stop(&q->late);
-    answer(q);
-    fd_close(&q->fd);
-    while (*at != q) {
-        at = &(*at)->next;
-    }
-    *at = q->next;
-    free(q);
+    answer(arg, ip, n);
+    free(arg);
 }
 
-static void on_late(struct timer *t)
+static void start(struct asker *a, uint64_t id, const char *name)
 {
-    child_kill(&container_of(t, struct question, late)->child);
-}
+    struct question *q = xmalloc(sizeof *q);
 
-static _Noreturn void ask_and_exit(const char *name, int fd)
-{
-    struct net_ip ip[ADDRESSES_MAX];
-    size_t n;
-
-    memset(ip, 0, sizeof ip); /* padding crosses the pipe too */
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    n = look_up(name, ip);
-    _exit(write(fd, ip, n * sizeof ip[0]) < 0 ? 1 : 0);
-}
-
-static bool start(struct asker *a, uint64_t id, const char *name)
-{
-    struct question *q = xcalloc(1, sizeof *q);
-    int fds[2];
-    int rc;
-
-    if (pipe2(fds, O_CLOEXEC) < 0) {
-        free(q);
-        return false;
+    *q = (struct question){.asker = a, .id = id};
+    if (!lookup_start(a->loop, lookup_now, name, on_found, q)) {
+        on_found(q, NULL, 0);
     }
-    q->asker = a;
-    q->id = id;
-    q->fd = fds[0];
-    q->late.fn = on_late;
-    rc = child_fork(&q->child, a->loop, on_child);
-    if (rc == 0) {
-        ask_and_exit(name, fds[1]);
-    }
-    close(fds[1]);
-    if (rc < 0) {
-        close(fds[0]);
-        free(q);
-        return false;
-    }
-    q->next = a->questions;
-    a->questions = q;
-    timer_arm(a->loop, &q->late, WAIT_MS);
-    return true;
 }
 
 static void on_ask(struct chan *c, uint16_t type, const void *body, size_t n, int *fds,
@@ -184,11 +106,7 @@ static void on_ask(struct chan *c, uint16_t type, const void *body, size_t n, in
         loop_stop(a->loop);
         return;
     }
-    if (!start(a, id, name)) {
-        struct question nothing = {.asker = a, .id = id, .fd = -1};
-
-        answer(&nothing);
-    }
+    start(a, id, name);
 }
 
 static void on_close(struct chan *c)
@@ -196,42 +114,15 @@ static void on_close(struct chan *c)
     loop_stop(container_of(c, struct asker, chan)->loop);
 }
 
-static _Noreturn void give_up(const char *what)
+static _Noreturn void resolver_process(const struct role_start *role, int fd)
 {
-    fprintf(stderr, "resolver: %s: %s\n", what, strerror(errno));
-    _exit(1);
-}
-
-static void drop(bool change_user, uid_t uid, gid_t gid)
-{
-    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
-
-    if (change_user &&
-        (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)) {
-        give_up("become the service user");
-    }
-    if (syscall(SYS_capset, &head, none) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
-        give_up("drop privileges");
-    }
-}
-
-static _Noreturn void resolver_process(bool change_user, uid_t uid, gid_t gid, int fd)
-{
-    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT};
     struct asker a = {.chan = {.on_message = on_ask, .on_close = on_close}};
-    int keep[] = {STDERR_FILENO, fd};
+    const char *failed = role_become(role, fd);
     struct err e = {0};
 
-    drop(change_user, uid, gid);
-    if (!close_all_but(keep, ARRAY_LEN(keep))) {
-        give_up("close descriptors");
-    }
-    prctl(PR_SET_NAME, "scanpod-resolve", 0, 0, 0);
-    (void)setsid();
-    for (size_t i = 0; i < ARRAY_LEN(ignored); i++) {
-        signal(ignored[i], SIG_IGN);
+    if (failed) {
+        fprintf(stderr, "resolver: %s: %s\n", failed, strerror(errno));
+        _exit(1);
     }
     if (loop_new(&a.loop, &e) != 0 || chan_start(&a.chan, a.loop, fd, &e) != 0 ||
         seccomp_role(ROLE_RESOLVER, &e) != 0 || loop_run(a.loop, &e) != 0) {
@@ -244,6 +135,8 @@ static _Noreturn void resolver_process(bool change_user, uid_t uid, gid_t gid, i
 int resolver_spawn(bool change_user, uid_t uid, gid_t gid, int *out_fd, int *out_pidfd,
                    struct err *e)
 {
+    const struct role_start role = {
+        .name = "scanpod-resolve", .change_user = change_user, .uid = uid, .gid = gid};
     int fds[2];
     int pidfd;
     pid_t pid;
@@ -254,7 +147,7 @@ int resolver_spawn(bool change_user, uid_t uid, gid_t gid, int *out_fd, int *out
     }
     pid = fork();
     if (pid == 0) {
-        resolver_process(change_user, uid, gid, fds[1]);
+        resolver_process(&role, fds[1]);
     }
     close(fds[1]);
     pidfd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
@@ -387,15 +280,15 @@ static void on_answer(struct chan *c, uint16_t type, const void *body, size_t n,
     uint64_t id = wire_get_u64(&w);
     uint32_t count = wire_get_u32(&w);
     struct resolve *q = find(r, id >> PLACE_BITS);
-    struct net_ip ip[ADDRESSES_MAX];
+    struct net_ip ip[LOOKUP_MAX];
 
     (void)fds;
-    for (uint32_t i = 0; i < count && i < ADDRESSES_MAX; i++) {
+    for (uint32_t i = 0; i < count && i < LOOKUP_MAX; i++) {
         ip[i].v6 = wire_get_u8(&w) != 0;
         ip[i].hi = wire_get_u64(&w);
         ip[i].lo = wire_get_u64(&w);
     }
-    if (type != MSG_ANSWER || n_fds != 0 || count > ADDRESSES_MAX || !wire_end(&w)) {
+    if (type != MSG_ANSWER || n_fds != 0 || count > LOOKUP_MAX || !wire_end(&w)) {
         resolver_broken(r);
     } else if (q) { /* else it was cancelled */
         take_answer(q, id & ((1u << PLACE_BITS) - 1), ip, count);

@@ -1,6 +1,7 @@
 /* internal - what a policy is made of; for the files of this room only. */
 #pragma once
 
+#include "policy/hard.h"
 #include "policy/node.h"
 #include "policy/policy.h"
 
@@ -81,17 +82,6 @@ struct policy {
     struct key_row *keys; /* sorted by key; owned */
     size_t n_keys;
 };
-
-/* Ranges that only an entry inside them allows. Ends with why NULL. */
-struct hard_row {
-    struct net_range range;
-    const char *why; /* "link local and metadata addresses" */
-};
-const struct hard_row *hard_rows(void);
-/* The row that has ip; NULL: none. */
-const struct hard_row *hard_row_of(const struct net_ip *ip);
-/* Does the entry's range lift the hard denial of ip? True too if there is none. */
-bool hard_lifted(const struct net_range *source, const struct net_ip *ip);
 
 /* Fills pieces, denied and names from the entries. */
 void scope_build(struct policy *p);

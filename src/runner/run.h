@@ -5,8 +5,8 @@
 
 #include "box/box.h"
 #include "box/cgroup.h"
+#include "event/child.h"
 #include "runner/broker.h"
-#include "runner/child.h"
 #include "runner/parse_process.h"
 #include "runner/process.h"
 #include "runner/proto.h"

@@ -1,4 +1,4 @@
-#include "runner/child.h"
+#include "event/child.h"
 
 #include <errno.h>
 #include <signal.h>
