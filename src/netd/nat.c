@@ -20,6 +20,9 @@
 
 enum { AFTER_ROUTING = 100 /* NF_IP_PRI_NAT_SRC, whose header fights with libc */ };
 
+/* Between conntrack and its confirmation; as long as a late answer may take. */
+enum { AFTER_CONNTRACK = -100, UNANSWERED_S = 10 };
+
 /* A loaded state of conntrack, as bits. */
 enum { CT_INVALID = 1, CT_ESTABLISHED = 2, CT_RELATED = 4 };
 
@@ -94,11 +97,38 @@ static void guard_boxes(struct nft *n, const struct pool *pool)
     end(n, NF_DROP);
 }
 
+/* A scan leaves an entry for each probe: without this they fill conntrack's table for minutes. Not
+ * every kernel can; then the table is only larger. */
+static void forget_soon(struct nft *n, const char *table, const struct pool *pool, bool v6)
+{
+    static const struct {
+        const char *name;
+        uint8_t proto;
+    } rows[] = {{"syn", IPPROTO_TCP}, {"udp", IPPROTO_UDP}};
+    const struct nft_hook enter = {
+        .type = "filter", .hook = NF_INET_PRE_ROUTING, .priority = AFTER_CONNTRACK};
+
+    nft_begin(n, v6 ? NFPROTO_IPV6 : NFPROTO_IPV4, table);
+    nft_chain(n, "enter", &enter);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        nft_timeout(n, rows[i].name, v6, rows[i].proto, UNANSWERED_S);
+        nft_rule(n, "enter");
+        from_box(n);
+        of_pool(n, pool, true);
+        nft_load_meta(n, NFT_META_L4PROTO);
+        nft_is(n, &rows[i].proto, 1);
+        nft_use_timeout(n, rows[i].name);
+        nft_rule_end(n);
+    }
+    (void)nft_commit(n, NULL);
+}
+
 int nat_load(struct nft *n, const char *table, const struct pool *pool, bool v6, struct err *e)
 {
     const struct nft_hook leave = {
         .type = "nat", .hook = NF_INET_POST_ROUTING, .priority = AFTER_ROUTING};
     uint32_t flags = nft_lasting(n);
+    int rc;
 
     nft_begin(n, v6 ? NFPROTO_IPV6 : NFPROTO_IPV4, table);
     nft_mark(n, "the table");
@@ -114,7 +144,11 @@ int nat_load(struct nft *n, const char *table, const struct pool *pool, bool v6,
     nft_is_not(n, NETD_PREFIX, strlen(NETD_PREFIX));
     nft_masquerade(n);
     nft_rule_end(n);
-    return nft_commit(n, e);
+    rc = nft_commit(n, e);
+    if (rc == 0) {
+        forget_soon(n, table, pool, v6);
+    }
+    return rc;
 }
 
 void nat_remove(struct nft *n, const char *table)

@@ -4,7 +4,8 @@
  *
  * Tables "ip sp_II_nat" and "ip6 sp_II_nat": packets of the pools leave with the machine's address;
  * boxes do not reach each other; what conntrack cannot translate is dropped, since it would leave
- * with a private source; nobody opens a connection to a box behind NAT.
+ * with a private source; nobody opens a connection to a box behind NAT; probes without an answer
+ * are forgotten by conntrack within seconds.
  *
  * Table "ip scanpod_guard": there only where IPv4 forwarding was off and was turned on here. It
  * forwards nothing but boxes' packets. The last netd of the namespace removes it and turns

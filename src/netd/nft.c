@@ -305,6 +305,22 @@ void nft_limit(struct nft *n, const char *name, uint32_t per_second)
     message_end(n);
 }
 
+void nft_timeout(struct nft *n, const char *name, bool v6, uint8_t proto, uint32_t seconds)
+{
+    /* CTA_TIMEOUT_TCP_SYN_SENT and CTA_TIMEOUT_UDP_UNREPLIED are both the first of their lists. */
+    enum { UNANSWERED = 1 };
+    struct nlattr *data = object(n, name, NFT_OBJECT_CT_TIMEOUT);
+    struct nlattr *policy;
+
+    mnl_attr_put_u16(n->msg, NFTA_CT_TIMEOUT_L3PROTO, htons(v6 ? NFPROTO_IPV6 : NFPROTO_IPV4));
+    mnl_attr_put_u8(n->msg, NFTA_CT_TIMEOUT_L4PROTO, proto);
+    policy = mnl_attr_nest_start(n->msg, NFTA_CT_TIMEOUT_DATA);
+    put_u32(n, UNANSWERED, seconds);
+    mnl_attr_nest_end(n->msg, policy);
+    mnl_attr_nest_end(n->msg, data);
+    message_end(n);
+}
+
 void nft_chain(struct nft *n, const char *name, const struct nft_hook *h)
 {
     struct nlattr *hook;
@@ -455,6 +471,11 @@ void nft_count(struct nft *n, const char *counter)
 void nft_limited(struct nft *n, const char *limit)
 {
     use_object(n, limit, NFT_OBJECT_LIMIT);
+}
+
+void nft_use_timeout(struct nft *n, const char *timeout)
+{
+    use_object(n, timeout, NFT_OBJECT_CT_TIMEOUT);
 }
 
 void nft_verdict(struct nft *n, uint32_t verdict)

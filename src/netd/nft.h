@@ -54,6 +54,9 @@ void nft_protos(struct nft *n, const char *set, const uint8_t *protos, size_t co
 void nft_counter(struct nft *n, const char *name);
 void nft_limit(struct nft *n, const char *name, uint32_t per_second);
 
+/* How long conntrack remembers what got no answer: of TCP after the SYN, of UDP. */
+void nft_timeout(struct nft *n, const char *name, bool v6, uint8_t proto, uint32_t seconds);
+
 struct nft_hook {
     const char *type; /* "filter", "nat" */
     uint32_t hook;
@@ -77,6 +80,7 @@ void nft_not_in(struct nft *n, const char *set);
 void nft_count(struct nft *n, const char *counter); /* a named counter */
 void nft_limited(struct nft *n, const char *limit); /* matches while below it */
 void nft_verdict(struct nft *n, uint32_t verdict);  /* NF_ACCEPT, NF_DROP */
+void nft_use_timeout(struct nft *n, const char *timeout);
 void nft_masquerade(struct nft *n);
 
 /* Calls fn for each named counter of a table. */
