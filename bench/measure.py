@@ -1,5 +1,6 @@
 """Loads, rounds, memory: how the figures are taken."""
 import json
+import os
 import subprocess
 import threading
 import time
@@ -146,3 +147,8 @@ def submit(server, connection, request):
     if status != 202:
         raise SystemExit(f"POST /scans: {status} {text[:500]}")
     return json.loads(text)["job_id"]
+
+
+def needs_root():
+    if os.geteuid() != 0:
+        raise SystemExit("this part makes network namespaces: run it as root")
