@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+enum { PACKETS_A_PROBE = 4 };
+
 static int understand(const struct dispatch_config *c, const struct policy_rules *rules,
                       const struct job *j, const struct tool *t, struct tool_plan *plan,
                       struct err *e)
@@ -71,6 +73,10 @@ static int limits_in_force(const struct dispatch_config *c, const struct policy_
     own = (struct limits){.wall_s = (uint32_t)j->run_timeout_s};
     limits_tighten(&d->limits, &own);
     d->launch.limits = d->limits;
+    /* The tool counts probes, the filter every packet of a connection: it stops who does not keep
+     * to what it was told, not who does. */
+    d->launch.limits.rate_pps =
+        MIN(d->limits.rate_pps, UINT32_MAX / PACKETS_A_PROBE) * PACKETS_A_PROBE;
     d->launch.wall_ms = d->limits.wall_s * 1000;
     d->launch.output_max = c->output_max;
     if (d->limits.output_mb) {
