@@ -60,8 +60,9 @@ int seccomp_tool(enum box_calls calls, int *notify_fd);
  *   ROLE_RUNNER    what a tool may have; may exec, mount, make namespaces and read its boxes
  *   ROLE_NETD      UNIX, INET, INET6, NETLINK
  *   ROLE_RESOLVER  UNIX, INET, INET6, NETLINK ROUTE
+ *   ROLE_PROXY     the same; may not listen: its listeners are made in boxes
  */
-enum role { ROLE_DAEMON, ROLE_RUNNER, ROLE_NETD, ROLE_RESOLVER, ROLE_PARSER };
+enum role { ROLE_DAEMON, ROLE_RUNNER, ROLE_NETD, ROLE_RESOLVER, ROLE_PROXY, ROLE_PARSER };
 /* ROLE_PARSER is a dozen calls on open descriptors: read, write, memory, exit; anything else ends
  * the process with SIGSYS. ERR_SANDBOX: the kernel has no seccomp. */
 int seccomp_role(enum role r, struct err *e);

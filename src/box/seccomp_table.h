@@ -21,13 +21,14 @@ enum {
     LIST_OFFLINE = 2,
     LIST_BROKER = 4,
     LIST_PARSER = 8,  /* what is not there ends the process */
-    LIST_DAEMON = 16, /* four lists of what is refused */
+    LIST_DAEMON = 16, /* five lists of what is refused */
     LIST_RUNNER = 32,
     LIST_NETD = 64,
     LIST_RESOLVER = 128,
+    LIST_PROXY = 256,
 
     LIST_TOOLS = LIST_NETWORK | LIST_OFFLINE | LIST_BROKER,
-    LIST_ROLES = LIST_DAEMON | LIST_RUNNER | LIST_NETD | LIST_RESOLVER,
+    LIST_ROLES = LIST_DAEMON | LIST_RUNNER | LIST_NETD | LIST_RESOLVER | LIST_PROXY,
 };
 
 /* What a listed call gets. */
@@ -54,7 +55,7 @@ enum seccomp_rule {
 struct seccomp_call {
     const char *name;
     const char *number; /* as text: a name that is no number is not known on this machine */
-    uint8_t lists;
+    uint16_t lists;
     uint8_t rule;
 };
 

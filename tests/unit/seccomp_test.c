@@ -30,8 +30,9 @@
 
 /* ---- programs, interpreted ---- */
 
-static const unsigned lists[] = {LIST_NETWORK, LIST_OFFLINE, LIST_BROKER, LIST_PARSER,
-                                 LIST_DAEMON,  LIST_RUNNER,  LIST_NETD,   LIST_RESOLVER};
+static const unsigned lists[] = {LIST_NETWORK, LIST_OFFLINE,  LIST_BROKER,
+                                 LIST_PARSER,  LIST_DAEMON,   LIST_RUNNER,
+                                 LIST_NETD,    LIST_RESOLVER, LIST_PROXY};
 
 struct program {
     struct sock_filter code[SECCOMP_MAX];
@@ -315,6 +316,7 @@ static void a_runner_may_build_boxes_and_the_others_may_not(void)
         CHECK_INT(ask(LIST_DAEMON, (int)boxing[i], 0, 0, 0), FAIL(EPERM));
         CHECK_INT(ask(LIST_NETD, (int)boxing[i], 0, 0, 0), FAIL(EPERM));
         CHECK_INT(ask(LIST_RESOLVER, (int)boxing[i], 0, 0, 0), FAIL(EPERM));
+        CHECK_INT(ask(LIST_PROXY, (int)boxing[i], 0, 0, 0), FAIL(EPERM));
     }
     CHECK_INT(ask(LIST_RUNNER, SYS_clone3, 0, 0, 0), SECCOMP_RET_ALLOW);
     CHECK_INT(ask(LIST_DAEMON, SYS_clone3, 0, 0, 0), FAIL(ENOSYS));
@@ -348,7 +350,7 @@ static void each_list_has_its_socket_families(void)
     } rows[] = {
         {LIST_NETWORK, "u46rpws"}, {LIST_OFFLINE, "u"},    {LIST_BROKER, "46r"},
         {LIST_DAEMON, "u46rws"},   {LIST_NETD, "u46rfws"}, {LIST_RUNNER, "u46rpws"},
-        {LIST_RESOLVER, "u46rws"},
+        {LIST_RESOLVER, "u46rws"}, {LIST_PROXY, "u46rws"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -601,7 +603,7 @@ static int do_keyring(void)
 
 static void roles_do_their_work_and_nothing_else(void)
 {
-    static const enum role roles[] = {ROLE_DAEMON, ROLE_NETD, ROLE_RESOLVER};
+    static const enum role roles[] = {ROLE_DAEMON, ROLE_NETD, ROLE_RESOLVER, ROLE_PROXY};
 
     for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
         CHECK_INT(under_role(roles[i], do_nothing), 0);

@@ -1,0 +1,90 @@
+/*
+ * proxy - the role that serves the one socket of a box at egress level proxy: HTTP CONNECT to an
+ * exact list of hosts and ports, and nothing else.
+ *
+ *   runner --OPEN(run, listener, allow-list)--> proxy      tool --CONNECT host:port--> proxy
+ *   runner --CLOSE(run)-->                      proxy --COUNTS(run)--> runner
+ *
+ * A name is resolved once for each connection, in a child. Addresses that are hard denied
+ * (policy/hard.h), not global, or the machine's own are refused, and the connection goes to one of
+ * those that were checked. Refusals are answered with a status and a line that says why: 400, 403,
+ * 405, 408, 431; 502 when the far side does not answer. Header 8 KiB and 10 s, connect 10 s each,
+ * 60 s without a byte, caps on bytes and connections of a run, 64 connections at a time (others
+ * wait). The role has no capability and keeps nothing; when its channel closes it ends, and when
+ * it ends every connection does.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "event/loop.h"
+#include "proxy/lookup.h"
+
+enum {
+    PROXY_PORT = 3128,       /* inside the box, on 127.0.0.1 */
+    PROXY_ENTRIES_MAX = 256, /* of one run's list */
+    PROXY_AT_ONCE = 64,
+    PROXY_CONNECTIONS = 10000, /* default of connections_max */
+};
+static const uint64_t PROXY_BYTES = UINT64_C(8) << 30; /* default of bytes_max */
+
+struct proxy_config {
+    bool change_user; /* root: become uid and gid */
+    uid_t uid;
+    gid_t gid;
+    /* For tests; 0 and NULL: as above, getaddrinfo(). */
+    uint32_t header_ms, connect_ms, idle_ms;
+    lookup_fn *look_up;
+};
+
+/* In the parent, early. The child never returns. *out_fd is for the runner (proxy_connect). */
+int proxy_spawn(const struct proxy_config *c, int *out_fd, int *out_pidfd, struct err *e);
+
+/*
+ * An entry is "HOST:PORT" or "HOST:PORT=RANGE,RANGE...": a host name or an IP address (IPv6 in
+ * brackets), one port. With ranges the address has to be in one of them, which then lift what is
+ * refused otherwise as they do in a scope file: a hard denial only from inside of it, the
+ * machine's own addresses only alone. ERR_INVALID names the entry and what is wrong; ERR_LIMIT: too
+ * many.
+ */
+int proxy_allow_check(const struct strvec *allow, struct err *e);
+
+/* ---- the runner's side ---- */
+
+struct proxy;
+
+struct proxy_ask {
+    uint64_t run;  /* the caller's number, not in use */
+    int listen_fd; /* a TCP listener; borrowed */
+    const struct strvec *allow;
+    uint64_t bytes_max; /* both ways together; more resets what is open. 0: PROXY_BYTES */
+    uint32_t connections_max;
+};
+
+struct proxy_counts {
+    uint64_t passed;               /* connections that were made */
+    uint64_t refused;              /* answered with 4xx */
+    uint64_t failed;               /* allowed, but not to be had: 502 */
+    uint64_t bytes_up, bytes_down; /* handed on inside of passed ones */
+};
+
+/* Call-backs come later, never from inside a call. */
+struct proxy_events {
+    void (*ready)(void *arg); /* once, first */
+    /* After proxy_close(): nothing of the run is open any more. */
+    void (*counts)(void *arg, uint64_t run, const struct proxy_counts *c);
+    void (*gone)(void *arg);
+    void *arg;
+};
+
+/* Takes fd, also on failure. */
+int proxy_connect(struct loop *l, int fd, const struct proxy_events *ev, struct proxy **out,
+                  struct err *e);
+/* ERR_INVALID: the list, as proxy_allow_check(). ERR_IO: the proxy is gone. */
+int proxy_open(struct proxy *p, const struct proxy_ask *ask, struct err *e);
+void proxy_close(struct proxy *p, uint64_t run); /* each run that was opened needs one */
+void proxy_free(struct proxy *p);

@@ -1,0 +1,216 @@
+/*
+ * The role: a channel from the runner, and runs with their listeners. A message that the client's
+ * side would not have sent ends it, and with it every connection.
+ */
+#include "proxy/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "box/role.h"
+#include "box/seccomp.h"
+#include "proxy/proto.h"
+
+enum { HEADER_MS = 10000, CONNECT_MS = 10000, IDLE_MS = 60000, RESUME_MS = 100 };
+
+/* ---- one run ---- */
+
+static void listen_on(struct proxy_run *run)
+{
+    bool room = run->n_conns < PROXY_AT_ONCE && !run->resume.loop;
+
+    watch_events(&run->listener, room ? EPOLLIN : 0);
+}
+
+void run_has_room(struct proxy_run *run)
+{
+    if (run->listener.fd >= 0) {
+        listen_on(run);
+    }
+}
+
+static void on_resume(struct timer *t)
+{
+    listen_on(container_of(t, struct proxy_run, resume));
+}
+
+static void on_listener(struct watch *w, uint32_t events)
+{
+    struct proxy_run *run = container_of(w, struct proxy_run, listener);
+    int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    (void)events;
+    if (fd >= 0) {
+        conn_new(run, fd);
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        timer_arm(run->pp->loop, &run->resume, RESUME_MS);
+    }
+    listen_on(run);
+}
+
+static struct proxy_run **find(struct proxy_process *pp, uint64_t id)
+{
+    struct proxy_run **at = &pp->runs;
+
+    while (*at && (*at)->id != id) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
+static int option_of(int fd, int name)
+{
+    int v = -1;
+    socklen_t len = sizeof v;
+
+    return getsockopt(fd, SOL_SOCKET, name, &v, &len) < 0 ? -1 : v;
+}
+
+static bool is_listener(int fd)
+{
+    return option_of(fd, SO_DOMAIN) == AF_INET && option_of(fd, SO_TYPE) == SOCK_STREAM &&
+           option_of(fd, SO_ACCEPTCONN) == 1 && fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) == 0;
+}
+
+static bool on_open(struct proxy_process *pp, struct wire *w, int *fd)
+{
+    struct proxy_run *run;
+    struct open_in in;
+
+    if (!open_get(w, &in)) {
+        return false;
+    }
+    if (*find(pp, in.run) || !is_listener(*fd)) {
+        allow_done(&in.allow);
+        return false;
+    }
+    run = xcalloc(1, sizeof *run);
+    run->pp = pp;
+    run->id = in.run;
+    run->allow = in.allow;
+    run->bytes_left = in.bytes_max;
+    run->connections_left = in.connections_max;
+    run->resume.fn = on_resume;
+    run->listener = (struct watch){.fd = take_fd(fd), .events = EPOLLIN, .fn = on_listener};
+    run->next = pp->runs;
+    pp->runs = run;
+    return watch_add(pp->loop, &run->listener, NULL) == 0;
+}
+
+static bool on_run_over(struct proxy_process *pp, struct wire *w)
+{
+    struct proxy_run **at = find(pp, wire_get_u64(w));
+    struct proxy_run *run = *at;
+    auto_buf body = {0};
+
+    if (!wire_end(w) || !run) {
+        return false;
+    }
+    *at = run->next;
+    timer_stop(&run->resume);
+    watch_del(&run->listener);
+    fd_close(&run->listener.fd);
+    while (run->conns) {
+        conn_free(run->conns, true);
+    }
+    tally_put(&body, run->id, &run->counts);
+    (void)chan_send(&pp->chan, PROXY_COUNTS, body.data, body.len, NULL, 0, NULL);
+    allow_done(&run->allow);
+    free(run);
+    return true;
+}
+
+/* ---- the process ---- */
+
+static void on_message(struct chan *c, uint16_t type, const void *body, size_t n, int *fds,
+                       unsigned n_fds)
+{
+    struct proxy_process *pp = container_of(c, struct proxy_process, chan);
+    struct wire w = {.p = body, .end = (const uint8_t *)body + n};
+    bool ok = type == PROXY_OPEN    ? n_fds == 1 && on_open(pp, &w, fds)
+              : type == PROXY_CLOSE ? n_fds == 0 && on_run_over(pp, &w)
+                                    : false;
+
+    if (!ok) {
+        fprintf(stderr, "proxy: message %u is not one of ours\n", type);
+        loop_stop(pp->loop);
+    }
+}
+
+static void on_close(struct chan *c)
+{
+    loop_stop(container_of(c, struct proxy_process, chan)->loop);
+}
+
+/* Two for each connection: as many as the system lets us have. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+        l.rlim_cur = MIN(l.rlim_max, (rlim_t)65536);
+        (void)setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
+static _Noreturn void proxy_process(const struct proxy_config *given, int fd)
+{
+    const struct role_start role = {.name = "scanpod-proxy",
+                                    .change_user = given->change_user,
+                                    .uid = given->uid,
+                                    .gid = given->gid};
+    struct proxy_config c = *given;
+    struct proxy_process pp = {.config = &c,
+                               .chan = {.on_message = on_message, .on_close = on_close}};
+    const char *failed = role_become(&role, fd);
+    struct err e = {0};
+
+    if (failed) {
+        fprintf(stderr, "proxy: %s: %s\n", failed, strerror(errno));
+        _exit(1);
+    }
+    c.header_ms = c.header_ms ? c.header_ms : HEADER_MS;
+    c.connect_ms = c.connect_ms ? c.connect_ms : CONNECT_MS;
+    c.idle_ms = c.idle_ms ? c.idle_ms : IDLE_MS;
+    c.look_up = c.look_up ? c.look_up : lookup_now;
+    raise_descriptor_limit();
+    if (loop_new(&pp.loop, &e) != 0 || chan_start(&pp.chan, pp.loop, fd, &e) != 0 ||
+        seccomp_role(ROLE_PROXY, &e) != 0 ||
+        chan_send(&pp.chan, PROXY_READY, NULL, 0, NULL, 0, &e) != 0 || loop_run(pp.loop, &e) != 0) {
+        fprintf(stderr, "proxy: %s\n", e.msg);
+        _exit(1);
+    }
+    _exit(0); /* connections and children end with us */
+}
+
+int proxy_spawn(const struct proxy_config *c, int *out_fd, int *out_pidfd, struct err *e)
+{
+    int fds[2];
+    int pidfd, rc = chan_pair(fds, e);
+    pid_t pid;
+
+    if (rc != 0) {
+        return rc;
+    }
+    pid = fork();
+    if (pid == 0) {
+        proxy_process(c, fds[1]);
+    }
+    close(fds[1]);
+    pidfd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0) {
+        rc = err_errno(e, "start the proxy");
+        close(fds[0]); /* which ends it */
+        return rc;
+    }
+    *out_fd = fds[0];
+    *out_pidfd = pidfd;
+    return 0;
+}
