@@ -185,38 +185,67 @@ int ports_parse(const char *s, struct err *e)
 }
 
 /* Which ports: one map for "every protocol", one for each letter. */
-enum { MAP_ANY = PORTS_PROTOCOLS, MAPS };
+enum { MAP_ANY = PORTS_PROTOCOLS, MAPS, WORDS = PORTS / 64 };
 
+/* Lists are short: only words that are named in `used` have a value, the others are not looked at.
+ */
 struct port_maps {
-    uint64_t bits[MAPS][PORTS / 64];
+    uint64_t used[WORDS / 64];
+    uint64_t bits[MAPS][WORDS];
 };
 
 static const char map_letters[PORTS_PROTOCOLS] = {'T', 'U', 'S'};
 
-static void map_add(uint64_t *bits, unsigned low, unsigned high)
+/* The first word in use at or after w; WORDS: none. */
+static unsigned next_word(const struct port_maps *m, unsigned w)
+{
+    while (w < WORDS) {
+        uint64_t rest = m->used[w / 64] >> w % 64;
+
+        if (rest) {
+            return w + (unsigned)__builtin_ctzll(rest);
+        }
+        w = (w / 64 + 1) * 64;
+    }
+    return WORDS;
+}
+
+static uint64_t word_of(const struct port_maps *m, unsigned map, unsigned w)
+{
+    return m->used[w / 64] >> w % 64 & 1 ? m->bits[map][w] : 0;
+}
+
+static void map_add(struct port_maps *m, unsigned map, unsigned low, unsigned high)
 {
     for (unsigned w = low / 64; w <= high / 64; w++) {
         unsigned from = w == low / 64 ? low % 64 : 0;
         unsigned to = w == high / 64 ? high % 64 : 63;
 
-        bits[w] |= (UINT64_MAX << from) & (UINT64_MAX >> (63 - to));
+        if (!(m->used[w / 64] >> w % 64 & 1)) {
+            m->used[w / 64] |= UINT64_C(1) << w % 64;
+            for (unsigned k = 0; k < MAPS; k++) {
+                m->bits[k][w] = 0;
+            }
+        }
+        m->bits[map][w] |= (UINT64_MAX << from) & (UINT64_MAX >> (63 - to));
     }
 }
 
 static struct port_maps *maps_of(const char *s)
 {
-    struct port_maps *m = xcalloc(1, sizeof *m);
+    struct port_maps *m = xmalloc(sizeof *m);
     unsigned map = MAP_ANY; /* until a letter comes, which holds for what follows */
     struct port_range r;
 
+    memset(m->used, 0, sizeof m->used);
     while (*s && range_read(&s, &r)) {
         for (unsigned k = 0; k < PORTS_PROTOCOLS; k++) {
             map = r.letter == map_letters[k] ? k : map;
         }
-        map_add(m->bits[map], r.low, r.high);
+        map_add(m, map, r.low, r.high);
     }
     /* What every letter has is for every protocol, and no letter repeats what is. */
-    for (unsigned w = 0; w < PORTS / 64; w++) {
+    for (unsigned w = next_word(m, 0); w < WORDS; w = next_word(m, w + 1)) {
         uint64_t any = m->bits[MAP_ANY][w] |
                        (m->bits[PORTS_TCP][w] & m->bits[PORTS_UDP][w] & m->bits[PORTS_SCTP][w]);
 
@@ -228,35 +257,48 @@ static struct port_maps *maps_of(const char *s)
     return m;
 }
 
-static bool map_has(const uint64_t *bits, unsigned port)
+/* The first port of the map at or after `port`; PORTS: none. */
+static unsigned next_port(const struct port_maps *m, unsigned map, unsigned port)
 {
-    return port < PORTS && bits[port / 64] >> port % 64 & 1;
+    for (unsigned w = next_word(m, port / 64); w < WORDS; w = next_word(m, w + 1)) {
+        uint64_t rest = m->bits[map][w];
+
+        rest &= w == port / 64 ? UINT64_MAX << port % 64 : UINT64_MAX;
+        if (rest) {
+            return w * 64 + (unsigned)__builtin_ctzll(rest);
+        }
+    }
+    return PORTS;
 }
 
-static void map_put(const uint64_t *bits, char letter, struct buf *out)
+/* The first one at or after `port` that is not in the map. */
+static unsigned next_gap(const struct port_maps *m, unsigned map, unsigned port)
 {
-    bool said = false;
+    while (port < PORTS) {
+        uint64_t gaps = ~word_of(m, map, port / 64) >> port % 64;
 
-    for (unsigned low = 0; low < PORTS; low++) {
-        unsigned high = low;
+        if (gaps) {
+            return port + (unsigned)__builtin_ctzll(gaps);
+        }
+        port = (port / 64 + 1) * 64;
+    }
+    return PORTS;
+}
 
-        if (!map_has(bits, low)) {
-            low |= bits[low / 64] ? 0 : 63; /* empty words are skipped whole */
-            continue;
-        }
-        while (map_has(bits, high + 1)) {
-            high++;
-        }
+static void map_put(const struct port_maps *m, unsigned map, char letter, struct buf *out)
+{
+    unsigned low = next_port(m, map, 0), end;
+
+    for (bool first = true; low < PORTS; first = false, low = next_port(m, map, end)) {
+        end = next_gap(m, map, low);
         buf_adds(out, out->len ? "," : "");
-        if (letter && !said) {
+        if (letter && first) {
             buf_addf(out, "%c:", letter);
-            said = true;
         }
         buf_addu(out, low);
-        if (high > low) {
-            buf_addf(out, "-%u", high);
+        if (end > low + 1) {
+            buf_addf(out, "-%u", end - 1);
         }
-        low = high;
     }
 }
 
@@ -265,9 +307,9 @@ char *ports_canonical(const char *s)
     auto_free struct port_maps *m = maps_of(s);
     auto_buf out = {0};
 
-    map_put(m->bits[MAP_ANY], '\0', &out);
+    map_put(m, MAP_ANY, '\0', &out);
     for (unsigned k = 0; k < PORTS_PROTOCOLS; k++) {
-        map_put(m->bits[k], map_letters[k], &out);
+        map_put(m, k, map_letters[k], &out);
     }
     return buf_take(&out);
 }
@@ -278,7 +320,7 @@ void ports_count(const char *s, uint32_t n[PORTS_PROTOCOLS])
 
     for (unsigned k = 0; k < PORTS_PROTOCOLS; k++) {
         n[k] = 0;
-        for (unsigned w = 0; w < PORTS / 64; w++) {
+        for (unsigned w = next_word(m, 0); w < WORDS; w = next_word(m, w + 1)) {
             n[k] += (uint32_t)__builtin_popcountll(m->bits[k][w] | m->bits[MAP_ANY][w]);
         }
     }
