@@ -24,7 +24,7 @@ enum { HEADER_MS = 10000, CONNECT_MS = 10000, IDLE_MS = 60000, RESUME_MS = 100 }
 
 static void listen_on(struct proxy_run *run)
 {
-    bool room = run->n_conns < PROXY_AT_ONCE && !run->resume.loop;
+    bool room = run->n_relays < PROXY_AT_ONCE && !run->resume.loop;
 
     watch_events(&run->listener, room ? EPOLLIN : 0);
 }
@@ -48,7 +48,7 @@ static void on_listener(struct watch *w, uint32_t events)
 
     (void)events;
     if (fd >= 0) {
-        conn_new(run, fd);
+        relay_new(run, fd);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         timer_arm(run->pp->loop, &run->resume, RESUME_MS);
     }
@@ -117,8 +117,8 @@ static bool on_run_over(struct proxy_process *pp, struct wire *w)
     timer_stop(&run->resume);
     watch_del(&run->listener);
     fd_close(&run->listener.fd);
-    while (run->conns) {
-        conn_free(run->conns, true);
+    while (run->relays) {
+        relay_free(run->relays, true);
     }
     tally_put(&body, run->id, &run->counts);
     (void)chan_send(&pp->chan, PROXY_COUNTS, body.data, body.len, NULL, 0, NULL);

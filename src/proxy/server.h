@@ -6,7 +6,7 @@
 #include "proxy/allow.h"
 #include "proxy/proxy.h"
 
-struct conn;
+struct relay;
 
 struct proxy_process {
     const struct proxy_config *config; /* its times are set */
@@ -25,12 +25,12 @@ struct proxy_run {
     struct proxy_counts counts;
     struct watch listener;
     struct timer resume; /* when there was no descriptor for a connection */
-    struct conn *conns;
-    unsigned n_conns;
+    struct relay *relays;
+    unsigned n_relays;
 };
 
-/* conn.c: one connection, from accept() on. Takes fd. */
-void conn_new(struct proxy_run *run, int fd);
-void conn_free(struct conn *c, bool reset);
+/* relay.c: one connection, from accept() on. Takes fd. */
+void relay_new(struct proxy_run *run, int fd);
+void relay_free(struct relay *c, bool reset);
 /* server.c: after a connection of the run is gone: there is room for another. */
 void run_has_room(struct proxy_run *run);

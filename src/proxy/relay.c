@@ -24,8 +24,8 @@ enum {
     PARTING_MAX = 65536, /* what is read, unseen, after a refusal */
 };
 
-struct conn {
-    struct conn *next, **at; /* of the run's list */
+struct relay {
+    struct relay *next, **at; /* of the run's list */
     struct proxy_run *run;
     struct watch tool, far;
     struct timer late; /* of whatever it waits for */
@@ -53,7 +53,7 @@ static void close_watch(struct watch *w, bool reset)
     fd_close(&w->fd);
 }
 
-void conn_free(struct conn *c, bool reset)
+void relay_free(struct relay *c, bool reset)
 {
     struct proxy_run *run = c->run;
 
@@ -74,19 +74,19 @@ void conn_free(struct conn *c, bool reset)
         c->next->at = c->at;
     }
     free(c);
-    run->n_conns--;
+    run->n_relays--;
     run_has_room(run);
 }
 
 static void on_parting_late(struct timer *t)
 {
-    conn_free(container_of(t, struct conn, late), true);
+    relay_free(container_of(t, struct relay, late), true);
 }
 
 /* Closing while something unread is there would reset the connection, and the answer with it. */
 static void on_parting(struct watch *w, uint32_t events)
 {
-    struct conn *c = container_of(w, struct conn, tool);
+    struct relay *c = container_of(w, struct relay, tool);
     char chunk[4096];
     ssize_t n = recv(w->fd, chunk, sizeof chunk, MSG_DONTWAIT);
 
@@ -95,11 +95,11 @@ static void on_parting(struct watch *w, uint32_t events)
         return;
     }
     if (n >= 0 || (errno != EAGAIN && errno != EINTR)) {
-        conn_free(c, false);
+        relay_free(c, false);
     }
 }
 
-static void refuse(struct conn *c, int status, const char *why)
+static void refuse(struct relay *c, int status, const char *why)
 {
     auto_buf text = {0};
     ssize_t n;
@@ -112,7 +112,7 @@ static void refuse(struct conn *c, int status, const char *why)
     head_refusal(&text, status, why);
     n = send(c->tool.fd, text.data, text.len, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n != (ssize_t)text.len) { /* its socket was empty: it is gone */
-        conn_free(c, true);
+        relay_free(c, true);
         return;
     }
     close_watch(&c->far, true);
@@ -127,22 +127,22 @@ static void refuse(struct conn *c, int status, const char *why)
 
 static void over_the_cap(struct proxy_run *run)
 {
-    struct conn *next;
+    struct relay *next;
 
-    for (struct conn *c = run->conns; c; c = next) {
+    for (struct relay *c = run->relays; c; c = next) {
         next = c->next;
         if (c->tunnelled) {
-            conn_free(c, true);
+            relay_free(c, true);
         }
     }
 }
 
 static void on_idle(struct timer *t)
 {
-    conn_free(container_of(t, struct conn, late), true);
+    relay_free(container_of(t, struct relay, late), true);
 }
 
-static void pump(struct conn *c)
+static void pump(struct relay *c)
 {
     uint64_t *left = &c->run->bytes_left;
     bool moved = false;
@@ -152,9 +152,9 @@ static void pump(struct conn *c)
     if (up == FLOW_OVER || down == FLOW_OVER) {
         over_the_cap(c->run);
     } else if (up == FLOW_BROKEN || down == FLOW_BROKEN) {
-        conn_free(c, true);
+        relay_free(c, true);
     } else if (c->up.shut && c->down.shut) {
-        conn_free(c, false);
+        relay_free(c, false);
     } else {
         watch_events(&c->tool,
                      (flow_wants_in(&c->up) ? EPOLLIN : 0) | (c->down.len > 0 ? EPOLLOUT : 0));
@@ -169,16 +169,16 @@ static void pump(struct conn *c)
 static void on_tool(struct watch *w, uint32_t events)
 {
     (void)events;
-    pump(container_of(w, struct conn, tool));
+    pump(container_of(w, struct relay, tool));
 }
 
 static void on_far(struct watch *w, uint32_t events)
 {
     (void)events;
-    pump(container_of(w, struct conn, far));
+    pump(container_of(w, struct relay, far));
 }
 
-static void begin_tunnel(struct conn *c)
+static void begin_tunnel(struct relay *c)
 {
     static const char answer[] = "HTTP/1.1 200 Connection established\r\n\r\n";
     struct proxy_run *run = c->run;
@@ -190,7 +190,7 @@ static void begin_tunnel(struct conn *c)
     }
     if (send(c->tool.fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL) !=
         sizeof answer - 1) {
-        conn_free(c, true);
+        relay_free(c, true);
         return;
     }
     run->counts.passed++;
@@ -208,11 +208,11 @@ static void begin_tunnel(struct conn *c)
 
 /* ---- the far side ---- */
 
-static void connect_next(struct conn *c, int errnum);
+static void connect_next(struct relay *c, int errnum);
 
 static void on_connect(struct watch *w, uint32_t events)
 {
-    struct conn *c = container_of(w, struct conn, far);
+    struct relay *c = container_of(w, struct relay, far);
     int errnum = 0;
     socklen_t len = sizeof errnum;
 
@@ -229,10 +229,10 @@ static void on_connect(struct watch *w, uint32_t events)
 
 static void on_connect_late(struct timer *t)
 {
-    connect_next(container_of(t, struct conn, late), ETIMEDOUT);
+    connect_next(container_of(t, struct relay, late), ETIMEDOUT);
 }
 
-static int try_connect(struct conn *c, const struct net_ip *ip)
+static int try_connect(struct relay *c, const struct net_ip *ip)
 {
     struct sockaddr_storage sa;
     socklen_t len = net_ip_to(ip, c->to.port, &sa);
@@ -252,7 +252,7 @@ static int try_connect(struct conn *c, const struct net_ip *ip)
 }
 
 /* To those that were checked and to no others. errnum: of the one before. */
-static void connect_next(struct conn *c, int errnum)
+static void connect_next(struct relay *c, int errnum)
 {
     char why[NET_TEXT + 80], text[NET_TEXT];
 
@@ -273,7 +273,7 @@ static void connect_next(struct conn *c, int errnum)
 /* ---- where it may go ---- */
 
 /* Of what the name has those that will do. */
-static void check_addresses(struct conn *c, const struct net_ip *ip, size_t n)
+static void check_addresses(struct relay *c, const struct net_ip *ip, size_t n)
 {
     const struct allow_entry *en = allow_find(&c->run->allow, &c->to);
     auto_netset own = {0};
@@ -306,13 +306,13 @@ static void check_addresses(struct conn *c, const struct net_ip *ip, size_t n)
 
 static void on_found(void *arg, const struct net_ip *ip, size_t n)
 {
-    struct conn *c = arg;
+    struct relay *c = arg;
 
     c->lookup = NULL;
     check_addresses(c, ip, n);
 }
 
-static void look_up(struct conn *c)
+static void look_up(struct relay *c)
 {
     const struct proxy_process *pp = c->run->pp;
 
@@ -326,7 +326,7 @@ static void look_up(struct conn *c)
     }
 }
 
-static void find_way(struct conn *c)
+static void find_way(struct relay *c)
 {
     struct proxy_run *run = c->run;
 
@@ -346,7 +346,7 @@ static void find_way(struct conn *c)
 
 static void on_head(struct watch *w, uint32_t events)
 {
-    struct conn *c = container_of(w, struct conn, tool);
+    struct relay *c = container_of(w, struct relay, tool);
     ssize_t n = recv(w->fd, c->head + c->n_head, HEAD_MAX - c->n_head, MSG_DONTWAIT);
     const char *why;
     int status;
@@ -354,7 +354,7 @@ static void on_head(struct watch *w, uint32_t events)
     (void)events;
     if (n <= 0) {
         if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-            conn_free(c, true);
+            relay_free(c, true);
         }
         return;
     }
@@ -374,12 +374,12 @@ static void on_head(struct watch *w, uint32_t events)
 
 static void on_head_late(struct timer *t)
 {
-    refuse(container_of(t, struct conn, late), 408, "the request's head did not come in time");
+    refuse(container_of(t, struct relay, late), 408, "the request's head did not come in time");
 }
 
-void conn_new(struct proxy_run *run, int fd)
+void relay_new(struct proxy_run *run, int fd)
 {
-    struct conn *c = xcalloc(1, sizeof *c);
+    struct relay *c = xcalloc(1, sizeof *c);
     const int on = 1;
 
     c->run = run;
@@ -387,16 +387,16 @@ void conn_new(struct proxy_run *run, int fd)
     c->tool = (struct watch){.fd = fd, .events = EPOLLIN, .fn = on_head};
     c->late.fn = on_head_late;
     c->head = xmalloc(HEAD_MAX);
-    c->next = run->conns;
-    c->at = &run->conns;
+    c->next = run->relays;
+    c->at = &run->relays;
     if (c->next) {
         c->next->at = &c->next;
     }
-    run->conns = c;
-    run->n_conns++;
+    run->relays = c;
+    run->n_relays++;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (watch_add(run->pp->loop, &c->tool, NULL) != 0) {
-        conn_free(c, true);
+        relay_free(c, true);
         return;
     }
     timer_arm(run->pp->loop, &c->late, run->pp->config->header_ms);
