@@ -99,6 +99,7 @@ static int wait_ready(struct roles *roles, struct looking *l, struct err *e)
     if (rc == 0) {
         see(l->look, "runner", roles->runner_pidfd);
         see(l->look, "netd", roles->netd_pidfd);
+        see(l->look, "proxy", roles->proxy_pidfd);
         see(l->look, "resolver", roles->resolver_pidfd);
     }
     runner_free(runner);

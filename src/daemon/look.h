@@ -16,7 +16,7 @@ struct role_seen {
     bool no_new_privs, filter;
 };
 
-enum { ROLES_SEEN = 3 };
+enum { ROLES_SEEN = 4 };
 
 struct look {
     struct sandbox_caps caps;

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "daemon/resolver.h"
+#include "proxy/proxy.h"
 #include "runner/runner.h"
 
 enum { PATHS_MAX = 64, END_MS = 5000 };
@@ -174,7 +175,14 @@ static int start_all(struct roles *r, const struct option_set *settings,
                              &r->resolver_pidfd, e)) != 0) {
         return rc;
     }
+    if ((rc = proxy_spawn(&(struct proxy_config){.change_user = user->change,
+                                                 .uid = user->uid,
+                                                 .gid = user->gid},
+                          &r->proxy_fd, &r->proxy_pidfd, e)) != 0) {
+        return rc;
+    }
     rc_conf->netd_fd = r->netd_fd;
+    rc_conf->proxy_fd = r->proxy_fd;
     rc_conf->netd = &nc;
     rc_conf->slirp4netns = rc_conf->without_slirp ? NULL : find_slirp(settings);
     rc_conf->cgroups = r->cgroups;
@@ -183,6 +191,7 @@ static int start_all(struct roles *r, const struct option_set *settings,
     rc_conf->n_binds = paths->n;
     rc = runner_spawn(rc_conf, &r->runner_fd, &r->runner_pidfd, e);
     fd_close(&r->netd_fd); /* the runner's alone: nobody else can ask netd for anything */
+    fd_close(&r->proxy_fd);
     return rc;
 }
 
@@ -208,7 +217,7 @@ int roles_start(struct roles *r, const struct option_set *settings, const struct
     return rc;
 }
 
-/* It is told by the end of its channel, and netd by the runner's. */
+/* It is told by the end of its channel, netd and the proxy by the runner's. */
 static void await(int pidfd)
 {
     struct pollfd p = {.fd = pidfd, .events = POLLIN};
@@ -222,12 +231,15 @@ void roles_done(struct roles *r)
 {
     fd_close(&r->runner_fd);
     fd_close(&r->netd_fd);
+    fd_close(&r->proxy_fd);
     fd_close(&r->resolver_fd);
     await(r->runner_pidfd);
     await(r->resolver_pidfd);
     await(r->netd_pidfd);
+    await(r->proxy_pidfd);
     fd_close(&r->runner_pidfd);
     fd_close(&r->netd_pidfd);
+    fd_close(&r->proxy_pidfd);
     fd_close(&r->resolver_pidfd);
     cgroup_close(r->cgroups);
     r->cgroups = NULL;

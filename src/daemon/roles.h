@@ -1,6 +1,6 @@
 /*
  * roles - starts the processes beside the daemon, each with the least it needs: netd, resolver,
- * runner. What the settings say about them is read here and nowhere else.
+ * proxy, runner. What the settings say about them is read here and nowhere else.
  */
 #pragma once
 
@@ -13,15 +13,15 @@
 #include "netd/netd.h"
 
 struct roles {
-    int runner_fd, netd_fd, resolver_fd; /* channels; owned until taken; -1: none */
-    int runner_pidfd, netd_pidfd, resolver_pidfd;
+    int runner_fd, netd_fd, proxy_fd, resolver_fd; /* channels; owned until taken; -1: none */
+    int runner_pidfd, netd_pidfd, proxy_pidfd, resolver_pidfd;
     struct cgroup_tree *cgroups;
 };
 
-#define ROLES_NONE                                                                               \
-    {                                                                                            \
-        .runner_fd = -1, .netd_fd = -1, .resolver_fd = -1, .runner_pidfd = -1, .netd_pidfd = -1, \
-        .resolver_pidfd = -1                                                                     \
+#define ROLES_NONE                                                                             \
+    {                                                                                          \
+        .runner_fd = -1, .netd_fd = -1, .proxy_fd = -1, .resolver_fd = -1, .runner_pidfd = -1, \
+        .netd_pidfd = -1, .proxy_pidfd = -1, .resolver_pidfd = -1                              \
     }
 
 /*

@@ -208,7 +208,9 @@ static void counts_json(struct json *j, const char *name, const struct egress_co
 
 void sandbox_json(const struct sandbox_report *r, const char *const *notes, struct buf *out)
 {
-    const char *counted = r->egress == EGRESS_BROKER ? "calls" : "packets";
+    const char *counted = r->egress == EGRESS_BROKER  ? "calls"
+                          : r->egress == EGRESS_PROXY ? "connections"
+                                                      : "packets";
     struct json j = json_to(out);
 
     json_obj(&j);

@@ -61,7 +61,8 @@ enum limit_kind {
 };
 const char *limit_kind_name(enum limit_kind k); /* "timeout", "oom", "file_size" */
 
-/* Packets of the box, as the filter counted them; for EGRESS_BROKER calls. */
+/* Packets of the box, as the filter counted them; for EGRESS_BROKER calls, for EGRESS_PROXY
+ * connections (of which what it refused is out of scope). */
 struct egress_counts {
     uint64_t passed, out_of_scope, spoofed, protocol, options, link, rate;
     uint64_t noise; /* the box's own kernel: neighbour discovery and the like; nobody's fault */

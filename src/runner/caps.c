@@ -16,6 +16,7 @@
 #include "box/seccomp.h"
 #include "runner/process.h"
 #include "runner/proto.h"
+#include "runner/proxied.h"
 
 /* Namespaces; addresses inside them; to be handed on to tools. */
 static const uint64_t KEPT =
@@ -82,11 +83,11 @@ void caps_begin(struct runner_process *rp)
     caps->landlock = can->landlock;
     set_level(caps, EGRESS_NONE, can->own_net,
               can->why[0] ? can->why : "network namespaces are switched off");
-    set_level(caps, EGRESS_PROXY, false, "no proxy is running");
     set_level(caps, EGRESS_BROKER, can->notify,
               "the kernel does not let the runner answer for a tool (seccomp notification)");
     set_level(caps, EGRESS_UNCONFINED, rp->config->allow_unconfined,
               "not allowed by the setting allow-unconfined");
+    proxied_begin(rp);
     net_begin(rp);
 }
 
@@ -102,11 +103,12 @@ void caps_tell(struct runner_process *rp)
     (void)chan_send(&rp->chan, MSG_READY, body.data, body.len, NULL, 0, NULL);
 }
 
-void caps_found(struct runner_process *rp)
+void caps_found(struct runner_process *rp, enum caps_part part)
 {
     struct err e = {0};
 
-    if (rp->ready || rp->closing) {
+    rp->found |= part;
+    if (rp->found != CAPS_ALL || rp->ready || rp->closing) {
         return;
     }
     rp->ready = true;

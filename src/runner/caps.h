@@ -10,5 +10,7 @@ void caps_settle(unsigned without);
 void caps_begin(struct runner_process *rp);
 /* Tells the daemon anew, if it was told before: something is not there any more. */
 void caps_tell(struct runner_process *rp);
-/* Called by net.c, once. From here on the runner makes no other calls than its role has. */
-void caps_found(struct runner_process *rp);
+/* Called once for each part. When all of them are known the daemon is told, and from then on the
+ * runner makes no other calls than its role has. */
+enum caps_part { CAPS_NET = 1, CAPS_PROXY = 2, CAPS_ALL = 3 };
+void caps_found(struct runner_process *rp, enum caps_part part);

@@ -46,7 +46,7 @@ static void known(struct net *n)
     if (n->level == EGRESS_NFT && !rp->caps.usable[EGRESS_NFT]) {
         try_rootless(rp);
     } else {
-        caps_found(rp);
+        caps_found(rp, CAPS_NET);
     }
 }
 

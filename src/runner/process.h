@@ -13,6 +13,7 @@
 
 struct run;
 struct ask;
+struct proxy;
 
 struct runner_process {
     const struct runner_config *config;
@@ -26,10 +27,14 @@ struct runner_process {
     struct sandbox_caps caps;
     struct net nft, rootless;
     struct timer net_late;
-    uint64_t net_last; /* number of the last way out that was asked for */
+    struct proxy *proxy; /* NULL: none */
+    bool proxy_gone;
+    struct timer proxy_late;
+    uint64_t net_last; /* number of the last way out that was asked for, of any kind */
     uint32_t parser_idle_ms;
-    bool ready;   /* what it can do was told */
-    bool closing; /* the daemon is gone: nothing is told any more */
+    unsigned found; /* of CAPS_* */
+    bool ready;     /* what it can do was told */
+    bool closing;   /* the daemon is gone: nothing is told any more */
     struct timer last_resort;
 };
 

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "box/box.h"
+#include "proxy/proxy.h"
 
 enum {
     FLAG_RAW = 1,
@@ -166,6 +167,33 @@ static void get_limits(struct wire *w, struct limits *l)
     }
 }
 
+/* ---- where the proxy may connect ---- */
+
+static void put_hosts(struct buf *b, const struct strvec *allow)
+{
+    size_t n = allow ? allow->n : 0;
+
+    wire_u32(b, (uint32_t)n);
+    for (size_t i = 0; i < n; i++) {
+        wire_str(b, allow->v[i]);
+    }
+}
+
+static bool get_hosts(struct wire *w, struct strvec *out)
+{
+    uint32_t n = wire_get_u32(w);
+
+    for (uint32_t i = 0; i < n; i++) {
+        const char *entry;
+
+        if (i == PROXY_ENTRIES_MAX || !wire_get_str(w, &entry, NULL) || !entry) {
+            return false;
+        }
+        strvec_push(out, entry);
+    }
+    return !w->bad;
+}
+
 /* ---- launches ---- */
 
 int launch_check(const struct runner_launch *l, struct err *e)
@@ -182,11 +210,19 @@ int launch_check(const struct runner_launch *l, struct err *e)
     if (tool && l->argv->v[0][0] != '/') {
         return err_set(e, ERR_INVALID, "'%s' is not a full path", l->argv->v[0]);
     }
-    if (l->egress >= EGRESS_LEVELS || l->egress == EGRESS_PROXY) {
+    if (l->egress >= EGRESS_LEVELS) {
         return err_set(e, ERR_INVALID, "runs have no egress level %d", (int)l->egress);
     }
     if (l->dedicated && l->egress != EGRESS_NFT) {
         return err_set(e, ERR_INVALID, "only level nft has addresses of its own");
+    }
+    if (l->proxy_allow && l->proxy_allow->n > 0) {
+        if (l->egress != EGRESS_PROXY) {
+            return err_set(e, ERR_INVALID, "only level proxy has a list of hosts");
+        }
+        if (proxy_allow_check(l->proxy_allow, e) != 0) {
+            return ERR_INVALID;
+        }
     }
     if (!limits_sane(&l->limits)) {
         return err_set(e, ERR_INVALID, "a limit of the run is out of its bounds");
@@ -260,6 +296,7 @@ int launch_put(struct buf *b, int *more_fd, const struct runner_launch *l, struc
     put_targets(&more, l->targets);
     wire_str(&more, l->target_lines);
     wire_str(&more, l->hosts);
+    put_hosts(&more, l->proxy_allow);
     if (more.over) {
         return err_set(e, ERR_LIMIT, "the targets need more than %d bytes", MORE_MAX);
     }
@@ -296,7 +333,7 @@ static bool get_more(struct wire *w, struct launch_in *in)
     }
     in->l.targets = &in->targets;
     return wire_get_str(w, &in->l.target_lines, NULL) && wire_get_str(w, &in->l.hosts, NULL) &&
-           wire_end(w);
+           get_hosts(w, &in->proxy_allow) && wire_end(w);
 }
 
 static bool get_head(struct wire *w, struct runner_launch *l, uint8_t *flags)
@@ -326,7 +363,7 @@ bool launch_get(struct wire *w, const int *fds, unsigned n_fds, struct launch_in
     uint8_t flags;
     struct wire more;
 
-    *in = (struct launch_in){.l = {.argv = &in->argv}};
+    *in = (struct launch_in){.l = {.argv = &in->argv, .proxy_allow = &in->proxy_allow}};
     if (!get_head(w, &in->l, &flags) || !get_argv(w, &in->argv)) {
         return false;
     }
@@ -349,6 +386,7 @@ void launch_in_done(struct launch_in *in)
 {
     strvec_done(&in->argv);
     netset_done(&in->targets);
+    strvec_done(&in->proxy_allow);
     buf_done(&in->more);
 }
 

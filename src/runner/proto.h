@@ -35,6 +35,7 @@ struct launch_in {
     struct runner_launch l; /* blob_fd, input_fd: 0 if they are among the descriptors, else -1 */
     struct strvec argv;
     struct netset targets;
+    struct strvec proxy_allow;
     struct buf more;
     unsigned record, blob, input; /* which descriptors they are */
 };

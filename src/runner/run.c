@@ -64,6 +64,7 @@ static void run_free(struct run *r)
     timer_stop(&r->err_pause);
     (void)munmap(r->output_bytes, sizeof *r->output_bytes);
     netset_done(&r->targets);
+    strvec_done(&r->proxy_allow);
     free(r->tail.ring);
     free(r);
 }
@@ -185,6 +186,8 @@ static struct run *run_new(struct runner_process *rp, struct launch_in *in)
     r->want_dedicated = l->dedicated;
     r->targets = in->targets;
     in->targets = (struct netset){0};
+    r->proxy_allow = in->proxy_allow;
+    in->proxy_allow = (struct strvec){0};
     r->wall.fn = on_wall;
     r->kill.fn = on_kill;
     r->use = (struct cgroup_use){.cpu_us = -1, .memory_peak_kb = -1};

@@ -13,7 +13,7 @@
 
 enum { KILL_AGAIN_MS = 2000 /* for level "plain", whose init may be hindered */ };
 
-/* What a run and its netd have to do with each other. */
+/* What a run and its netd, or the proxy, have to do with each other. */
 enum run_net {
     NET_NONE,   /* nothing, or nothing any more */
     NET_WANTED, /* the box is being made */
@@ -42,6 +42,7 @@ struct run {
     enum run_net net;
     uint64_t net_id; /* how netd calls it: never used twice, unlike the daemon's number */
     struct netset targets;
+    struct strvec proxy_allow;
     bool has_dns, want_dedicated, dedicated;
     struct net_ip dns;
     struct broker *broker;

@@ -1,12 +1,14 @@
 /*
  * A run's way out. Levels nft and rootless: netd is asked for it once the box waits, and read for
- * its counters once the box is gone. Level broker: the runner makes the tool's calls itself.
+ * its counters once the box is gone. Level proxy: the proxy is given the listener of a box that has
+ * started, and read likewise. Level broker: the runner makes the tool's calls itself.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "runner/proxied.h"
 #include "runner/run.h"
 
 enum { NETD_MS = 15000 /* a set of ten thousand ranges takes a tenth of a second */ };
@@ -72,9 +74,24 @@ static void start_broker(struct run *r)
     }
 }
 
+static void start_proxy(struct run *r)
+{
+    struct err e = {0};
+
+    if (proxied_open(r, &e) != 0) {
+        lost(r, e.msg);
+    } else {
+        r->net = NET_UP;
+    }
+}
+
 void run_net_follow(struct run *r)
 {
-    if (r->net == NET_WANTED && r->box.told == BOX_WAITING) {
+    if (r->egress == EGRESS_PROXY) {
+        if (r->net == NET_WANTED && r->box.told == BOX_STARTED) {
+            start_proxy(r);
+        }
+    } else if (r->net == NET_WANTED && r->box.told == BOX_WAITING) {
         ask_netd(r);
     } else if (r->egress == EGRESS_BROKER && r->box.told == BOX_STARTED && !r->broker) {
         start_broker(r);
@@ -132,7 +149,8 @@ void run_net_gone_all(struct runner_process *rp, enum egress level)
         if (r->net == NET_COUNTING) {
             counting_over(r);
         } else if (r->net != NET_NONE) {
-            lost(r, "netd ended while the tool ran");
+            lost(r, level == EGRESS_PROXY ? "the proxy ended while the tool ran"
+                                          : "netd ended while the tool ran");
         }
     }
 }
@@ -153,6 +171,18 @@ static void on_net_late(struct timer *t)
     }
 }
 
+static void end_proxy(struct run *r)
+{
+    /* Over before it was served: nothing passed. */
+    r->counted = r->net == NET_WANTED && r->box.told != BOX_NOT_STARTED;
+    if (r->net == NET_UP && proxied_close(r)) {
+        r->net = NET_COUNTING;
+        timer_arm(r->rp->loop, &r->net_late, NETD_MS);
+    } else {
+        r->net = NET_NONE;
+    }
+}
+
 void run_net_end(struct run *r)
 {
     struct netd *n = net_of(r->rp, r->egress);
@@ -163,7 +193,9 @@ void run_net_end(struct run *r)
         broker_free(take_ptr(&r->broker));
     }
     timer_stop(&r->net_late);
-    if ((r->net == NET_ASKED || r->net == NET_UP) && n) {
+    if (r->egress == EGRESS_PROXY) {
+        end_proxy(r);
+    } else if ((r->net == NET_ASKED || r->net == NET_UP) && n) {
         r->net = NET_COUNTING;
         netd_down(n, r->net_id);
         timer_arm(r->rp->loop, &r->net_late, NETD_MS);
@@ -181,7 +213,7 @@ bool run_net_ready(struct run *r)
                  r->rp->ready ? caps->why[r->egress] : "not known yet whether it is usable");
         return false;
     }
-    r->net = net_of(r->rp, r->egress) ? NET_WANTED : NET_NONE;
+    r->net = net_of(r->rp, r->egress) || r->egress == EGRESS_PROXY ? NET_WANTED : NET_NONE;
     return true;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "proxy/proxy.h"
 #include "runner/process.h"
 
 static void add_file(struct run_spec *s, const char *path, const char *text)
@@ -30,7 +31,17 @@ static void add_names(struct run_spec *s, const struct runner_launch *l)
     add_file(s, "/etc/resolv.conf", s->resolver.data);
 }
 
-static void add_environment(struct run_spec *s, const char *home, bool raw)
+/* In lower case too: curl takes http_proxy by no other name. */
+static void add_proxy(struct run_spec *s)
+{
+    static const char *const names[] = {"HTTPS_PROXY", "https_proxy", "http_proxy"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        strvec_pushf(&s->env, "%s=http://127.0.0.1:%d", names[i], PROXY_PORT);
+    }
+}
+
+static void add_environment(struct run_spec *s, const char *home, const struct runner_launch *l)
 {
     strvec_push(&s->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     strvec_pushf(&s->env, "HOME=%s", home);
@@ -38,7 +49,10 @@ static void add_environment(struct run_spec *s, const char *home, bool raw)
     strvec_push(&s->env, "LC_ALL=C.UTF-8");
     strvec_push(&s->env, "TZ=UTC");
     /* nmap judges by the uid what it may do; the capability decides it here. */
-    strvec_push(&s->env, raw ? "NMAP_PRIVILEGED=1" : "NMAP_UNPRIVILEGED=1");
+    strvec_push(&s->env, s->box.raw_sockets ? "NMAP_PRIVILEGED=1" : "NMAP_UNPRIVILEGED=1");
+    if (l->egress == EGRESS_PROXY) {
+        add_proxy(s);
+    }
     s->box.env = s->env.v;
 }
 
@@ -54,6 +68,10 @@ static void choose_network(struct box_spec *b, const struct runner_process *rp,
         b->net = BOX_NET_OWN;
         b->raw_sockets = l->raw_sockets;
         b->net_admin = rp->config->net_admin;
+        break;
+    case EGRESS_PROXY:
+        b->net = BOX_NET_EMPTY;
+        b->listen_port = PROXY_PORT;
         break;
     case EGRESS_BROKER:
         b->net = BOX_NET_SHARED;
@@ -109,7 +127,7 @@ void run_spec_fill(struct run_spec *s, const struct runner_process *rp,
     };
     choose_network(&s->box, rp, l);
     set_limits(&s->box.limits, rp, l, cgroup);
-    add_environment(s, dir ? dir : "/tmp", s->box.raw_sockets);
+    add_environment(s, dir ? dir : "/tmp", l);
     if (l->target_lines) {
         add_file(s, "/tmp/" TARGETS_FILE, l->target_lines);
     }

@@ -12,7 +12,7 @@
  *          --STOP(task, grace)-->          runner --STARTED, ENDED(task, how)--> daemon
  *   tool stdout --pipe--> parser process --records--> daemon     tool stderr --pipe--> runner
  *   runner --UP(netns, ranges)--> netd --> box_go()      tool's connect() --notify--> runner
- * (broker)
+ * (broker)                          runner --OPEN(listener, hosts)--> proxy
  */
 #pragma once
 
@@ -44,6 +44,7 @@ struct runner_launch {
     bool raw_sockets;
     bool dedicated;               /* EGRESS_NFT: needs an address of its own */
     const struct netset *targets; /* what may be sent to (nft, rootless, broker); NULL: nothing */
+    const struct strvec *proxy_allow; /* EGRESS_PROXY: proxy_allow_check(); NULL: nowhere */
     bool has_dns;
     struct net_ip dns;
     const char *target_lines; /* content of /tmp/targets (TARGETS_FILE in argv); NULL: none */
@@ -55,7 +56,7 @@ struct runner_launch {
 /* How argv names the file with the targets: relative to where the tool starts. */
 #define TARGETS_FILE "targets"
 
-/* RUN_NETD: netd went away, or could not give the box its way out: sandbox failed. */
+/* RUN_NETD: netd or the proxy went away, or could not give the box its way out: sandbox failed. */
 enum runner_cause { RUN_BY_ITSELF, RUN_STOPPED, RUN_WALL, RUN_OUTPUT, RUN_PARSER, RUN_NETD };
 
 enum { STDERR_TAIL_MAX = 4096 };
@@ -93,6 +94,7 @@ struct runner_config {
      * (runner_pause); 0: 60 s. */
     uint32_t parser_idle_ms;
     int netd_fd;             /* netd_spawn() or netd_dial(); the caller closes its own; -1: none */
+    int proxy_fd;            /* proxy_spawn(); the caller closes its own; 0 and -1: none */
     const char *slirp4netns; /* full path, for EGRESS_ROOTLESS; NULL: that level is not tried */
     const struct netd_config *netd; /* pools and scope file for EGRESS_ROOTLESS; may be NULL */
     struct cgroup_tree *cgroups;    /* NULL: rlimits only; then cgroups_why says why */

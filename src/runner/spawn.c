@@ -58,7 +58,11 @@ static void raise_descriptor_limit(void)
 
 static _Noreturn void become_runner(const struct runner_config *c, int chan_fd)
 {
-    int keep[] = {STDERR_FILENO, chan_fd, c->hold_fd, c->netd_fd,
+    int keep[] = {STDERR_FILENO,
+                  chan_fd,
+                  c->hold_fd,
+                  c->netd_fd,
+                  c->proxy_fd > 0 ? c->proxy_fd : -1,
                   c->cgroups ? cgroup_fd(c->cgroups) : -1};
     int null;
 

@@ -115,6 +115,11 @@ static void reports_are_one_object(void)
     sandbox_json(&r, NULL, &b);
     CHECK(strstr(b.data, "\"calls\":{\"passed\":7") && !strstr(b.data, "packets\""));
     CHECK(strstr(b.data, "\"limit\":null") && strstr(b.data, "\"notes\":[]"));
+    r.egress = EGRESS_PROXY;
+    buf_reset(&b);
+    sandbox_json(&r, NULL, &b);
+    CHECK(strstr(b.data, "\"connections\":{\"passed\":7,\"dropped\":{\"out_of_scope\":1"));
+    r.egress = EGRESS_BROKER;
     r.counted = false;
     buf_reset(&b);
     sandbox_json(&r, NULL, &b);
