@@ -96,7 +96,7 @@ bool key_blocked(const struct strvec *blocked, const char *key)
 
 /* ---- turns ---- */
 
-/* An hour that a key is charged in for the first time: what is older than a day may go. */
+/* An hour that a key is charged in for the first time: what has long stopped counting may go. */
 static int64_t first_charge(const struct key_tally *t)
 {
     for (int i = 0; i < USE_HOURS; i++) {
@@ -118,7 +118,8 @@ int key_tallies_flush(struct store *s)
             rc = s->ops->key_tally_put(s, s->keys[i]);
         }
     }
-    return rc == 0 && hour > 0 ? s->ops->key_use_drop(s, hour - USE_HOURS) : rc;
+    /* Not at once: after the clock was set back, the last hours of another key count again. */
+    return rc == 0 && hour > 0 ? s->ops->key_use_drop(s, hour - (int64_t)2 * USE_HOURS) : rc;
 }
 
 static bool is_empty(const struct key_tally *t)
