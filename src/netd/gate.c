@@ -12,15 +12,17 @@ enum { OVERFLOW_UID = 65534 };
 static uid_t overflow_uid(void)
 {
     FILE *f = fopen("/proc/sys/kernel/overflowuid", "re");
-    unsigned uid = OVERFLOW_UID;
+    uint64_t uid = OVERFLOW_UID;
+    char line[16];
 
+    if (f && fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = '\0';
+        (void)str_to_u64(line, 0, UINT32_MAX, &uid); /* which leaves it alone where it fails */
+    }
     if (f) {
-        if (fscanf(f, "%u", &uid) != 1) {
-            uid = OVERFLOW_UID;
-        }
         fclose(f);
     }
-    return uid;
+    return (uid_t)uid;
 }
 
 /*
