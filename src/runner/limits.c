@@ -51,7 +51,7 @@ static enum limit_kind told(const struct limit_evidence *ev)
 }
 
 /* By what the tool looked like when it failed. */
-static enum limit_kind likely(const struct limit_evidence *ev)
+static enum limit_kind guess(const struct limit_evidence *ev)
 {
     static const char *const memory[] = {"cannot allocate",
                                          "can't allocate",
@@ -105,7 +105,7 @@ enum limit_kind limit_that_ended(const struct limit_evidence *ev, bool *certain)
     }
     k = told(ev);
     if (k == LIMIT_NONE && failed(ev->end)) {
-        k = likely(ev);
+        k = guess(ev);
         *certain = k == LIMIT_NONE;
     }
     return k;
