@@ -12,9 +12,9 @@
  */
 #pragma once
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <netinet/in.h>
 
 struct where {
     struct in_addr in, out, gateway, own;
