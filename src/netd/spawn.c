@@ -104,7 +104,7 @@ static _Noreturn void be_netd(const struct netd_config *c, int chan_fd)
     if (rc != 0) {
         fprintf(stderr, "netd: %s\n", e.msg);
     }
-    _exit(rc != 0);
+    _exit(rc == 0 ? 0 : 1);
 }
 
 int netd_spawn(const struct netd_config *c, int *out_fd, int *out_pidfd, struct err *e)
