@@ -123,14 +123,15 @@ static _Noreturn void be_slirp(struct uplink *u, const char *path, pid_t netd)
     _exit(127);
 }
 
-static int wait_ready(const struct uplink *u, struct err *e)
+/* Not for longer than there is somebody at `peer` who wants it. */
+static int wait_ready(const struct uplink *u, int peer, struct err *e)
 {
     int64_t until = boot_ms() + READY_MS;
 
     for (;;) {
-        struct pollfd p = {.fd = u->ready[0], .events = POLLIN};
+        struct pollfd p[2] = {{.fd = u->ready[0], .events = POLLIN}, {.fd = peer}};
         int64_t left = until - boot_ms();
-        int n = poll(&p, 1, left > 0 ? (int)left : 0);
+        int n = poll(p, 2, left > 0 ? (int)left : 0);
         char byte;
 
         if (n < 0 && errno == EINTR) {
@@ -138,6 +139,9 @@ static int wait_ready(const struct uplink *u, struct err *e)
         }
         if (n <= 0) {
             return err_set(e, ERR_SANDBOX, "slirp4netns was not ready in %d ms", READY_MS);
+        }
+        if (p[1].revents) {
+            return err_set(e, ERR_SANDBOX, "the runner has ended");
         }
         if (read(u->ready[0], &byte, 1) == 1) {
             return 0;
@@ -148,7 +152,7 @@ static int wait_ready(const struct uplink *u, struct err *e)
 }
 
 /* Afterwards we are in a network namespace of our own, with an uplink. */
-static int make_uplink(struct uplink *u, const char *slirp4netns, struct err *e)
+static int make_uplink(struct uplink *u, const char *slirp4netns, int peer, struct err *e)
 {
     pid_t self = getpid();
     int rc = uplink_pipes(u, e);
@@ -172,7 +176,7 @@ static int make_uplink(struct uplink *u, const char *slirp4netns, struct err *e)
     if (write(u->go[1], "", 1) != 1) {
         return err_errno(e, "start slirp4netns");
     }
-    return wait_ready(u, e);
+    return wait_ready(u, peer, e);
 }
 
 static _Noreturn void be_netd(const struct netd_config *c, const char *slirp4netns, int chan_fd)
@@ -197,7 +201,7 @@ static _Noreturn void be_netd(const struct netd_config *c, const char *slirp4net
         rc = link_open(&around, &e);
     }
     if (rc == 0) {
-        if (make_uplink(&u, slirp4netns, &why) != 0) {
+        if (make_uplink(&u, slirp4netns, chan_fd, &why) != 0) {
             start.broken = why.msg;
         } else {
             start.uplink_fd = u.ready[0];
@@ -210,7 +214,7 @@ static _Noreturn void be_netd(const struct netd_config *c, const char *slirp4net
     if (rc != 0) {
         fprintf(stderr, "netd: %s\n", e.msg);
     }
-    _exit(rc != 0); /* closes the pipe, which ends slirp4netns */
+    _exit(rc == 0 ? 0 : 1); /* closes the pipe, which ends slirp4netns */
 }
 
 int netd_spawn_rootless(const struct netd_config *c, const char *slirp4netns, int *out_fd,

@@ -5,6 +5,7 @@
 #include "runner/process.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 #include "box/seccomp.h"
 #include "runner/proto.h"
 
-enum { CLOSING_MAX_MS = 10000, PARSER_IDLE_MS = 60000 };
+enum { CLOSING_MAX_MS = 10000, PARSER_IDLE_MS = 60000, ROOTLESS_END_MS = 2000 };
 
 static _Noreturn void broken(const char *what, const struct err *e)
 {
@@ -115,6 +116,17 @@ static void on_close(struct chan *c)
     close_down(container_of(c, struct runner_process, chan));
 }
 
+/* Our own netd ends by itself when its channel does: nothing of us is left when we are gone. */
+static void end_rootless(struct runner_process *rp)
+{
+    struct pollfd p = {.fd = rp->rootless.child.fd, .events = POLLIN};
+
+    netd_free(rp->rootless.netd);
+    if (rp->rootless.rp && p.fd >= 0) {
+        (void)poll(&p, 1, ROOTLESS_END_MS);
+    }
+}
+
 _Noreturn void runner_process(const struct runner_config *c, int chan_fd)
 {
     struct runner_process rp = {
@@ -138,5 +150,6 @@ _Noreturn void runner_process(const struct runner_config *c, int chan_fd)
     if (loop_run(rp.loop, &e) != 0) {
         broken("run", &e);
     }
+    end_rootless(&rp);
     _exit(0);
 }
