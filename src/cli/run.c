@@ -104,7 +104,8 @@ static int scan(struct cli *c, const struct scan_flags *f, struct option_set *se
     log_setup(LOG_ERROR, LOG_TEXT);
     if (local_scan_run(&ls, &e) != 0) {
         progress_clear(&l.bar);
-        return cli_fail(c, &e, e.code == ERR_INVALID ? NULL : "scanpod doctor");
+        return cli_fail(c, &e,
+                        e.code == ERR_INVALID || e.code == ERR_SCOPE ? NULL : "scanpod doctor");
     }
     return l.status;
 }

@@ -82,6 +82,18 @@ static void on_runner_gone(void *arg)
     loop_stop(lo->loop);
 }
 
+/* Nobody is made to sit in front of a scan that starts tonight. */
+static int window_closed(const struct policy_rules *rules, int64_t opens_us, struct err *e)
+{
+    char at[RFC3339_LEN + 1];
+
+    rfc3339_us(opens_us, at);
+    return err_set(e, ERR_SCOPE,
+                   "the scan window of policy '%s' is closed until %.19sZ: start the scan then, or "
+                   "submit it to a server, where it waits",
+                   rules->name, at);
+}
+
 /* What the server does at submit: understand, resolve, judge. Dispatch does it all once more. */
 static int check_request(struct local *lo, struct err *e)
 {
@@ -119,11 +131,11 @@ static int check_request(struct local *lo, struct err *e)
     struct policy_verdict verdict = {0};
 
     rc = policy_judge(in_force_policy(lo->scope), &ask, &verdict, e);
-    policy_verdict_done(&verdict);
     pins_put(&plan.targets, &lo->pins);
     if (rc == 0 && verdict.wait_until_us) {
-        rc = err_set(e, ERR_SCOPE, "the scan window of policy '%s' is closed now", rules->name);
+        rc = window_closed(rules, verdict.wait_until_us, e);
     }
+    policy_verdict_done(&verdict);
     return rc;
 }
 
