@@ -3,7 +3,8 @@
  * the level asks for it, netd. For tests of the sandbox.
  *
  *   boxrun [OPTIONS] -- PROGRAM [ARGUMENT...]
- *     --egress none|nft|rootless|broker|unconfined    default none
+ *     --egress none|proxy|nft|rootless|broker|unconfined    default none
+ *     --proxy-allow ENTRY       "HOST:PORT" or "HOST:PORT=RANGE,RANGE"; may be repeated
  *     --raw                     raw sockets
  *     --admin                   CAP_NET_ADMIN in the box's own network namespace
  *     --dedicated               an address of its own (with --addresses)
@@ -21,6 +22,7 @@
  *     --slirp PATH              default /usr/bin/slirp4netns
  *     --cgroups                 use a delegated cgroup
  *     --kill-netd MS            kill netd so long after the tool's start
+ *     --kill-proxy MS           the same with the proxy
  *     --netd                    as root: with a netd, which works in the network namespace that we
  *                               are in: one of the test's own, never the machine's
  *     --caps                    only print what this machine can do, as JSON, on stdout
@@ -45,6 +47,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "proxy/proxy.h"
 #include "runner/runner.h"
 #include "store/blob.h"
 
@@ -57,17 +60,17 @@ struct options {
     struct box_bind binds[BINDS_MAX];
     struct netset targets;
     struct buf lines, hosts;
-    struct strvec argv;
+    struct strvec argv, proxy_allow;
     bool cgroups, caps_only, with_netd;
-    int kill_netd_ms; /* -1: not */
+    int kill_netd_ms, kill_proxy_ms; /* -1: not */
 };
 
 struct state {
     struct options *o;
     struct loop *l;
     struct runner *r;
-    int netd_pidfd;
-    struct timer kill_netd;
+    int netd_pidfd, proxy_pidfd;
+    struct timer kill_netd, kill_proxy;
     bool launched;
     int status;
 };
@@ -208,6 +211,13 @@ static void on_kill_netd(struct timer *t)
     (void)syscall(SYS_pidfd_send_signal, s->netd_pidfd, SIGKILL, NULL, 0);
 }
 
+static void on_kill_proxy(struct timer *t)
+{
+    struct state *s = container_of(t, struct state, kill_proxy);
+
+    (void)syscall(SYS_pidfd_send_signal, s->proxy_pidfd, SIGKILL, NULL, 0);
+}
+
 static void on_started(void *arg, uint64_t run)
 {
     struct state *s = arg;
@@ -216,6 +226,10 @@ static void on_started(void *arg, uint64_t run)
     if (s->o->kill_netd_ms >= 0 && s->netd_pidfd >= 0) {
         s->kill_netd.fn = on_kill_netd;
         timer_arm(s->l, &s->kill_netd, s->o->kill_netd_ms);
+    }
+    if (s->o->kill_proxy_ms >= 0 && s->proxy_pidfd >= 0) {
+        s->kill_proxy.fn = on_kill_proxy;
+        timer_arm(s->l, &s->kill_proxy, s->o->kill_proxy_ms);
     }
 }
 
@@ -271,10 +285,22 @@ static void start_netd(struct options *o, struct state *s)
     }
 }
 
+static void start_proxy(struct options *o, struct state *s)
+{
+    const struct proxy_config c = {
+        .change_user = o->runner.change_user, .uid = o->runner.uid, .gid = o->runner.gid};
+    struct err e = {0};
+
+    if ((o->caps_only || o->launch.egress == EGRESS_PROXY) &&
+        proxy_spawn(&c, &o->runner.proxy_fd, &s->proxy_pidfd, &e) != 0) {
+        die(NOT_STARTED, "proxy: %s", e.msg);
+    }
+}
+
 static int run(struct options *o)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-    struct state s = {.o = o, .netd_pidfd = -1, .status = NOT_STARTED};
+    struct state s = {.o = o, .netd_pidfd = -1, .proxy_pidfd = -1, .status = NOT_STARTED};
     const struct runner_events ev = {
         .ready = on_ready, .started = on_started, .ended = on_ended, .gone = on_gone, .arg = &s};
     struct err e = {0}, why = {0};
@@ -285,11 +311,13 @@ static int run(struct options *o)
     }
     o->runner.cgroups_why = why.msg;
     start_netd(o, &s);
+    start_proxy(o, &s);
     runner_add_parser(&pass);
     if (runner_spawn(&o->runner, &fd, &pidfd, &e) != 0 || loop_new(&s.l, &e) != 0) {
         die(NOT_STARTED, "%s", e.msg);
     }
     fd_close(&o->runner.netd_fd);
+    fd_close(&o->runner.proxy_fd);
     for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
         (void)loop_signal(s.l, signals[i], on_signal, &s, NULL);
     }
@@ -297,8 +325,10 @@ static int run(struct options *o)
         die(NOT_STARTED, "%s", e.msg);
     }
     timer_stop(&s.kill_netd);
+    timer_stop(&s.kill_proxy);
     runner_free(s.r);
     await(pidfd);
+    await(s.proxy_pidfd);
     await(s.netd_pidfd); /* it ends with the runner, when it has removed everything */
     cgroup_close(o->runner.cgroups);
     loop_free(s.l);
@@ -461,6 +491,8 @@ enum {
     OPT_SLIRP,
     OPT_CGROUPS,
     OPT_KILL_NETD,
+    OPT_KILL_PROXY,
+    OPT_PROXY_ALLOW,
     OPT_NETD,
     OPT_CAPS
 };
@@ -487,6 +519,8 @@ static const struct option long_options[] = {
     {"slirp", 1, NULL, OPT_SLIRP},
     {"cgroups", 0, NULL, OPT_CGROUPS},
     {"kill-netd", 1, NULL, OPT_KILL_NETD},
+    {"kill-proxy", 1, NULL, OPT_KILL_PROXY},
+    {"proxy-allow", 1, NULL, OPT_PROXY_ALLOW},
     {"netd", 0, NULL, OPT_NETD},
     {"caps", 0, NULL, OPT_CAPS},
     {0},
@@ -524,6 +558,12 @@ static bool take_run_option(struct options *o, int opt, const char *value)
         return true;
     case OPT_KILL_NETD:
         o->kill_netd_ms = atoi(value);
+        return true;
+    case OPT_KILL_PROXY:
+        o->kill_proxy_ms = atoi(value);
+        return true;
+    case OPT_PROXY_ALLOW:
+        strvec_push(&o->proxy_allow, value);
         return true;
     default:
         return false;
@@ -577,6 +617,7 @@ int main(int argc, char **argv)
     struct options o = {
         .runner = {.hold_fd = -1,
                    .netd_fd = -1,
+                   .proxy_fd = -1,
                    .slirp4netns = "/usr/bin/slirp4netns",
                    .allow_unconfined = true},
         .netd = {.pool_v4 = "198.18.0.0/16", .pool_v6 = "fd5c:a17e::/64", .forward = true},
@@ -587,6 +628,7 @@ int main(int argc, char **argv)
                    .files = 1024,
                    .input_fd = -1},
         .kill_netd_ms = -1,
+        .kill_proxy_ms = -1,
     };
     int status;
 
@@ -594,6 +636,7 @@ int main(int argc, char **argv)
         report_fd = REPORT_FD;
     }
     o.runner.netd = &o.netd;
+    o.launch.proxy_allow = &o.proxy_allow;
     o.runner.binds = o.binds;
     if (geteuid() == 0) {
         set_user(&o, "nobody");
