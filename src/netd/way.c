@@ -17,17 +17,14 @@ static bool has_family(const struct netset *s, bool v6)
 
 /* ---- addresses ---- */
 
-static size_t free_addresses(const struct ways *ws, bool v6, struct scan_address **first)
+static struct scan_address *free_address(const struct ways *ws, bool v6)
 {
-    size_t n = 0;
-
-    for (size_t i = ws->n_addresses; i-- > 0;) {
+    for (size_t i = 0; i < ws->n_addresses; i++) {
         if (ws->addresses[i].ip.v6 == v6 && !ws->addresses[i].taken) {
-            *first = &ws->addresses[i];
-            n++;
+            return &ws->addresses[i];
         }
     }
-    return n;
+    return NULL;
 }
 
 uint32_t ways_dedicated(const struct ways *ws, bool v6)
@@ -40,20 +37,15 @@ uint32_t ways_dedicated(const struct ways *ws, bool v6)
     return n;
 }
 
-/* What only NAT would falsify may not have to wait because others, which do not care, took the
- * last address: one is kept back for it. */
-static bool enough(const struct ways *ws, bool needed, bool v6, struct scan_address **out)
-{
-    return free_addresses(ws, v6, out) > (needed ? 0 : 1);
-}
-
+/* None is kept back for what NAT would falsify: the server runs no more scans at a time than there
+ * are addresses. */
 static int take_dedicated(struct ways *ws, struct way *w, const struct up_ask *ask, bool v4,
                           bool v6, struct err *e)
 {
-    struct scan_address *a4 = NULL, *a6 = NULL;
+    struct scan_address *a4 = v4 ? free_address(ws, false) : NULL;
+    struct scan_address *a6 = v6 ? free_address(ws, true) : NULL;
 
-    if ((v4 && !enough(ws, ask->dedicated, false, &a4)) ||
-        (v6 && !enough(ws, ask->dedicated, true, &a6))) {
+    if ((v4 && !a4) || (v6 && !a6)) {
         bool is_v6 = !v4 || a4;
 
         if (!ask->dedicated) {
