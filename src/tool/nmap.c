@@ -19,7 +19,7 @@ struct start {
     const char *min_rate;  /* borrowed from the plan; NULL: not asked for */
     uint64_t max_rate;     /* 0: none */
     uint64_t host_timeout; /* ms; 0: none */
-    bool v6, pings;
+    bool v6, pings, guesses; /* -6, -P*, -O */
 };
 
 static void note(struct start *b, const char *text)
@@ -63,6 +63,7 @@ static int add_option(struct start *b, const struct tool_option *o, const char *
                        "rootless, not by the target",
                        o->name);
     }
+    b->guesses |= str_eq(o->name, "-O");
     b->pings |= str_starts(o->name, "-P") || str_eq(o->name, "-sL");
     if (str_eq(o->name, "-sS") && !b->s->raw_sockets) {
         strvec_push(b->argv, "-sT");
@@ -167,6 +168,10 @@ static int nmap_build_argv(const struct tool_plan *p, const struct tool_start *s
     add_limits(&b);
     if (b.v6 || (target_set_has_v6(&p->targets) && !target_set_has_v4(&p->targets))) {
         strvec_push(argv, "-6");
+        if (b.guesses) {
+            note(&b, "-O over IPv6 rests on fewer probes: those with extension headers do not "
+                     "leave a box, and are counted as dropped (protocol)");
+        }
     }
     if (p->ports) {
         strvec_push(argv, "-p");
