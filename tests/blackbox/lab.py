@@ -160,6 +160,9 @@ class Lab:
             t for t in tables if t.startswith("table netdev sp")
         ]
 
+    def tables(self):
+        return sorted(self.run("host", "nft", "list", "tables").stdout.split("\n"))
+
     def close(self):
         for p in [*self.processes, *self.holders.values()]:
             with contextlib.suppress(ProcessLookupError):

@@ -246,6 +246,9 @@ set -- "$@" "$mac"
 """
 
 
+ADDRESSES = {"nat": (), "dedicated": ("--dedicated", "--addresses", "10.77.1.200", "--neighbours")}
+
+
 def pulsed(*words):
     return ["/bin/bash", "-c", WITH_A_PULSE, "pulse", *words]
 
@@ -254,14 +257,16 @@ def mac_of(lab, name):
     return lab.run(name, "cat", "/sys/class/net/eth0/address").stdout.strip()
 
 
-def test_masscan_finds_the_same_inside_as_outside(lab, boxrun):
+@pytest.mark.parametrize("flags", ADDRESSES.values(), ids=ADDRESSES)
+def test_masscan_finds_the_same_inside_as_outside(lab, boxrun, flags):
     words = ["masscan", "-p22,80,443,8080", "--rate", "500", "--wait", "2", "-oL", "-", IN]
     ports = re.compile(r"^open tcp (\d+) (\S+)", re.M)
     link = ["-e", "h-in", "--router-mac", mac_of(lab, "in")]
     outside, inside = set(), set()
     for _ in range(3):  # it loses answers now and then, inside and outside
         outside |= set(ports.findall(lab.run("host", *pulsed(*words, *link)).stdout))
-        run = boxrun("nft", *pulsed(*words), flags=("--raw",))
+        run = boxrun("nft", *pulsed(*words), flags=("--raw", *flags))
+        assert run.report["dedicated"] is bool(flags), run.report
         inside |= set(ports.findall(run.out))
         assert not any(run.packets["dropped"].values()), run.report
         if len(outside) == len(inside) == 3:
@@ -269,7 +274,8 @@ def test_masscan_finds_the_same_inside_as_outside(lab, boxrun):
     assert inside == outside == {("22", IN), ("80", IN), ("443", IN)}, f"{run.end}\n{run.err}"
 
 
-def test_zmap_finds_the_same_inside_as_outside(lab, boxrun):
+@pytest.mark.parametrize("flags", ADDRESSES.values(), ids=ADDRESSES)
+def test_zmap_finds_the_same_inside_as_outside(lab, boxrun, flags):
     subnets = ["10.77.1.2/31", "10.77.1.4/30", "10.77.1.8/29"]  # without the machine's own address
     words = ["zmap", "-p", "80", "-q", "--disable-syslog", "-b", "/dev/null", "-r", "200", "-c",
              "2", "-o", "-", *subnets]  # fmt: skip
@@ -277,6 +283,6 @@ def test_zmap_finds_the_same_inside_as_outside(lab, boxrun):
     outside = lab.run("host", *pulsed(*words, "-i", "h-in", "-G", mac_of(lab, "in"))).stdout
     command = WITH_GATEWAY_MAC + WITH_A_PULSE
     run = boxrun("nft", "/bin/bash", "-c", command, "pulse", *words, "-i", "eth0", "-G",
-                 flags=("--raw",))  # fmt: skip
+                 flags=("--raw", *flags))  # fmt: skip
     assert found(run.out) == found(outside) == {IN, *IN_MORE}, f"{run.end}\n{run.out}\n{run.err}"
     assert not any(run.packets["dropped"].values()), run.report
