@@ -46,20 +46,25 @@ static int each_part(const char *list, int (*fn)(void *arg, const char *part, st
 
 static int count_address(void *arg, const char *part, struct err *e)
 {
-    uint32_t *n = arg;
+    uint32_t *n = arg; /* IPv4, IPv6 */
     struct net_ip ip;
 
     if (!net_ip_parse(part, &ip)) {
         return err_set(e, ERR_INVALID, "scan-addresses: '%s' is not an IP address", part);
     }
-    ++*n;
+    n[ip.v6]++;
     return 0;
 }
 
 int scan_addresses_count(const struct option_set *settings, uint32_t *out, struct err *e)
 {
-    *out = 0;
-    return each_part(option_str(settings, "scan-addresses"), count_address, out, e);
+    uint32_t n[2] = {0};
+    int rc = each_part(option_str(settings, "scan-addresses"), count_address, n, e);
+
+    if (rc == 0) {
+        *out = n[0] && n[1] ? MIN(n[0], n[1]) : MAX(n[0], n[1]);
+    }
+    return rc;
 }
 
 static int add_without(void *arg, const char *part, struct err *e)

@@ -38,5 +38,6 @@ void roles_done(struct roles *r);
 /* netd_config from the settings; points into them. */
 void netd_settings(const struct option_set *settings, const struct service_user *user,
                    struct netd_config *out);
-/* How many scan addresses are set, 0: NAT. ERR_INVALID: one is no address. */
+/* How many scans have an address of their own at the same time, of whichever family they need;
+ * 0: NAT. ERR_INVALID: one is no address. */
 int scan_addresses_count(const struct option_set *settings, uint32_t *out, struct err *e);
