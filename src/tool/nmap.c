@@ -16,9 +16,9 @@
 struct start {
     const struct tool_start *s;
     struct strvec *argv, *notes;
-    const char *min_rate;  /* borrowed from the plan; NULL: not asked for */
-    uint64_t max_rate;     /* 0: none */
-    uint64_t host_timeout; /* ms; 0: none */
+    const char *min_rate;    /* borrowed from the plan; NULL: not asked for */
+    uint64_t max_rate;       /* 0: none */
+    uint64_t host_timeout;   /* ms; 0: none */
     bool v6, pings, guesses; /* -6, -P*, -O */
 };
 
