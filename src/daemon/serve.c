@@ -1,8 +1,8 @@
 /*
  * How the server comes up: what needs root first (data directory, lock, listener, TLS files), then
- * the other roles are forked off (netd, resolver, proxy, runner), then this process becomes the service
- * user without any capability, and only then it opens the store, reads what a network can send, and
- * turns its loop, behind a filter for what it never does.
+ * the other roles are forked off (netd, resolver, proxy, runner), then this process becomes the
+ * service user without any capability, and only then it opens the store, reads what a network can
+ * send, and turns its loop, behind a filter for what it never does.
  */
 #include "daemon/serve.h"
 
