@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "netd/blocks.h"
 #include "netd/bytes.h"
 #include "netd/nat.h"
 
@@ -129,22 +130,8 @@ static void match_v6(struct nft *n, const struct filter *f)
     ip_is(n, IP6_SOURCE, &f->v6);
 }
 
-static void match_targets_v4(struct nft *n, const struct filter *f)
-{
-    match_v4(n, f);
-    in_set(n, IP_DESTINATION, 4, "t4");
-    in_set(n, IP_PROTO, 1, "p4");
-}
-
-static void match_targets_v6(struct nft *n, const struct filter *f)
-{
-    match_v6(n, f);
-    in_set(n, IP6_DESTINATION, 16, "t6");
-    in_set(n, IP6_NEXT, 1, "p6");
-}
-
 /* Whole packets only: a later fragment has no port. */
-static void match_dns(struct nft *n, const struct filter *f)
+static void pass_dns(struct nft *n, const struct filter *f)
 {
     static const uint8_t offset[2] = {0x1f, 0xff}, first[2];
     uint16_t port = htons(DNS_PORT);
@@ -154,28 +141,69 @@ static void match_dns(struct nft *n, const struct filter *f)
         ip_is(n, IP6_DESTINATION, &f->dns);
         in_set(n, IP6_NEXT, 1, "pd");
         net_is(n, IP6_PORT, &port, sizeof port);
-        return;
+    } else {
+        match_v4(n, f);
+        ip_is(n, IP_DESTINATION, &f->dns);
+        in_set(n, IP_PROTO, 1, "pd");
+        nft_load(n, NFT_PAYLOAD_NETWORK_HEADER, IP_FRAGMENT, sizeof offset);
+        nft_mask(n, offset, sizeof offset);
+        nft_is(n, first, sizeof first);
+        net_is(n, IP_PORT, &port, sizeof port);
     }
-    match_v4(n, f);
-    ip_is(n, IP_DESTINATION, &f->dns);
-    in_set(n, IP_PROTO, 1, "pd");
-    nft_load(n, NFT_PAYLOAD_NETWORK_HEADER, IP_FRAGMENT, sizeof offset);
-    nft_mask(n, offset, sizeof offset);
-    nft_is(n, first, sizeof first);
-    net_is(n, IP_PORT, &port, sizeof port);
+    nft_goto(n, "pass");
+    nft_rule_end(n);
 }
 
-/* Once for what the rate allows, once for what is above it. */
-static void pass(struct nft *n, const struct filter *f,
-                 void (*match)(struct nft *n, const struct filter *f))
+/* Loads a destination as the keys of a set of blocks are. */
+static void load_block(struct nft *n, const struct blocks *b)
 {
-    match(n, f);
+    const uint32_t mask = htonl(UINT32_MAX << (32 - b->len));
+
+    nft_load(n, NFT_PAYLOAD_NETWORK_HEADER, IP_DESTINATION, 4);
+    if (b->len < 32) {
+        nft_mask(n, &mask, sizeof mask);
+    }
+}
+
+/* Each packet is asked where it goes once it is known to be one that may. */
+static void pass_targets_v4(struct nft *n, const struct filter *f, const struct division *d)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        nft_rule(n, "to4");
+        load_block(n, &d->blocks[i]);
+        nft_in(n, d->blocks[i].name);
+        nft_goto(n, "pass");
+        nft_rule_end(n);
+    }
+    nft_rule(n, "to4");
+    in_set(n, IP_DESTINATION, 4, "t4");
+    nft_goto(n, "pass");
+    nft_rule_end(n);
+    match_v4(n, f);
+    in_set(n, IP_PROTO, 1, "p4");
+    nft_jump(n, "to4");
+    nft_rule_end(n);
+}
+
+static void pass_targets_v6(struct nft *n, const struct filter *f)
+{
+    match_v6(n, f);
+    in_set(n, IP6_DESTINATION, 16, "t6");
+    in_set(n, IP6_NEXT, 1, "p6");
+    nft_goto(n, "pass");
+    nft_rule_end(n);
+}
+
+/* Where all that may pass ends: once for what the rate allows, once for what is above it. */
+static void pass(struct nft *n, const struct filter *f)
+{
+    nft_rule(n, "pass");
     if (f->rate_pps) {
         nft_limited(n, "limit");
     }
     end(n, "passed", NF_ACCEPT);
     if (f->rate_pps) {
-        match(n, f);
+        nft_rule(n, "pass");
         end(n, "rate", NF_DROP);
     }
 }
@@ -235,7 +263,7 @@ static void drop_foreign_mac(struct nft *n, const struct filter *f)
     end(n, "link", NF_DROP);
 }
 
-static void drop_v4(struct nft *n, const struct filter *f)
+static void drop_v4(struct nft *n, const struct filter *f, const struct division *d)
 {
     static const uint8_t plain = 0x45;
 
@@ -253,6 +281,10 @@ static void drop_v4(struct nft *n, const struct filter *f)
     type_is(n, ETH_P_IP);
     nft_load(n, NFT_PAYLOAD_NETWORK_HEADER, IP_DESTINATION, 4);
     nft_not_in(n, "t4");
+    for (size_t i = 0; i < d->n; i++) {
+        load_block(n, &d->blocks[i]);
+        nft_not_in(n, d->blocks[i].name);
+    }
     end(n, "out_of_scope", NF_DROP);
     nft_rule(n, "out");
     type_is(n, ETH_P_IP);
@@ -277,16 +309,17 @@ static void drop_v6(struct nft *n, const struct filter *f)
     end(n, "protocol", NF_DROP);
 }
 
-static void rules(struct nft *n, const struct filter *f)
+static void rules(struct nft *n, const struct filter *f, const struct division *d)
 {
+    pass(n, f);
     if (f->has_v4) {
-        pass(n, f, match_targets_v4);
+        pass_targets_v4(n, f, d);
     }
     if (f->has_v6) {
-        pass(n, f, match_targets_v6);
+        pass_targets_v6(n, f);
     }
     if (f->has_dns) {
-        pass(n, f, match_dns);
+        pass_dns(n, f);
     }
     if (f->has_v4) {
         pass_arp(n, f);
@@ -296,7 +329,7 @@ static void rules(struct nft *n, const struct filter *f)
     }
     drop_noise(n);
     drop_foreign_mac(n, f);
-    drop_v4(n, f);
+    drop_v4(n, f, d);
     drop_v6(n, f);
     nft_rule(n, "out");
     end(n, "link", NF_DROP);
@@ -304,23 +337,29 @@ static void rules(struct nft *n, const struct filter *f)
 
 /* ---- the table ---- */
 
-static void declare(struct nft *n, const struct filter *f, uint32_t flags)
+static void declare_protos(struct nft *n, const char *set, const uint8_t *protos, size_t count)
+{
+    const struct nft_keys keys = {.v = protos, .n = count, .len = 1};
+
+    nft_set(n, set, KEY_PROTO, false);
+    (void)nft_keys(n, set, &keys, 0);
+}
+
+static void declare(struct nft *n, const struct filter *f, const struct division *d)
 {
     static const uint8_t p4[] = {IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
     static const uint8_t p6[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMPV6, IPPROTO_SCTP};
     static const uint8_t pd[] = {IPPROTO_TCP, IPPROTO_UDP};
 
-    nft_mark(n, "the table");
-    nft_table(n, flags);
     nft_mark(n, "its sets");
     nft_set(n, "t4", KEY_IPV4, true);
     nft_set(n, "t6", KEY_IPV6, true);
-    nft_set(n, "p4", KEY_PROTO, false);
-    nft_set(n, "p6", KEY_PROTO, false);
-    nft_set(n, "pd", KEY_PROTO, false);
-    nft_protos(n, "p4", p4, sizeof p4);
-    nft_protos(n, "p6", p6, sizeof p6);
-    nft_protos(n, "pd", pd, sizeof pd);
+    for (size_t i = 0; i < d->n; i++) {
+        nft_hash(n, d->blocks[i].name, KEY_IPV4, d->blocks[i].n);
+    }
+    declare_protos(n, "p4", p4, sizeof p4);
+    declare_protos(n, "p6", p6, sizeof p6);
+    declare_protos(n, "pd", pd, sizeof pd);
     nft_mark(n, "its counters");
     for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
         nft_counter(n, counters[i].name);
@@ -331,21 +370,42 @@ static void declare(struct nft *n, const struct filter *f, uint32_t flags)
     }
 }
 
-/* Large sets take several transactions; the chain, which makes it a filter, comes with the last. */
-static int load_targets(struct nft *n, const struct filter *f, struct err *e)
+/* As much as fits into a batch; true: that was all. `next`: where each part goes on. */
+static bool put_targets(struct nft *n, const struct division *d, size_t next[BLOCKS_MAX + 2])
 {
-    size_t next[2] = {0, 0};
+    bool all = true;
+
+    for (size_t i = 0; i < d->n; i++) {
+        const struct blocks *b = &d->blocks[i];
+        const struct nft_keys keys = {.v = b->v, .n = b->n, .len = sizeof *b->v};
+
+        next[i] = nft_keys(n, b->name, &keys, next[i]);
+        all = all && next[i] == b->n;
+    }
+    for (size_t v6 = 0; v6 < 2; v6++) {
+        size_t *at = &next[BLOCKS_MAX + v6];
+
+        *at = nft_ranges(n, v6 ? "t6" : "t4", &d->rest, v6, *at);
+        all = all && *at == d->rest.n;
+    }
+    return all;
+}
+
+/* Large sets take several transactions; the chain, which makes it a filter, comes with the last. */
+static int load_targets(struct nft *n, const struct filter *f, const struct division *d,
+                        struct err *e)
+{
+    size_t next[BLOCKS_MAX + 2] = {0};
+    bool all = false;
     int rc = 0;
 
-    while (rc == 0) {
+    while (rc == 0 && !all) {
         nft_mark(n, "the set of targets");
-        next[0] = nft_ranges(n, "t4", f->targets, false, next[0]);
-        next[1] = nft_ranges(n, "t6", f->targets, true, next[1]);
-        if (next[0] == f->targets->n && next[1] == f->targets->n) {
-            break;
+        all = put_targets(n, d, next);
+        if (!all) {
+            rc = nft_commit(n, e);
+            nft_begin(n, NFPROTO_NETDEV, f->name);
         }
-        rc = nft_commit(n, e);
-        nft_begin(n, NFPROTO_NETDEV, f->name);
     }
     return rc;
 }
@@ -358,16 +418,22 @@ int filter_load(struct nft *n, const struct filter *f, struct err *e)
                                   .drop = true,
                                   .dev = f->name};
     uint32_t flags = nft_lasting(n);
+    auto_division d = {0};
     int rc;
 
+    division_make(&d, f->targets);
     nft_begin(n, NFPROTO_NETDEV, f->name);
-    declare(n, f, flags);
-    rc = load_targets(n, f, e);
+    nft_mark(n, "the table");
+    nft_table(n, flags);
+    declare(n, f, &d);
+    rc = load_targets(n, f, &d, e);
     if (rc == 0) {
-        nft_mark(n, "the chain");
+        nft_mark(n, "the chains");
+        nft_chain(n, "pass", NULL);
+        nft_chain(n, "to4", NULL);
         nft_chain(n, "out", &hook);
         nft_mark(n, "the rules");
-        rules(n, f);
+        rules(n, f, &d);
         rc = nft_commit(n, e);
     }
     if (rc != 0) {

@@ -1,4 +1,4 @@
-#include "netd/nft.h"
+#include "netd/nft_inside.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -10,13 +10,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "netd/bytes.h"
-
-enum {
-    MESSAGE_MAX = 8192,      /* but for elements */
-    ELEMENTS_MAX = 60 << 10, /* bytes of elements in a message: a nest has 16 bits of length */
-    BATCH_MAX = 120 << 10,   /* fits into a socket buffer of the default size */
-};
 
 int nft_open(struct nft *n, struct err *e)
 {
@@ -45,7 +38,7 @@ void nft_close(struct nft *n)
 
 /* ---- messages ---- */
 
-static void message_room(struct nft *n, uint16_t type, uint16_t flags, size_t room)
+void nft_message_room(struct nft *n, uint16_t type, uint16_t flags, size_t room)
 {
     struct nfgenmsg *g;
     char *at = buf_space(&n->batch, room); /* messages do not move while they are built */
@@ -61,17 +54,17 @@ static void message_room(struct nft *n, uint16_t type, uint16_t flags, size_t ro
     g->res_id = frame ? htons(NFNL_SUBSYS_NFTABLES) : 0;
 }
 
-static void message(struct nft *n, uint16_t type, uint16_t flags)
+void nft_message(struct nft *n, uint16_t type, uint16_t flags)
 {
-    message_room(n, type, flags, MESSAGE_MAX);
+    nft_message_room(n, type, flags, MESSAGE_MAX);
 }
 
-static void message_end(struct nft *n)
+void nft_message_end(struct nft *n)
 {
     n->batch.len += n->msg->nlmsg_len;
 }
 
-static void put_u32(struct nft *n, uint16_t type, uint32_t v)
+void nft_put_u32(struct nft *n, uint16_t type, uint32_t v)
 {
     mnl_attr_put_u32(n->msg, type, htonl(v));
 }
@@ -88,8 +81,8 @@ void nft_begin(struct nft *n, uint8_t family, const char *table)
     n->table = table;
     n->first = n->seq;
     n->n_marks = 0;
-    message(n, NFNL_MSG_BATCH_BEGIN, 0);
-    message_end(n);
+    nft_message(n, NFNL_MSG_BATCH_BEGIN, 0);
+    nft_message_end(n);
 }
 
 void nft_mark(struct nft *n, const char *what)
@@ -154,8 +147,8 @@ int nft_commit(struct nft *n, struct err *e)
 
     n->error = 0;
     n->msg->nlmsg_flags |= NLM_F_ACK;
-    message(n, NFNL_MSG_BATCH_END, 0);
-    message_end(n);
+    nft_message(n, NFNL_MSG_BATCH_END, 0);
+    nft_message_end(n);
     if (mnl_socket_sendto(n->sock, n->batch.data, n->batch.len) < 0) {
         n->error = errno;
         return err_errno(e, "nftables: table %s: send", n->table);
@@ -163,125 +156,35 @@ int nft_commit(struct nft *n, struct err *e)
     return answers(n, last, e);
 }
 
-/* ---- tables, sets, objects, chains ---- */
+/* ---- tables, objects, chains ---- */
 
 void nft_table(struct nft *n, uint32_t flags)
 {
-    message(n, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
+    nft_message(n, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
     mnl_attr_put_strz(n->msg, NFTA_TABLE_NAME, n->table);
-    put_u32(n, NFTA_TABLE_FLAGS, flags);
-    message_end(n);
+    nft_put_u32(n, NFTA_TABLE_FLAGS, flags);
+    nft_message_end(n);
 }
 
 void nft_table_del(struct nft *n)
 {
-    message(n, NFT_MSG_DELTABLE, 0);
+    nft_message(n, NFT_MSG_DELTABLE, 0);
     mnl_attr_put_strz(n->msg, NFTA_TABLE_NAME, n->table);
-    message_end(n);
+    nft_message_end(n);
 }
 
 void nft_flush(struct nft *n)
 {
-    message(n, NFT_MSG_DELTABLE, 0);
-    message_end(n);
-}
-
-static uint32_t key_len(enum nft_key key)
-{
-    return key == KEY_IPV6 ? 16 : key == KEY_IPV4 ? 4 : 1;
-}
-
-void nft_set(struct nft *n, const char *name, enum nft_key key, bool interval)
-{
-    message(n, NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL);
-    mnl_attr_put_strz(n->msg, NFTA_SET_TABLE, n->table);
-    mnl_attr_put_strz(n->msg, NFTA_SET_NAME, name);
-    put_u32(n, NFTA_SET_FLAGS, interval ? NFT_SET_INTERVAL : 0);
-    put_u32(n, NFTA_SET_KEY_TYPE, key);
-    put_u32(n, NFTA_SET_KEY_LEN, key_len(key));
-    put_u32(n, NFTA_SET_ID, n->seq);
-    message_end(n);
-}
-
-static void put_element(struct nft *n, const void *key, uint16_t len, uint32_t flags)
-{
-    struct nlattr *elem = mnl_attr_nest_start(n->msg, NFTA_LIST_ELEM);
-    struct nlattr *k = mnl_attr_nest_start(n->msg, NFTA_SET_ELEM_KEY);
-
-    mnl_attr_put(n->msg, NFTA_DATA_VALUE, len, key);
-    mnl_attr_nest_end(n->msg, k);
-    if (flags) {
-        put_u32(n, NFTA_SET_ELEM_FLAGS, flags);
-    }
-    mnl_attr_nest_end(n->msg, elem);
-}
-
-static struct nlattr *elements(struct nft *n, const char *set)
-{
-    message_room(n, NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, ELEMENTS_MAX + MESSAGE_MAX);
-    mnl_attr_put_strz(n->msg, NFTA_SET_ELEM_LIST_TABLE, n->table);
-    mnl_attr_put_strz(n->msg, NFTA_SET_ELEM_LIST_SET, set);
-    return mnl_attr_nest_start(n->msg, NFTA_SET_ELEM_LIST_ELEMENTS);
-}
-
-/* An interval is its first address and the one after its last. */
-static void put_range(struct nft *n, const struct net_range *r)
-{
-    uint16_t len = r->first.v6 ? 16 : 4;
-    struct net_ip after = r->last;
-    uint8_t key[16];
-
-    net_bytes(&r->first, key);
-    put_element(n, key, len, 0);
-    if (!after.v6 && after.lo == UINT32_MAX) {
-        return; /* it reaches the end of all addresses */
-    }
-    after.lo++;
-    if (after.v6 && after.lo == 0 && ++after.hi == 0) {
-        return;
-    }
-    net_bytes(&after, key);
-    put_element(n, key, len, NFT_SET_ELEM_INTERVAL_END);
-}
-
-size_t nft_ranges(struct nft *n, const char *set, const struct netset *s, bool v6, size_t from)
-{
-    while (from < s->n && n->batch.len + ELEMENTS_MAX < BATCH_MAX + MESSAGE_MAX) {
-        struct nlattr *nest = NULL;
-
-        while (from < s->n && s->v[from].first.v6 != v6) {
-            from++;
-        }
-        if (from == s->n) {
-            break;
-        }
-        nest = elements(n, set);
-        while (from < s->n && s->v[from].first.v6 == v6 && n->msg->nlmsg_len < ELEMENTS_MAX) {
-            put_range(n, &s->v[from++]);
-        }
-        mnl_attr_nest_end(n->msg, nest);
-        message_end(n);
-    }
-    return from;
-}
-
-void nft_protos(struct nft *n, const char *set, const uint8_t *protos, size_t count)
-{
-    struct nlattr *nest = elements(n, set);
-
-    for (size_t i = 0; i < count; i++) {
-        put_element(n, &protos[i], 1, 0);
-    }
-    mnl_attr_nest_end(n->msg, nest);
-    message_end(n);
+    nft_message(n, NFT_MSG_DELTABLE, 0);
+    nft_message_end(n);
 }
 
 static struct nlattr *object(struct nft *n, const char *name, uint32_t type)
 {
-    message(n, NFT_MSG_NEWOBJ, NLM_F_CREATE | NLM_F_EXCL);
+    nft_message(n, NFT_MSG_NEWOBJ, NLM_F_CREATE | NLM_F_EXCL);
     mnl_attr_put_strz(n->msg, NFTA_OBJ_TABLE, n->table);
     mnl_attr_put_strz(n->msg, NFTA_OBJ_NAME, name);
-    put_u32(n, NFTA_OBJ_TYPE, type);
+    nft_put_u32(n, NFTA_OBJ_TYPE, type);
     return mnl_attr_nest_start(n->msg, NFTA_OBJ_DATA);
 }
 
@@ -290,7 +193,7 @@ void nft_counter(struct nft *n, const char *name)
     struct nlattr *data = object(n, name, NFT_OBJECT_COUNTER);
 
     mnl_attr_nest_end(n->msg, data);
-    message_end(n);
+    nft_message_end(n);
 }
 
 void nft_limit(struct nft *n, const char *name, uint32_t per_second)
@@ -299,10 +202,10 @@ void nft_limit(struct nft *n, const char *name, uint32_t per_second)
 
     put_u64(n, NFTA_LIMIT_RATE, per_second);
     put_u64(n, NFTA_LIMIT_UNIT, 1);
-    put_u32(n, NFTA_LIMIT_BURST, MAX(per_second / 2, 64));
-    put_u32(n, NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS);
+    nft_put_u32(n, NFTA_LIMIT_BURST, MAX(per_second / 2, 64));
+    nft_put_u32(n, NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS);
     mnl_attr_nest_end(n->msg, data);
-    message_end(n);
+    nft_message_end(n);
 }
 
 void nft_timeout(struct nft *n, const char *name, bool v6, uint8_t proto, uint32_t seconds)
@@ -315,36 +218,40 @@ void nft_timeout(struct nft *n, const char *name, bool v6, uint8_t proto, uint32
     mnl_attr_put_u16(n->msg, NFTA_CT_TIMEOUT_L3PROTO, htons(v6 ? NFPROTO_IPV6 : NFPROTO_IPV4));
     mnl_attr_put_u8(n->msg, NFTA_CT_TIMEOUT_L4PROTO, proto);
     policy = mnl_attr_nest_start(n->msg, NFTA_CT_TIMEOUT_DATA);
-    put_u32(n, UNANSWERED, seconds);
+    nft_put_u32(n, UNANSWERED, seconds);
     mnl_attr_nest_end(n->msg, policy);
     mnl_attr_nest_end(n->msg, data);
-    message_end(n);
+    nft_message_end(n);
 }
 
 void nft_chain(struct nft *n, const char *name, const struct nft_hook *h)
 {
     struct nlattr *hook;
 
-    message(n, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL);
+    nft_message(n, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL);
     mnl_attr_put_strz(n->msg, NFTA_CHAIN_TABLE, n->table);
     mnl_attr_put_strz(n->msg, NFTA_CHAIN_NAME, name);
+    if (!h) {
+        nft_message_end(n);
+        return;
+    }
     mnl_attr_put_strz(n->msg, NFTA_CHAIN_TYPE, h->type);
     hook = mnl_attr_nest_start(n->msg, NFTA_CHAIN_HOOK);
-    put_u32(n, NFTA_HOOK_HOOKNUM, h->hook);
-    put_u32(n, NFTA_HOOK_PRIORITY, (uint32_t)h->priority);
+    nft_put_u32(n, NFTA_HOOK_HOOKNUM, h->hook);
+    nft_put_u32(n, NFTA_HOOK_PRIORITY, (uint32_t)h->priority);
     if (h->dev) {
         mnl_attr_put_strz(n->msg, NFTA_HOOK_DEV, h->dev);
     }
     mnl_attr_nest_end(n->msg, hook);
-    put_u32(n, NFTA_CHAIN_POLICY, h->drop ? NF_DROP : NF_ACCEPT);
-    message_end(n);
+    nft_put_u32(n, NFTA_CHAIN_POLICY, h->drop ? NF_DROP : NF_ACCEPT);
+    nft_message_end(n);
 }
 
 /* ---- rules ---- */
 
 void nft_rule(struct nft *n, const char *chain)
 {
-    message(n, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+    nft_message(n, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
     mnl_attr_put_strz(n->msg, NFTA_RULE_TABLE, n->table);
     mnl_attr_put_strz(n->msg, NFTA_RULE_CHAIN, chain);
     n->list = mnl_attr_nest_start(n->msg, NFTA_RULE_EXPRESSIONS);
@@ -354,7 +261,7 @@ void nft_rule_end(struct nft *n)
 {
     mnl_attr_nest_end(n->msg, n->list);
     assert(n->msg->nlmsg_len <= MESSAGE_MAX);
-    message_end(n);
+    nft_message_end(n);
 }
 
 static void expr(struct nft *n, const char *name)
@@ -381,26 +288,26 @@ static void put_value(struct nft *n, uint16_t type, const void *p, size_t len)
 void nft_load(struct nft *n, uint32_t base, uint32_t offset, uint32_t len)
 {
     expr(n, "payload");
-    put_u32(n, NFTA_PAYLOAD_DREG, NFT_REG_1);
-    put_u32(n, NFTA_PAYLOAD_BASE, base);
-    put_u32(n, NFTA_PAYLOAD_OFFSET, offset);
-    put_u32(n, NFTA_PAYLOAD_LEN, len);
+    nft_put_u32(n, NFTA_PAYLOAD_DREG, NFT_REG_1);
+    nft_put_u32(n, NFTA_PAYLOAD_BASE, base);
+    nft_put_u32(n, NFTA_PAYLOAD_OFFSET, offset);
+    nft_put_u32(n, NFTA_PAYLOAD_LEN, len);
     expr_end(n);
 }
 
 void nft_load_meta(struct nft *n, uint32_t key)
 {
     expr(n, "meta");
-    put_u32(n, NFTA_META_DREG, NFT_REG_1);
-    put_u32(n, NFTA_META_KEY, key);
+    nft_put_u32(n, NFTA_META_DREG, NFT_REG_1);
+    nft_put_u32(n, NFTA_META_KEY, key);
     expr_end(n);
 }
 
 void nft_load_ct_state(struct nft *n)
 {
     expr(n, "ct");
-    put_u32(n, NFTA_CT_DREG, NFT_REG_1);
-    put_u32(n, NFTA_CT_KEY, NFT_CT_STATE);
+    nft_put_u32(n, NFTA_CT_DREG, NFT_REG_1);
+    nft_put_u32(n, NFTA_CT_KEY, NFT_CT_STATE);
     expr_end(n);
 }
 
@@ -409,9 +316,9 @@ void nft_mask(struct nft *n, const void *mask, uint32_t len)
     static const uint8_t zero[16];
 
     expr(n, "bitwise");
-    put_u32(n, NFTA_BITWISE_SREG, NFT_REG_1);
-    put_u32(n, NFTA_BITWISE_DREG, NFT_REG_1);
-    put_u32(n, NFTA_BITWISE_LEN, len);
+    nft_put_u32(n, NFTA_BITWISE_SREG, NFT_REG_1);
+    nft_put_u32(n, NFTA_BITWISE_DREG, NFT_REG_1);
+    nft_put_u32(n, NFTA_BITWISE_LEN, len);
     put_value(n, NFTA_BITWISE_MASK, mask, len);
     put_value(n, NFTA_BITWISE_XOR, zero, len);
     expr_end(n);
@@ -420,8 +327,8 @@ void nft_mask(struct nft *n, const void *mask, uint32_t len)
 static void compare(struct nft *n, uint32_t op, const void *p, size_t len)
 {
     expr(n, "cmp");
-    put_u32(n, NFTA_CMP_SREG, NFT_REG_1);
-    put_u32(n, NFTA_CMP_OP, op);
+    nft_put_u32(n, NFTA_CMP_SREG, NFT_REG_1);
+    nft_put_u32(n, NFTA_CMP_OP, op);
     put_value(n, NFTA_CMP_DATA, p, len);
     expr_end(n);
 }
@@ -440,8 +347,8 @@ static void lookup(struct nft *n, const char *set, uint32_t flags)
 {
     expr(n, "lookup");
     mnl_attr_put_strz(n->msg, NFTA_LOOKUP_SET, set);
-    put_u32(n, NFTA_LOOKUP_SREG, NFT_REG_1);
-    put_u32(n, NFTA_LOOKUP_FLAGS, flags);
+    nft_put_u32(n, NFTA_LOOKUP_SREG, NFT_REG_1);
+    nft_put_u32(n, NFTA_LOOKUP_FLAGS, flags);
     expr_end(n);
 }
 
@@ -458,7 +365,7 @@ void nft_not_in(struct nft *n, const char *set)
 static void use_object(struct nft *n, const char *name, uint32_t type)
 {
     expr(n, "objref");
-    put_u32(n, NFTA_OBJREF_IMM_TYPE, type);
+    nft_put_u32(n, NFTA_OBJREF_IMM_TYPE, type);
     mnl_attr_put_strz(n->msg, NFTA_OBJREF_IMM_NAME, name);
     expr_end(n);
 }
@@ -478,18 +385,36 @@ void nft_use_timeout(struct nft *n, const char *timeout)
     use_object(n, timeout, NFT_OBJECT_CT_TIMEOUT);
 }
 
-void nft_verdict(struct nft *n, uint32_t verdict)
+static void verdict(struct nft *n, uint32_t code, const char *chain)
 {
     struct nlattr *data, *v;
 
     expr(n, "immediate");
-    put_u32(n, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+    nft_put_u32(n, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
     data = mnl_attr_nest_start(n->msg, NFTA_IMMEDIATE_DATA);
     v = mnl_attr_nest_start(n->msg, NFTA_DATA_VERDICT);
-    put_u32(n, NFTA_VERDICT_CODE, verdict);
+    nft_put_u32(n, NFTA_VERDICT_CODE, code);
+    if (chain) {
+        mnl_attr_put_strz(n->msg, NFTA_VERDICT_CHAIN, chain);
+    }
     mnl_attr_nest_end(n->msg, v);
     mnl_attr_nest_end(n->msg, data);
     expr_end(n);
+}
+
+void nft_verdict(struct nft *n, uint32_t code)
+{
+    verdict(n, code, NULL);
+}
+
+void nft_jump(struct nft *n, const char *chain)
+{
+    verdict(n, (uint32_t)NFT_JUMP, chain);
+}
+
+void nft_goto(struct nft *n, const char *chain)
+{
+    verdict(n, (uint32_t)NFT_GOTO, chain);
 }
 
 void nft_masquerade(struct nft *n)

@@ -47,10 +47,17 @@ void nft_flush(struct nft *n); /* every table that may be removed: for tests of 
 
 enum nft_key { KEY_IPV4 = 7, KEY_IPV6 = 8, KEY_PROTO = 12 }; /* as the nft command calls them */
 void nft_set(struct nft *n, const char *name, enum nft_key key, bool interval);
+void nft_hash(struct nft *n, const char *name, enum nft_key key, size_t size); /* at most so many */
 /* Ranges of one family of `s`, from number `from` on, as many as fit into a batch. Returns the
  * number of the next. */
 size_t nft_ranges(struct nft *n, const char *set, const struct netset *s, bool v6, size_t from);
-void nft_protos(struct nft *n, const char *set, const uint8_t *protos, size_t count);
+/* Single keys of `len` bytes each; the same. */
+struct nft_keys {
+    const void *v;
+    size_t n;
+    uint16_t len;
+};
+size_t nft_keys(struct nft *n, const char *set, const struct nft_keys *k, size_t from);
 void nft_counter(struct nft *n, const char *name);
 void nft_limit(struct nft *n, const char *name, uint32_t per_second);
 
@@ -64,6 +71,7 @@ struct nft_hook {
     bool drop;       /* the policy; false: accept */
     const char *dev; /* family netdev; else NULL */
 };
+/* h NULL: one that others jump to. */
 void nft_chain(struct nft *n, const char *name, const struct nft_hook *h);
 
 void nft_rule(struct nft *n, const char *chain);
@@ -79,7 +87,9 @@ void nft_in(struct nft *n, const char *set);
 void nft_not_in(struct nft *n, const char *set);
 void nft_count(struct nft *n, const char *counter); /* a named counter */
 void nft_limited(struct nft *n, const char *limit); /* matches while below it */
-void nft_verdict(struct nft *n, uint32_t verdict);  /* NF_ACCEPT, NF_DROP */
+void nft_verdict(struct nft *n, uint32_t code);     /* NF_ACCEPT, NF_DROP */
+void nft_jump(struct nft *n, const char *chain);    /* and back, if no rule there decides */
+void nft_goto(struct nft *n, const char *chain);
 void nft_use_timeout(struct nft *n, const char *timeout);
 void nft_masquerade(struct nft *n);
 
