@@ -159,9 +159,21 @@ int limits_parse(const char *s, struct limits *out, struct err *e)
 
 /* ---- reports ---- */
 
+const char *box_files_name(enum box_files f)
+{
+    static const char *const names[FILES_KINDS] = {
+        [FILES_VIEW] = "view", [FILES_LANDLOCK] = "landlock", [FILES_OPEN] = "open"};
+
+    assert(f < FILES_KINDS);
+    return names[f];
+}
+
 void sandbox_summary(const struct sandbox_report *r, char *out, size_t size)
 {
-    snprintf(out, size, "%s+%s+%s", r->box, egress_name(r->egress), r->limits);
+    bool view = r->files == FILES_VIEW;
+
+    snprintf(out, size, "%s%s%s+%s+%s", r->box, view ? "" : "-",
+             view ? "" : box_files_name(r->files), egress_name(r->egress), r->limits);
 }
 
 /* -1 stands for not known. */
@@ -215,6 +227,7 @@ void sandbox_json(const struct sandbox_report *r, const char *const *notes, stru
 
     json_obj(&j);
     json_str(&j, "box", r->box);
+    json_str(&j, "files", box_files_name(r->files));
     json_str(&j, "egress", egress_name(r->egress));
     json_str(&j, "limits", r->limits);
     json_bool(&j, "dedicated", r->dedicated);

@@ -93,8 +93,18 @@ struct egress_need {
     const char *option; /* the option that needs it, for messages; NULL: the tool itself */
 };
 
+/* What of the machine's files a tool sees. */
+enum box_files {
+    FILES_VIEW,     /* a file system of its own */
+    FILES_LANDLOCK, /* all paths; Landlock lets it open the system's programs and its own files */
+    FILES_OPEN,     /* what its user may read */
+    FILES_KINDS,
+};
+const char *box_files_name(enum box_files f); /* "view", "landlock", "open" */
+
 struct sandbox_report {
     char box[24], limits[16]; /* as in struct sandbox_caps */
+    enum box_files files;
     enum egress egress;
     bool dedicated; /* the box had an address of its own, no NAT */
     bool raw_sockets;
@@ -108,7 +118,8 @@ struct sandbox_report {
     struct egress_counts counts;
 };
 
-/* "userns+nft+cgroup2": the short form in lists. */
+/* "userns+nft+cgroup2": the short form in lists. Without a view of its own the box is called
+ * "userns-landlock" or "userns-open". */
 void sandbox_summary(const struct sandbox_report *r, char *out, size_t size);
 /* The object that results carry as `sandbox`; `notes` (NULL-terminated array of text or NULL) are
  * what was changed in the request ("-sS became -sT: ..."). */

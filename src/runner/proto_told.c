@@ -84,6 +84,7 @@ static void put_report(struct buf *b, const struct sandbox_report *r)
     counters(&counts, at);
     wire_str(b, r->box);
     wire_str(b, r->limits);
+    wire_u8(b, (uint8_t)r->files);
     wire_u8(b, (uint8_t)r->egress);
     wire_u8(b, r->dedicated);
     wire_u8(b, r->raw_sockets);
@@ -103,12 +104,13 @@ static void put_report(struct buf *b, const struct sandbox_report *r)
 static bool get_report(struct wire *w, struct sandbox_report *r)
 {
     uint64_t *at[8];
-    uint8_t egress, limit;
+    uint8_t files, egress, limit;
 
     counters(&r->counts, at);
     if (!get_text(w, r->box, sizeof r->box) || !get_text(w, r->limits, sizeof r->limits)) {
         return false;
     }
+    files = wire_get_u8(w);
     egress = wire_get_u8(w);
     r->dedicated = get_bool(w);
     r->raw_sockets = get_bool(w);
@@ -123,9 +125,10 @@ static bool get_report(struct wire *w, struct sandbox_report *r)
     for (size_t i = 0; i < ARRAY_LEN(at); i++) {
         *at[i] = wire_get_u64(w);
     }
+    r->files = (enum box_files)files;
     r->egress = (enum egress)egress;
     r->limit = (enum limit_kind)limit;
-    return !w->bad && egress < EGRESS_LEVELS && limit < LIMIT_KINDS;
+    return !w->bad && files < FILES_KINDS && egress < EGRESS_LEVELS && limit < LIMIT_KINDS;
 }
 
 void end_put(struct buf *b, const struct runner_end *end)

@@ -19,6 +19,9 @@ void run_report(const struct run *r, const char *stderr_tail, struct sandbox_rep
     };
 
     *out = (struct sandbox_report){
+        .files = caps->view       ? FILES_VIEW
+                 : caps->landlock ? FILES_LANDLOCK
+                                  : FILES_OPEN,
         .egress = r->egress,
         .dedicated = r->dedicated,
         .raw_sockets = r->box_made && r->box.raw_sockets,

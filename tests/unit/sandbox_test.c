@@ -103,13 +103,20 @@ static void reports_are_one_object(void)
     CHECK_STR(text, "userns+nft+cgroup2");
     sandbox_json(&r, notes, &b);
     CHECK_STR(b.data,
-              "{\"box\":\"userns\",\"egress\":\"nft\",\"limits\":\"cgroup2\",\"dedicated\":false,"
+              "{\"box\":\"userns\",\"files\":\"view\",\"egress\":\"nft\",\"limits\":\"cgroup2\","
+              "\"dedicated\":false,"
               "\"raw_sockets\":true,\"limit\":\"oom\",\"limit_certain\":true,\"usage\":{\"cpu_ms\":"
               "1234,\"max_rss_kb\":2048,\"memory_peak_kb\":null,\"output_bytes\":99,\"disk_bytes\":"
               "null},\"packets\":{\"passed\":7,\"dropped\":{\"out_of_scope\":1,\"spoofed\":0,"
               "\"protocol\":0,\"options\":0,\"link\":0,\"rate\":2},\"noise\":3},\"notes\":[\"-sS "
               "became -sT: level broker has no raw sockets\"]}");
     r.egress = EGRESS_BROKER;
+    r.files = FILES_LANDLOCK;
+    sandbox_summary(&r, text, sizeof text);
+    CHECK_STR(text, "userns-landlock+broker+cgroup2");
+    r.files = FILES_OPEN;
+    sandbox_summary(&r, text, sizeof text);
+    CHECK_STR(text, "userns-open+broker+cgroup2");
     r.limit = LIMIT_NONE;
     buf_reset(&b);
     sandbox_json(&r, NULL, &b);
