@@ -12,7 +12,12 @@
 #include "daemon/serve.h"
 #include "http/api.h"
 
-static const struct flag flags[] = {SCAN_FLAGS, {0}};
+static const struct flag flags[] = {
+    SCAN_FLAGS,
+    {.name = "scope", .value = "FILE", .help = "scope file: what may be scanned"},
+    {.name = "without", .value = "FEATURES", .help = "kernel features not to use, by commas"},
+    {0},
+};
 
 struct local_run {
     struct cli *c;
