@@ -2,7 +2,8 @@
  * What the filter of a box costs: netd ROUNDS [nat]. In network namespaces of its own (root), a
  * sender in a "box" writes UDP frames with one call each; they are routed by the "host" to a far
  * end. Prints one JSON object: packets per second of CPU without a filter, with one of 1 and of
- * 20,000 intervals, and how long it takes to load and to remove each; medians.
+ * 20,000 intervals, all of four addresses or of one to eight, and how long it takes to load and to
+ * remove each; medians.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -24,9 +25,16 @@
 #include "netd/nat.h"
 #include "netd/nft.h"
 
-enum { ROUND_US = 300000, VARIANTS = 3, ROUNDS_MAX = 9 };
+enum { ROUND_US = 300000, VARIANTS = 4, ROUNDS_MAX = 9 };
 
-static const unsigned intervals[VARIANTS] = {0, 1, 20000};
+static const struct variant {
+    const char *name;
+    unsigned intervals;
+    bool mixed;
+} variants[VARIANTS] = {{"intervals_0", 0, false},
+                        {"intervals_1", 1, false},
+                        {"intervals_20000", 20000, false},
+                        {"intervals_20000_mixed", 20000, true}};
 static const uint8_t gateway_mac[MAC_LEN] = {2, 0, 0, 0, 0, 1},
                      box_mac[MAC_LEN] = {2, 0, 0, 0, 0, 2};
 
@@ -134,13 +142,14 @@ static double send_for_a_while(int fd, const uint8_t frame[60])
     return (double)n * 1e6 / (double)(now - began);
 }
 
-/* Every other network of four addresses from 10.9.0.0 on. */
-static void make_targets(struct netset *s, unsigned n)
+/* From 10.9.0.0 on every other network of four addresses, or one to eight of each sixteen. */
+static void make_targets(struct netset *s, const struct variant *v)
 {
-    for (unsigned i = 0; i < n; i++) {
-        struct net_range r = {.first = {.lo = (10u << 24) + (9u << 16) + 8u * i}};
+    for (unsigned i = 0; i < v->intervals; i++) {
+        struct net_range r = {
+            .first = {.lo = (10u << 24) + (9u << 16) + (v->mixed ? 16u : 8u) * i}};
 
-        r.last.lo = r.first.lo + 3;
+        r.last.lo = r.first.lo + (v->mixed ? (i + 2) % 8 : 3);
         netset_add(s, &r);
     }
 }
@@ -156,7 +165,8 @@ struct figures {
     double pps[ROUNDS_MAX], load_ms[ROUNDS_MAX], remove_ms[ROUNDS_MAX];
 };
 
-static void round_of(struct nft *n, unsigned variant, int sender, struct figures *f, unsigned round)
+static void round_of(struct nft *n, const struct variant *v, int sender, struct figures *f,
+                     unsigned round)
 {
     auto_netset targets = {0};
     struct filter filter = {.name = "sp_bench",
@@ -169,15 +179,15 @@ static void round_of(struct nft *n, unsigned variant, int sender, struct figures
     uint8_t frame[60];
     int64_t began = boot_us();
 
-    make_targets(&targets, intervals[variant]);
+    make_targets(&targets, v);
     memcpy(filter.gateway_mac, gateway_mac, MAC_LEN);
     make_frame(frame);
-    if (intervals[variant]) {
+    if (v->intervals) {
         need(filter_load(n, &filter, &e) == 0, "load", &e);
         f->load_ms[round] = (double)(boot_us() - began) / 1000;
     }
     f->pps[round] = send_for_a_while(sender, frame);
-    if (intervals[variant]) {
+    if (v->intervals) {
         need(filter_counts(n, filter.name, &c, &e) == 0, "count", &e);
         need(c.passed > 0 && c.out_of_scope + c.spoofed + c.protocol + c.options + c.link == 0,
              "packets were dropped", &e);
@@ -208,9 +218,9 @@ static void report(struct figures f[VARIANTS], unsigned rounds)
         qsort(f[v].load_ms, rounds, sizeof(double), by_value);
         qsort(f[v].remove_ms, rounds, sizeof(double), by_value);
         none = v ? none : f[v].pps[rounds / 2];
-        printf(", \"intervals_%u\": {\"kpps\": %.0f, \"of_plain\": %.3f, \"load_ms\": %.2f, "
+        printf(", \"%s\": {\"kpps\": %.0f, \"of_plain\": %.3f, \"load_ms\": %.2f, "
                "\"remove_ms\": %.2f}",
-               intervals[v], f[v].pps[rounds / 2] / 1000, f[v].pps[rounds / 2] / none,
+               variants[v].name, f[v].pps[rounds / 2] / 1000, f[v].pps[rounds / 2] / none,
                f[v].load_ms[rounds / 2], f[v].remove_ms[rounds / 2]);
     }
     printf("}\n");
@@ -239,7 +249,7 @@ int main(int argc, char **argv)
     }
     for (unsigned round = 0; round < rounds; round++) {
         for (unsigned v = 0; v < VARIANTS; v++) {
-            round_of(&n, v, sender, &f[v], round);
+            round_of(&n, &variants[v], sender, &f[v], round);
         }
     }
     report(f, rounds);
