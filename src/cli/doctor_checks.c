@@ -189,10 +189,14 @@ static void check_sandbox(struct cli *c, struct check_result *r)
         return;
     }
     if (!l->caps.view) {
-        result(r, FINDING_WARN,
-               "sudo sysctl kernel.unprivileged_userns_clone=1    (or start the server as root)",
-               "boxes at level %s: tools see the machine's files%s", l->caps.box,
-               l->caps.landlock ? ", guarded by Landlock" : "");
+        result(
+            r, FINDING_WARN,
+            str_eq(l->caps.box, "plain")
+                ? "sudo sysctl kernel.unprivileged_userns_clone=1    (or start the server as root)"
+                : "let the server mount: a container needs CAP_SYS_ADMIN, or a seccomp and "
+                  "AppArmor profile that does not forbid it",
+            "boxes at level %s: tools see the machine's files%s", l->caps.box,
+            l->caps.landlock ? ", guarded by Landlock" : "");
         return;
     }
     result(r, FINDING_OK, NULL, "boxes at level %s, limits by %s", l->caps.box, l->caps.limits);

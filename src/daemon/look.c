@@ -1,6 +1,7 @@
 #include "daemon/look.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "event/loop.h"
 #include "runner/runner.h"
 
-enum { LOOK_MS = 5000 };
+enum { LOOK_MS = 5000, FILTER_MS = 2000, STEP_MS = 5 };
 
 struct looking {
     struct look *look;
@@ -54,6 +55,20 @@ static bool read_file(const char *path, char text[4096])
     return n > 0;
 }
 
+/* The role as it works: one that nobody has asked anything yet may still be starting. */
+static bool read_status(const char *path, char text[4096])
+{
+    int64_t deadline = boot_ms() + FILTER_MS;
+
+    while (read_file(path, text)) {
+        if (field(text, "\nSeccomp:", 10) != 0 || boot_ms() >= deadline) {
+            return true;
+        }
+        (void)poll(NULL, 0, STEP_MS);
+    }
+    return false;
+}
+
 static void see(struct look *look, const char *name, int pidfd)
 {
     char path[64];
@@ -66,7 +81,7 @@ static void see(struct look *look, const char *name, int pidfd)
     }
     pid = (long)field(text, "\nPid:", 10);
     snprintf(path, sizeof path, "/proc/%ld/status", pid);
-    if (pid <= 0 || !read_file(path, text)) {
+    if (pid <= 0 || !read_status(path, text)) {
         return;
     }
     look->roles[look->n++] = (struct role_seen){
