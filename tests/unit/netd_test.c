@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "netd/blocks.h"
 #include "netd/nat.h"
 #include "netd/nft.h"
 #include "netd/proto.h"
@@ -353,6 +354,119 @@ static void large_sets_are_loaded_whole(void)
     n = rig_down(&r, 3);
     CHECK_INT(n.passed, 4);
     CHECK_INT(n.out_of_scope, 4);
+    lab_box_done(&b);
+    rig_stop(&r);
+}
+
+static void add(struct netset *s, uint64_t first, uint64_t addresses)
+{
+    struct net_range r = {.first = {.lo = first}, .last = {.lo = first + addresses - 1}};
+
+    netset_add(s, &r);
+}
+
+/* What the blocks stand for, and what stayed a range: together again. */
+static void put_together(const struct division *d, struct netset *out)
+{
+    netset_add_set(out, &d->rest);
+    for (size_t i = 0; i < d->n; i++) {
+        const struct blocks *b = &d->blocks[i];
+
+        for (size_t k = 0; k < b->n; k++) {
+            add(out, ntohl(b->v[k]), UINT64_C(1) << (32 - b->len));
+        }
+    }
+}
+
+static void a_divided_set_is_the_same_set(void)
+{
+    enum { RANGES = 3000, SHAPES = 6 };
+
+    for (unsigned shape = 0; shape < SHAPES; shape++) {
+        auto_netset set = {0}, again = {0};
+        auto_division d = {0};
+        size_t size = 0;
+
+        for (uint64_t i = 0, at = 1 << 24; i < RANGES; i++, at += 1 << 10) {
+            const uint64_t addresses[SHAPES] = {
+                1, 1 + i % 7, i % 2 ? 256 : 1, i % 3 ? 128 : 1 + i % 90, 100, 3 << (i % 8)};
+
+            add(&set, at + (shape == 5 ? i % 13 : 0), addresses[shape]);
+        }
+        add(&set, 0, 1);
+        add(&set, UINT32_MAX, 1);
+        netset_add(&set,
+                   &(struct net_range){{.v6 = true, .hi = 1}, {.v6 = true, .hi = 1, .lo = 9}});
+        division_make(&d, &set);
+        put_together(&d, &again);
+        CHECK(netset_equal(&set, &again));
+        for (size_t i = 0; i < d.n; i++) {
+            size += d.blocks[i].n;
+        }
+        printf("# shape %u: %zu ranges are %zu blocks and %zu ranges\n", shape, set.n, size,
+               d.rest.n);
+        CHECK(size <= 256 << 10);
+        CHECK(shape > 2 || d.rest.n <= 3); /* few are left of what has few sizes */
+    }
+}
+
+static void small_sets_are_not_divided(void)
+{
+    auto_netset set = {0};
+    auto_division d = {0};
+
+    for (uint64_t i = 0; i < 200; i++) {
+        add(&set, 8 * i, 4);
+    }
+    division_make(&d, &set);
+    CHECK_INT(d.n, 0);
+    CHECK(netset_equal(&d.rest, &set));
+}
+
+/* Two sizes of blocks, a tree beside them, and their borders. */
+static void sets_of_many_sizes_are_filtered_exactly(void)
+{
+    struct netd_config c = rig_config();
+    auto_netset set = {0};
+    struct netd_ask ask = {.run = 3, .targets = &set, .rate_pps = 1000};
+    struct egress_counts n;
+    struct lab_box b;
+    struct rig r;
+
+    for (uint64_t i = 0; i < 4000; i++) { /* from 10.64.0.0 on */
+        uint64_t first = (10u << 24) + (64u << 16) + (i << 8);
+        bool ours = first == (10u << 24) + (77u << 16) + (1u << 8); /* has the host's address */
+
+        add(&set, ours ? first + 2 : first, ours ? 1 : 1 + i % 2 * 127);
+    }
+    add(&set, (10u << 24) + (63u << 16) + 5, 3);
+    (void)lab_get();
+    rig_start(&r, &c);
+    ask.netns_fd = lab_namespace();
+    CHECK_INT(rig_ask(&r, &ask), 0);
+    lab_box_open(&b, &r, ask.netns_fd);
+    (void)lab_arrived(&lab_get()->in);
+    lab_send(&b, &(struct packet){.to = "10.64.0.1"});
+    lab_send(&b, &(struct packet){.to = "10.64.1.128"});
+    lab_send(&b, &(struct packet){.to = "10.63.0.4"});
+    lab_send(&b, &(struct packet){.to = "10.63.0.8"});
+    lab_send(&b, &(struct packet){.to = "10.77.1.128", .proto = IPPROTO_GRE});
+    lab_send(&b, &(struct packet){.to = "10.77.1.2", .proto = IPPROTO_GRE});
+    lab_send(&b, &(struct packet){.to = "10.77.1.2", .from = "10.77.1.3"});
+    CHECK_INT(lab_arrived(&lab_get()->in), 0);
+    lab_send(&b, &(struct packet){.to = "10.77.1.2"});
+    lab_send(&b, &(struct packet){.to = "10.64.0.0"});
+    lab_send(&b, &(struct packet){.to = "10.64.1.0"});
+    lab_send(&b, &(struct packet){.to = "10.64.1.127"});
+    lab_send(&b, &(struct packet){.to = "10.63.0.5"});
+    lab_send(&b, &(struct packet){.to = "10.63.0.7"});
+    CHECK_INT(lab_arrived(&lab_get()->in), 1);
+    n = rig_down(&r, 3);
+    CHECK_INT(n.passed, 6);
+    CHECK_INT(n.out_of_scope, 5);
+    CHECK_INT(n.protocol, 1);
+    CHECK_INT(n.spoofed, 1);
+    CHECK_INT(n.rate, 0);
     lab_box_done(&b);
     rig_stop(&r);
 }
@@ -1035,7 +1149,8 @@ TESTS(it_says_what_it_can_do_and_leaves_nothing, what_is_in_scope_passes_and_not
       ipv6_has_the_same_rules, fragments_are_judged_as_whole_packets,
       the_gateway_may_be_asked_for_and_nobody_else, the_rate_has_a_limit,
       dns_goes_to_the_one_resolver_only, only_a_resolver_that_a_policy_names_may_be_asked,
-      large_sets_are_loaded_whole, targets_outside_the_scope_file_are_refused,
+      large_sets_are_loaded_whole, a_divided_set_is_the_same_set, small_sets_are_not_divided,
+      sets_of_many_sizes_are_filtered_exactly, targets_outside_the_scope_file_are_refused,
       some_targets_no_file_can_allow, a_broken_scope_file_at_the_start_makes_it_useless,
       everything_is_removed_when_the_peer_goes, what_a_killed_one_left_is_removed_by_the_next,
       a_killed_one_does_not_open_the_way, others_cannot_flush_the_filter_away, two_runs_do_not_meet,
