@@ -168,7 +168,7 @@ static int64_t one_number(struct store *s, const char *sql)
     return n;
 }
 
-static void what_a_key_used_is_remembered_for_a_day_and_then_removed(void)
+static void what_a_key_used_counts_for_a_day_and_is_removed_after_two(void)
 {
     const int64_t hour = INT64_C(3600) * 1000000;
     const int64_t t0 = 480000 * hour;
@@ -197,7 +197,13 @@ static void what_a_key_used_is_remembered_for_a_day_and_then_removed(void)
     CHECK_INT(one_number(s, "SELECT count(*) FROM key_use"), 3);
     CHECK_OK(store_key_charge(s, &(struct key){.id = "x"}, 1, t0 + 25 * hour, NULL, ERR));
     CHECK_OK(store_commit(s, ERR));
-    CHECK_INT(one_number(s, "SELECT count(*) FROM key_use"), 2); /* its own and the last of "k" */
+    store_close(s);
+    s = open_store(dir);
+    CHECK_ERR(store_key_charge(s, &k, 1, t0 + 23 * hour, NULL, ERR), ERR_BUSY); /* set back */
+    CHECK_OK(store_key_charge(s, &(struct key){.id = "x"}, 1, t0 + 49 * hour, NULL, ERR));
+    CHECK_OK(store_commit(s, ERR));
+    /* the last of "k", and that of "x", whose place it had a day before */
+    CHECK_INT(one_number(s, "SELECT count(*) FROM key_use"), 2);
     store_close(s);
 }
 
@@ -844,7 +850,7 @@ static void no_job_that_was_told_is_lost_in_a_crash(void)
 }
 
 TESTS(files_are_for_the_owner_only, what_was_committed_is_there_after_reopening,
-      what_a_key_used_is_remembered_for_a_day_and_then_removed,
+      what_a_key_used_counts_for_a_day_and_is_removed_after_two,
       a_claim_that_passes_over_keys_does_not_look_at_their_jobs, a_wrong_address_is_refused,
       a_second_opening_is_refused_and_names_the_first, a_store_takes_a_lock_that_is_held_already,
       the_children_of_a_dead_daemon_are_waited_for, children_that_do_not_go_are_named_in_the_end,
