@@ -218,7 +218,8 @@ void box_terminate(const struct box *b)
 
 void box_kill(struct box *b)
 {
-    bool ask = b->level == box_level_name(BOX_PLAIN) && !b->asked;
+    bool can_hear = b->level == box_level_name(BOX_PLAIN) || b->told == BOX_STARTED;
+    bool ask = can_hear && !b->asked;
 
     b->asked = true;
     send_signal(b, ask ? SIGUSR1 : SIGKILL);

@@ -157,8 +157,10 @@ int box_go(struct box *b, const struct box_address *a, struct err *e);
 bool box_poll(struct box *b);
 /* To the tool's process group: SIGTERM. */
 void box_terminate(const struct box *b);
-/* SIGKILL to the init: the kernel ends everything in the namespace. At level "plain" the init is
- * asked to kill its tree; a second call kills the init itself, which loses what escaped. */
+/* The init of a started tool is asked to kill its tree at one stroke, and tells what was used.
+ * Before the start, and when called again, SIGKILL to the init: the kernel ends everything in the
+ * namespace (at level "plain" that loses what escaped; there the init is asked in any case first).
+ */
 void box_kill(struct box *b);
 /* After pidfd became readable (blocks until then): reaps and tells. Nothing of the tree is left
  * when it returns. A box that was killed before its init said anything did not start ("init"). */
