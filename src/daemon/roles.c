@@ -152,49 +152,69 @@ static int start_netd(struct roles *r, const struct option_set *settings,
     return geteuid() == 0 ? netd_spawn(c, &r->netd_fd, &r->netd_pidfd, e) : 0;
 }
 
-static int start_all(struct roles *r, const struct option_set *settings,
-                     const struct service_user *user, struct runner_config *rc_conf,
-                     struct paths *paths, struct err *e)
-{
-    struct netd_config nc;
-    struct err why = {0};
-    uint32_t n;
-    int rc;
+/* What the runner is told, and what that borrows. */
+struct start {
+    struct runner_config runner;
+    struct netd_config netd;
+    struct paths paths;
+    struct err cgroups_why;
+};
 
-    netd_settings(settings, user, &nc);
-    if ((rc = scan_addresses_count(settings, &n, e)) != 0 ||
-        (rc = each_part(option_str(settings, "without"), add_without, rc_conf, e)) != 0 ||
-        (rc = each_part(option_str(settings, "box-paths"), add_path, paths, e)) != 0) {
-        return rc;
+static int read_settings(struct start *st, const struct option_set *settings,
+                         const struct service_user *user, struct err *e)
+{
+    uint32_t n;
+    int rc = scan_addresses_count(settings, &n, e);
+
+    if (rc == 0) {
+        rc = each_part(option_str(settings, "without"), add_without, &st->runner, e);
     }
-    /* Moves this process: before the others are forked from it. */
-    if (rc_conf->without & BOX_WITHOUT_CGROUP) {
-        err_set(&why, ERR_SANDBOX, "switched off by the setting 'without'");
-    } else if (cgroup_open(user->uid, &r->cgroups, &why) != 0) {
+    if (rc == 0) {
+        rc = each_part(option_str(settings, "box-paths"), add_path, &st->paths, e);
+    }
+    netd_settings(settings, user, &st->netd);
+    st->runner.netd = &st->netd;
+    st->runner.allow_unconfined = option_bool(settings, "allow-unconfined");
+    st->runner.slirp4netns = st->runner.without_slirp ? NULL : find_slirp(settings);
+    st->runner.binds = st->paths.v;
+    st->runner.n_binds = st->paths.n;
+    return rc;
+}
+
+/* Moves this process: before the others are forked from it. */
+static void open_cgroups(struct roles *r, struct start *st, uid_t uid)
+{
+    if (st->runner.without & BOX_WITHOUT_CGROUP) {
+        err_set(&st->cgroups_why, ERR_SANDBOX, "switched off by the setting 'without'");
+    } else if (cgroup_open(uid, &r->cgroups, &st->cgroups_why) != 0) {
         r->cgroups = NULL;
     }
-    if (!rc_conf->without_nft && (rc = start_netd(r, settings, &nc, e)) != 0) {
+    st->runner.cgroups = r->cgroups;
+    st->runner.cgroups_why = st->cgroups_why.msg;
+}
+
+static int start_all(struct roles *r, const struct option_set *settings,
+                     const struct service_user *user, struct start *st, struct err *e)
+{
+    const struct proxy_config proxy = {
+        .change_user = user->change, .uid = user->uid, .gid = user->gid};
+    int rc = read_settings(st, settings, user, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    open_cgroups(r, st, user->uid);
+    if (!st->runner.without_nft && (rc = start_netd(r, settings, &st->netd, e)) != 0) {
         return rc;
     }
     if ((rc = resolver_spawn(user->change, user->uid, user->gid, &r->resolver_fd,
-                             &r->resolver_pidfd, e)) != 0) {
+                             &r->resolver_pidfd, e)) != 0 ||
+        (rc = proxy_spawn(&proxy, &r->proxy_fd, &r->proxy_pidfd, e)) != 0) {
         return rc;
     }
-    if ((rc = proxy_spawn(&(struct proxy_config){.change_user = user->change,
-                                                 .uid = user->uid,
-                                                 .gid = user->gid},
-                          &r->proxy_fd, &r->proxy_pidfd, e)) != 0) {
-        return rc;
-    }
-    rc_conf->netd_fd = r->netd_fd;
-    rc_conf->proxy_fd = r->proxy_fd;
-    rc_conf->netd = &nc;
-    rc_conf->slirp4netns = rc_conf->without_slirp ? NULL : find_slirp(settings);
-    rc_conf->cgroups = r->cgroups;
-    rc_conf->cgroups_why = why.msg;
-    rc_conf->binds = paths->v;
-    rc_conf->n_binds = paths->n;
-    rc = runner_spawn(rc_conf, &r->runner_fd, &r->runner_pidfd, e);
+    st->runner.netd_fd = r->netd_fd;
+    st->runner.proxy_fd = r->proxy_fd;
+    rc = runner_spawn(&st->runner, &r->runner_fd, &r->runner_pidfd, e);
     fd_close(&r->netd_fd); /* the runner's alone: nobody else can ask netd for anything */
     fd_close(&r->proxy_fd);
     return rc;
@@ -203,19 +223,16 @@ static int start_all(struct roles *r, const struct option_set *settings,
 int roles_start(struct roles *r, const struct option_set *settings, const struct service_user *user,
                 int hold_fd, const char *work_dir, struct err *e)
 {
-    struct paths paths = {.n = 0};
-    struct runner_config rc_conf = {
-        .change_user = user->change,
-        .uid = user->uid,
-        .gid = user->gid,
-        .hold_fd = hold_fd,
-        .work_dir = work_dir,
-        .netd_fd = -1,
-        .allow_unconfined = option_bool(settings, "allow-unconfined"),
+    struct start st = {
+        .runner = {.change_user = user->change,
+                   .uid = user->uid,
+                   .gid = user->gid,
+                   .hold_fd = hold_fd,
+                   .work_dir = work_dir},
     };
-    int rc = start_all(r, settings, user, &rc_conf, &paths, e);
+    int rc = start_all(r, settings, user, &st, e);
 
-    paths_done(&paths);
+    paths_done(&st.paths);
     if (rc != 0) {
         roles_done(r);
     }
