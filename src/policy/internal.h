@@ -21,6 +21,7 @@ struct entry {
     struct net_range *within; /* of a name; owned */
     size_t n_within;
     char *note, *authorised_by; /* owned; NULL: none */
+    char *label;        /* of an allow entry, as verdicts show it; owned, by scope_build() */
     int64_t expires_us; /* NEVER: does not; else the first moment when it no longer counts */
     unsigned line, column;
 };
@@ -83,7 +84,7 @@ struct policy {
     size_t n_keys;
 };
 
-/* Fills pieces, denied and names from the entries. */
+/* Fills pieces, denied, names and labels from the entries. */
 void scope_build(struct policy *p);
 /* Every address that is allowed at that time, with those of names if `named`; as far as it is among
  * what pieces of `near` have. */

@@ -245,32 +245,6 @@ static int judge_ports(const struct rules *r, const struct policy_ask *ask, stru
 
 /* ---- which entries ---- */
 
-/* Cuts at a whole character. */
-static void rule_text(const struct entry *en, size_t more, char out[160])
-{
-    auto_buf b = {0};
-    char text[300];
-    size_t n = 0, len;
-
-    entry_text(en, text, sizeof text);
-    buf_addf(&b, "allow %.80s", text);
-    if (en->note) {
-        buf_adds(&b, " (");
-        for (; n < 50 && en->note[n]; n += len) {
-            len = utf8_len(en->note + n, strlen(en->note + n));
-            if (len == 0) {
-                break;
-            }
-            buf_add(&b, en->note + n, len);
-        }
-        buf_adds(&b, en->note[n] ? "...)" : ")");
-    }
-    if (more) {
-        buf_addf(&b, ", +%zu more", more);
-    }
-    snprintf(out, 160, "%s", b.data);
-}
-
 static bool entry_used(const struct judging *j, const struct entry *en)
 {
     const struct target_set *t = j->ask->targets;
@@ -303,8 +277,10 @@ static void name_rules(const struct judging *j, char out[160])
             n++;
         }
     }
-    if (first) {
-        rule_text(first, n - 1, out);
+    if (n > 1) {
+        snprintf(out, 160, "%s, +%zu more", first->label, n - 1);
+    } else if (first) {
+        snprintf(out, 160, "%s", first->label);
     }
 }
 

@@ -141,14 +141,39 @@ static void names_build(struct policy *p)
     }
 }
 
+/* "allow TARGET (NOTE)"; a long note is cut at a whole character. */
+static void label_make(struct entry *en)
+{
+    struct buf b = {0};
+    char text[300];
+    size_t n = 0, len;
+
+    entry_text(en, text, sizeof text);
+    buf_addf(&b, "allow %.80s", text);
+    if (en->note) {
+        buf_adds(&b, " (");
+        for (; n < 50 && en->note[n]; n += len) {
+            len = utf8_len(en->note + n, strlen(en->note + n));
+            if (len == 0) {
+                break;
+            }
+            buf_add(&b, en->note + n, len);
+        }
+        buf_adds(&b, en->note[n] ? "...)" : ")");
+    }
+    free(en->label);
+    en->label = buf_take(&b);
+}
+
 void scope_build(struct policy *p)
 {
     struct net_range *denied = xcalloc(p->deny.n, sizeof *denied);
     size_t size = 0, n = 0;
 
     for (size_t i = 0; i < p->allow.n; i++) {
-        const struct entry *en = &p->allow.v[i];
+        struct entry *en = &p->allow.v[i];
 
+        label_make(en);
         if (!en->name) {
             pieces_of(p, &size, &en->range, en->expires_us, false);
         }

@@ -23,6 +23,7 @@ void entry_done(struct entry *en)
     free(en->within);
     free(en->note);
     free(en->authorised_by);
+    free(en->label);
     *en = (struct entry){0};
 }
 
