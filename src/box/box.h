@@ -68,7 +68,7 @@ struct box_file {
 };
 
 struct box_spec {
-    char *const *argv; /* argv[0] is a full path */
+    char *const *argv; /* argv[0] is a full path without links */
     char *const *env;  /* complete; nothing is inherited */
     const char *dir;   /* without a view: working directory, private to this run */
     int in, out, err;  /* descriptors for 0, 1, 2; < 0: /dev/null. The caller keeps its own. */

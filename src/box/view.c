@@ -9,7 +9,6 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -19,7 +18,7 @@
 
 #include "base/mem.h"
 
-enum { DISK_MB = 64, INODES = 4096, LINKS_MAX = 40 };
+enum { DISK_MB = 64, INODES = 4096 };
 
 /* What dynamic programs, nmap and TLS need. Nothing of /etc that names users or secrets. */
 const char *const view_system[] = {
@@ -84,41 +83,10 @@ static bool is_held(const struct view *v, const char *path)
     return false;
 }
 
-/* One link further. False where the path is none, or is too long. */
-static bool follow_link(char path[PATH_MAX])
+/* The tool may be anywhere. What it needs besides its own file is named by `binds`. */
+static bool hold_program(struct view *v, const char *path)
 {
-    char link[PATH_MAX];
-    ssize_t n = readlink(path, link, sizeof link - 1);
-    size_t keep = n > 0 && link[0] == '/' ? 0 : (size_t)(strrchr(path, '/') - path) + 1;
-
-    if (n <= 0 || keep + (size_t)n >= PATH_MAX) {
-        return false;
-    }
-    memcpy(path + keep, link, (size_t)n);
-    path[keep + (size_t)n] = '\0';
-    return true;
-}
-
-/* The tool may be anywhere: its own file is shown where its path, or the first link on the way to
- * it, leaves what is held. What it needs besides that is named by `binds`. */
-static bool hold_program(struct view *v, const char *argv0)
-{
-    const size_t n = strlen(argv0);
-    char real[PATH_MAX];
-
-    if (n >= sizeof v->program || !view_is_program(argv0)) {
-        return true; /* exec says it */
-    }
-    memcpy(v->program, argv0, n + 1);
-    for (int i = 0; i < LINKS_MAX && is_held(v, v->program) && follow_link(v->program); i++) {
-    }
-    if (is_held(v, v->program)) { /* no link itself, but maybe below one */
-        if (!realpath(v->program, real)) {
-            return true;
-        }
-        memcpy(v->program, real, strlen(real) + 1);
-    }
-    return is_held(v, v->program) || hold(v, v->program);
+    return is_held(v, path) || !view_is_program(path) || hold(v, path);
 }
 
 const char *view_hold(struct view *v, const struct box_spec *spec)

@@ -7,8 +7,6 @@
  */
 #pragma once
 
-#include <limits.h>
-
 #include "box/init.h"
 
 struct view_tree {
@@ -20,7 +18,6 @@ struct view_tree {
 struct view {
     struct view_tree *trees;
     size_t n;
-    char program[PATH_MAX]; /* where the tool's own file is, if nothing else has it */
 };
 
 /* The system's own part, for views and for Landlock: NULL-terminated. Missing ones are left out. */
