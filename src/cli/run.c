@@ -71,7 +71,8 @@ static int on_finished(void *arg, struct store *st, const struct job *j)
         rc = api_hosts_json(st, j->num, on_hosts, r, &e);
     }
     results_end(r, &totals);
-    if (rc == 0 && c->format == FORMAT_TABLE) {
+    /* Of a scan that never looked there is nothing to remark. */
+    if (rc == 0 && c->format == FORMAT_TABLE && j->reason != REASON_REFUSED) {
         results_remark(&c->term, &totals);
     }
     if (rc != 0) {
