@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "runner/broker_inside.h"
 
@@ -100,6 +101,7 @@ static int judge(struct broker *b, const struct call *c, bool is_connect)
     switch (broker_judge(&b->scope, &c->to, c->to_len, is_connect)) {
     case BROKER_PASS:
         b->counts.passed++;
+        bucket_take(&b->bucket);
         return 0;
     case BROKER_LOCAL:
         return 0;
@@ -169,7 +171,12 @@ static bool make_send(struct broker *b, const struct call *c, int *fd, long *res
 
 static bool send_one(struct broker *b, struct call *c, int *fd, long *result)
 {
-    *result = c->to_len ? judge(b, c, false) : 0;
+    *result = 0;
+    if (c->to_len) {
+        *result = judge(b, c, false);
+    } else {
+        bucket_take(&b->bucket); /* to where a connect() led */
+    }
     return *result < 0 || make_send(b, c, fd, result);
 }
 
@@ -232,6 +239,27 @@ static void serve(struct broker *b)
     }
 }
 
+static void on_refill(struct timer *t)
+{
+    struct broker *b = container_of(t, struct broker, refill);
+
+    if (b->watch.loop) {
+        watch_events(&b->watch, EPOLLIN);
+    }
+}
+
+/* True: calls stay in the kernel for a while. */
+static bool hold_back(struct broker *b)
+{
+    int64_t wait_ms = bucket_wait_ms(&b->bucket, boot_us());
+
+    if (wait_ms > 0) {
+        watch_events(&b->watch, 0);
+        timer_arm(b->loop, &b->refill, wait_ms);
+    }
+    return wait_ms > 0;
+}
+
 static void on_notify(struct watch *w, uint32_t events)
 {
     struct broker *b = container_of(w, struct broker, watch);
@@ -239,6 +267,9 @@ static void on_notify(struct watch *w, uint32_t events)
 
     /* RECV waits when there is nothing: asked before each. */
     for (int i = 0; i < A_TURN && poll(&p, 1, 0) > 0 && (p.revents & POLLIN); i++) {
+        if (hold_back(b)) {
+            return;
+        }
         memset(b->req, 0, b->req_size);
         if (ioctl(w->fd, SECCOMP_IOCTL_NOTIF_RECV, b->req) == 0) {
             serve(b);
@@ -264,6 +295,8 @@ struct broker *broker_new(struct loop *l, int notify_fd, const struct broker_sco
     b->loop = l;
     b->pidfd = -1;
     b->scope = *scope;
+    bucket_init(&b->bucket, scope->rate_pps, boot_us());
+    b->refill.fn = on_refill;
     b->watch = (struct watch){.fd = notify_fd, .events = EPOLLIN, .fn = on_notify};
     if (watch_add(l, &b->watch, NULL) != 0) {
         broker_free(b);
@@ -286,6 +319,7 @@ void broker_free(struct broker *b)
         next = p->next;
         broker_pending_free(p);
     }
+    timer_stop(&b->refill);
     watch_del(&b->watch);
     fd_close(&b->pidfd);
     free(b->req);

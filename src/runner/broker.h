@@ -5,9 +5,12 @@
  *
  * The address is copied once and judged; the socket is duplicated, and the call is made on the
  * duplicate with our copy. The tool's own call never continues: its memory may have changed. Never
- * blocks: what would is finished when the socket is ready. Private to runner/.
+ * blocks: what would is finished when the socket is ready. Above the rate nothing is dropped: calls
+ * wait in the kernel until there is room for them again. Private to runner/.
  */
 #pragma once
+
+#include <stdint.h>
 
 #include "base/netset.h"
 #include "event/loop.h"
@@ -19,6 +22,7 @@ struct broker_scope {
     const struct netset *targets; /* outlives the broker */
     bool has_dns;
     struct net_ip dns; /* port 53 of it */
+    uint32_t rate_pps; /* calls that reach the network; 0: not limited */
 };
 
 /* Watches the listener, which stays the caller's; NULL: it cannot be watched. */

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "runner/broker.h"
+#include "runner/bucket.h"
 
 enum {
     DATA_MAX = 65536 /* bytes of one send; a datagram is never larger, a stream sends the rest */
@@ -32,6 +33,8 @@ struct broker {
     struct watch watch; /* the listener; borrowed */
     struct broker_scope scope;
     struct egress_counts counts;
+    struct bucket bucket;
+    struct timer refill; /* while the listener is not read */
     struct pending *pending;
     unsigned n_pending;
     pid_t pid; /* whose pidfd we have: mostly the same process calls again and again */

@@ -65,8 +65,10 @@ static void ask_netd(struct run *r)
 
 static void start_broker(struct run *r)
 {
-    const struct broker_scope scope = {
-        .targets = &r->targets, .has_dns = r->has_dns, .dns = r->dns};
+    const struct broker_scope scope = {.targets = &r->targets,
+                                       .has_dns = r->has_dns,
+                                       .dns = r->dns,
+                                       .rate_pps = r->limits.rate_pps};
 
     r->broker = r->box.notify_fd >= 0 ? broker_new(r->rp->loop, r->box.notify_fd, &scope) : NULL;
     if (!r->broker) {

@@ -26,6 +26,7 @@
 #include "ipc/chan.h"
 #include "ipc/record.h"
 #include "runner/broker.h"
+#include "runner/bucket.h"
 #include "runner/runner.h"
 #include "runner/work_dir.h"
 #include "store/blob.h"
@@ -1337,6 +1338,78 @@ static void a_brokered_call_that_has_to_wait_keeps_nobody_else_waiting(void)
     daemon_stop();
 }
 
+static void a_bucket_lets_its_rate_pass_and_a_burst_before(void)
+{
+    struct bucket b;
+    int64_t now = 5000;
+    unsigned taken = 0;
+
+    bucket_init(&b, 0, now);
+    for (unsigned i = 0; i < 100000; i++) {
+        bucket_take(&b);
+    }
+    CHECK_INT(bucket_wait_ms(&b, now), 0); /* no limit */
+    bucket_init(&b, 100, now);
+    for (; bucket_wait_ms(&b, now) == 0; taken++) {
+        bucket_take(&b);
+    }
+    CHECK_INT(taken, 64);
+    CHECK(bucket_wait_ms(&b, now) >= 10 && bucket_wait_ms(&b, now) <= 11);
+    for (taken = 0; now < 5000 + 10000000; now += 1000) {
+        for (; bucket_wait_ms(&b, now) == 0; taken++) {
+            bucket_take(&b);
+        }
+    }
+    CHECK(taken >= 999 && taken <= 1000);
+    for (unsigned i = 0; i < 50; i++) {
+        bucket_take(&b); /* debt: half a second */
+    }
+    CHECK(bucket_wait_ms(&b, now) >= 500 && bucket_wait_ms(&b, now) <= 520);
+    now += INT64_C(86400) * 1000000 * 365;
+    for (taken = 0; bucket_wait_ms(&b, now) == 0; taken++) {
+        bucket_take(&b);
+    }
+    CHECK_INT(taken, 64);
+    bucket_init(&b, UINT32_MAX, 0);
+    bucket_take(&b);
+    CHECK_INT(bucket_wait_ms(&b, INT64_MAX / 2), 0);
+}
+
+/* 200 calls, of which half are more than the burst: they wait for at least half a second. */
+static void calls_above_the_rate_wait_and_are_made(void)
+{
+    enum { TIMES = 40, CALLS = 5, RATE = 200 };
+    auto_netset targets = {0};
+    auto_strvec to = {0};
+    uint16_t port = 0;
+    auto_fd int in = listener("127.0.0.9", SOCK_STREAM, &port);
+    auto_fd int in_udp = listener("127.0.0.9", SOCK_DGRAM, &port);
+    auto_free char *text = NULL;
+    int64_t began;
+
+    for (unsigned i = 0; i < TIMES; i++) {
+        strvec_pushf(&to, "127.0.0.9,%u", port);
+    }
+    daemon_start();
+    if (!d.caps.usable[EGRESS_BROKER]) {
+        daemon_stop();
+        tap_skip("no seccomp notifications here");
+    }
+    CHECK_INT(listen(in, 2 * TIMES), 0);
+    add_range(&targets, "127.0.0.9");
+    began = boot_ms();
+    launch_speak(
+        (struct runner_launch){
+            .run = 1, .egress = EGRESS_BROKER, .targets = &targets, .limits = {.rate_pps = RATE}},
+        (const char *const *)to.v);
+    text = output_of(1);
+    CHECK(boot_ms() - began >= 450);
+    CHECK_INT(d.runs[1].end.sandbox.counts.passed, TIMES * CALLS);
+    CHECK_INT(d.runs[1].end.sandbox.counts.rate, 0);
+    CHECK_INT(datagrams(in_udp), TIMES * 3);
+    daemon_stop();
+}
+
 static void a_set_of_twenty_thousand_ranges_is_passed_on_whole(void)
 {
     auto_netset targets = {0};
@@ -1738,6 +1811,7 @@ TESTS(a_run_tells_its_results_its_raw_output_and_its_end, a_missing_program_did_
       a_brokered_call_that_has_to_wait_keeps_nobody_else_waiting,
       a_set_of_twenty_thousand_ranges_is_passed_on_whole,
       addresses_are_judged_by_what_the_kernel_would_make_of_them,
+      a_bucket_lets_its_rate_pass_and_a_burst_before, calls_above_the_rate_wait_and_are_made,
       a_level_that_is_not_there_is_named_and_nothing_is_started, unconfined_runs_need_the_setting,
       a_way_out_by_netd_is_made_counted_and_refused,
       a_run_whose_netd_is_killed_has_failed_and_is_over, a_program_is_asked_for_what_it_prints,
