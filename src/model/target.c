@@ -225,6 +225,11 @@ static int ipv4_add(const char *token, struct ranges *out, struct err *e)
     const char *dash = strchr(token, '-');
     struct net_range r;
 
+    if (net_ip_parse(token, &r.first)) { /* most targets are one address */
+        r.last = r.first;
+        ranges_push(out, &r);
+        return 0;
+    }
     if (dash && memchr(token, ',', strlen(token)) == NULL) {
         auto_free char *first = xstrndup(token, (size_t)(dash - token));
         struct net_ip ip;
