@@ -4,7 +4,6 @@ The laboratory of namespaces is that of the tests. This file is the part of benc
 the argument "inside", what runs in its namespace `host`, where the server and the bare nmap are.
 """
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from measure import needs_root, post_many, submit, wait_completed
-from servers import ROOT, ScanPod, service_user, temp_dir
+from servers import ROOT, ScanPod, service_user
 
 AT_ONCE = 4
 SCOPE = "version: 1\nscope:\n  allow:\n    - {target: 10.77.1.0/24}\n    - {target: 127.0.0.0/8}\n"
@@ -96,18 +95,19 @@ def check(server, c, case):
 
 def inside(count, rounds):
     """Prints for each case the pairs of seconds, bare nmap and through ScanPod, as JSON."""
-    scope = temp_dir() / "scope.yaml"
+    server = ScanPod(max_scan_workers=AT_ONCE)
+    scope = server.dir / "scope.yaml"
     scope.write_text(SCOPE)
     scope.chmod(0o644)
+    server.settings["scope_file"] = scope
     got = []
-    with ScanPod(scope_file=scope, max_scan_workers=AT_ONCE) as server:
+    with server:
         c = server.connect()
         for case in CASES:
             check(server, c, case)
             through_scanpod(server, case, AT_ONCE)
             got.append([(bare(case, count), through_scanpod(server, case, count))
                         for _ in range(rounds)])
-    shutil.rmtree(scope.parent)
     print(json.dumps(got))
 
 
