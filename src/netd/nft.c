@@ -202,7 +202,7 @@ void nft_limit(struct nft *n, const char *name, uint32_t per_second)
 
     put_u64(n, NFTA_LIMIT_RATE, per_second);
     put_u64(n, NFTA_LIMIT_UNIT, 1);
-    nft_put_u32(n, NFTA_LIMIT_BURST, MAX(per_second / 2, 64));
+    nft_put_u32(n, NFTA_LIMIT_BURST, MAX(per_second, 64)); /* what a second may hold at once */
     nft_put_u32(n, NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS);
     mnl_attr_nest_end(n->msg, data);
     nft_message_end(n);

@@ -6,7 +6,7 @@ enum { ONE = 1000000, BURST_MIN = 64 };
 
 static int64_t burst(const struct bucket *b)
 {
-    return (int64_t)MAX(b->rate / 2, BURST_MIN) * ONE;
+    return (int64_t)MAX(b->rate, BURST_MIN) * ONE;
 }
 
 void bucket_init(struct bucket *b, uint32_t rate, int64_t now_us)

@@ -220,7 +220,7 @@ def test_nmap_finds_the_same_inside_as_outside(lab, boxrun, kind):
     outside = lab.run("host", "nmap", *words).stdout
     inside = boxrun("nft", "/usr/bin/nmap", *words, flags=("--raw",))
     assert nmap_ports(inside.out) == nmap_ports(outside) != [], f"{inside.end}\n{inside.out}\n{inside.err}"
-    assert not any(inside.packets["dropped"].values()), inside.report
+    assert not any(inside.packets["dropped"].values()), str(inside.packets)
 
 
 @pytest.mark.parametrize("level", ("rootless", "broker"))
@@ -229,7 +229,47 @@ def test_nmap_connects_at_the_other_levels_too(lab, boxrun, level):
     outside = lab.run("host", "nmap", *words).stdout
     inside = boxrun(level, "/usr/bin/nmap", *words)
     assert nmap_ports(inside.out) == nmap_ports(outside) != [], f"{inside.end}\n{inside.out}\n{inside.err}"
-    assert not any(inside.packets["dropped"].values()), inside.report
+    assert not any(inside.packets["dropped"].values()), str(inside.packets)
+
+
+def a_flood(seconds, size=1):
+    """Datagrams to a closed port of the target, as fast as Python sends them."""
+    return ["/usr/bin/python3", "-c",
+            "import socket, time\n"
+            "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+            f"n, end = 0, time.monotonic() + {seconds}\n"
+            "while time.monotonic() < end:\n"
+            f"    n += s.sendto(b'x' * {size}, ('{IN}', 9)) > 0\n"
+            "print(n)\n"]
+
+
+# The filter counts packets, a tool probes: the server gives it four times what the tool is told.
+RATE = ("--limit", "rate_pps=400")
+
+
+@pytest.mark.parametrize("level", ("nft", "broker"))
+def test_who_keeps_to_the_rate_loses_nothing(lab, boxrun, level):
+    words = ["-sT", "-sV", "-p1-300,443,8080", "--max-rate", "100", "-n", "-Pn", "--unprivileged",
+             "-oX", "-", IN]
+    inside = boxrun(level, "/usr/bin/nmap", *words, flags=RATE)
+    assert nmap_ports(inside.out), f"{inside.end}\n{inside.out}\n{inside.err}"
+    assert inside.packets["passed"] > 300
+    assert not any(inside.packets["dropped"].values()), str(inside.packets)
+
+
+def test_a_flood_is_cut_by_the_filter(lab, boxrun):
+    run = boxrun("nft", *a_flood(2), flags=RATE)
+    assert run.status == 0, f"{run.end}\n{run.err}"
+    assert 400 <= run.packets["passed"] <= 400 * 5, run.report
+    assert run.packets["dropped"]["rate"] + run.packets["passed"] >= int(run.out), run.report
+    assert run.packets["dropped"]["rate"] > run.packets["passed"], run.report
+
+
+def test_a_flood_through_the_broker_waits(lab, boxrun):
+    run = boxrun("broker", *a_flood(2), flags=RATE)
+    assert run.status == 0, f"{run.end}\n{run.err}"
+    assert int(run.out) <= run.packets["passed"] <= 400 * 5, run.report
+    assert not any(run.packets["dropped"].values()), run.report
 
 
 # libpcap gives its caller no time-out on a link where nothing moves: both of these would then wait
