@@ -758,9 +758,12 @@ static void the_bytes_of_a_run_have_an_end(void)
 
     rig_start(&r, (struct proxy_config){0});
     rig_open(&r, "127.0.0.1:%=127.0.0.1", 10, 0);
-    fd = tunnel(&r, "127.0.0.1:%", &far);
+    fd = dial(&r);
+    ask(&r, fd, "127.0.0.1:%", "12");
+    far = answer_call(&r);
+    hear(fd, "HTTP/1.1 200 Connection established\r\n\r\n");
     fd2 = tunnel(&r, "127.0.0.1:%", &far2);
-    say(fd, "12345");
+    say(fd, "345"); /* after "12", which came with the head */
     hear(far, "12345");
     say(far2, "67890"); /* all that there were, by both ways and both tunnels */
     hear(fd2, "67890");
