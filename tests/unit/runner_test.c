@@ -25,6 +25,7 @@
 #include "box/box.h"
 #include "ipc/chan.h"
 #include "ipc/record.h"
+#include "proxy/proxy.h"
 #include "runner/broker.h"
 #include "runner/bucket.h"
 #include "runner/runner.h"
@@ -1508,6 +1509,53 @@ static void a_level_that_is_not_there_is_named_and_nothing_is_started(void)
     daemon_stop();
 }
 
+static void a_proxied_run_has_its_list_and_fails_with_its_proxy(void)
+{
+    const struct proxy_config pc = {.change_user = geteuid() == 0, .uid = 65534, .gid = 65534};
+    struct runner_config c = {.netd_fd = -1};
+    auto_strvec allow = {0};
+    struct runner_launch l = {
+        .run = 1, .parser = "test", .egress = EGRESS_NONE, .blob_fd = -1, .proxy_allow = &allow};
+    const struct seen *s;
+    int pidfd;
+
+    CHECK_OK(proxy_spawn(&pc, &c.proxy_fd, &pidfd, ERR));
+    daemon_start_with(c);
+    fd_close(&c.proxy_fd);
+    if (!d.caps.usable[EGRESS_PROXY]) {
+        CHECK(d.caps.why[EGRESS_PROXY][0]);
+        daemon_stop();
+        fd_close(&pidfd);
+        tap_skip("no network namespaces here");
+    }
+    strvec_push(&allow, "git.example.org:443=192.0.2.0/24");
+    CHECK_ERR(launch_as(&l, test_standin(), "exit", "0"), ERR_INVALID); /* another level's */
+    l.egress = EGRESS_PROXY;
+    strvec_push(&allow, "example.org"); /* no port */
+    CHECK_ERR(launch_as(&l, test_standin(), "exit", "0"), ERR_INVALID);
+    free(allow.v[--allow.n]);
+    launch((struct runner_launch){.run = 1, .egress = EGRESS_PROXY, .proxy_allow = &allow}, "exit",
+           "3");
+    s = finish(1);
+    CHECK_INT(s->end.exit_status, 3);
+    CHECK(s->end.sandbox.counted && s->end.sandbox.counts.passed == 0);
+    CHECK_INT(s->end.sandbox.egress, EGRESS_PROXY);
+    launch((struct runner_launch){.run = 2, .egress = EGRESS_PROXY, .proxy_allow = &allow}, "wait",
+           "");
+    while (!d.runs[2].started) {
+        turn();
+    }
+    CHECK(syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0);
+    s = finish(2);
+    CHECK_INT(s->end.cause, RUN_NETD);
+    CHECK_STR(s->why, "the proxy ended while the tool ran");
+    while (d.caps.usable[EGRESS_PROXY]) {
+        turn(); /* it is told that the level is gone */
+    }
+    daemon_stop();
+    fd_close(&pidfd);
+}
+
 static void unconfined_runs_need_the_setting(void)
 {
     daemon_start_with((struct runner_config){.netd_fd = -1, .allow_unconfined = true});
@@ -1813,6 +1861,7 @@ TESTS(a_run_tells_its_results_its_raw_output_and_its_end, a_missing_program_did_
       addresses_are_judged_by_what_the_kernel_would_make_of_them,
       a_bucket_lets_its_rate_pass_and_a_burst_before, calls_above_the_rate_wait_and_are_made,
       a_level_that_is_not_there_is_named_and_nothing_is_started, unconfined_runs_need_the_setting,
+      a_proxied_run_has_its_list_and_fails_with_its_proxy,
       a_way_out_by_netd_is_made_counted_and_refused,
       a_run_whose_netd_is_killed_has_failed_and_is_over, a_program_is_asked_for_what_it_prints,
       stored_output_is_parsed_again_without_a_tool,
