@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,11 +11,11 @@
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "box/role.h"
 #include "store/store.h"
 
 int service_user_find(const char *configured, struct service_user *out, struct err *e)
@@ -45,20 +44,9 @@ int service_user_find(const char *configured, struct service_user *out, struct e
     return 0;
 }
 
-/* A service manager may have given some to a user that is not root. */
-static int drop_capabilities(struct err *e)
-{
-    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
-
-    if (syscall(SYS_capset, &head, none) < 0) { /* the ambient ones go with the permitted ones */
-        return err_errno(e, "drop capabilities");
-    }
-    return 0;
-}
-
 int privilege_drop(const struct service_user *u, struct err *e)
 {
+    role_bound(0);
     if (u->change && (setgroups(0, NULL) < 0 || setresgid(u->gid, u->gid, u->gid) < 0 ||
                       setresuid(u->uid, u->uid, u->uid) < 0)) {
         return err_errno(e, "become user '%s'", u->name);
@@ -66,7 +54,8 @@ int privilege_drop(const struct service_user *u, struct err *e)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
         return err_errno(e, "give up new privileges");
     }
-    return drop_capabilities(e);
+    /* A service manager may have given some to a user that is not root. */
+    return role_hold(0, 0) ? 0 : err_errno(e, "drop capabilities");
 }
 
 static int make_parents(const char *dir, struct err *e)

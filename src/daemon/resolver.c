@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -114,7 +113,7 @@ static void on_close(struct chan *c)
     loop_stop(container_of(c, struct asker, chan)->loop);
 }
 
-static _Noreturn void resolver_process(const struct role_start *role, int fd)
+static void resolver_process(const void *role, int fd)
 {
     struct asker a = {.chan = {.on_message = on_ask, .on_close = on_close}};
     const char *failed = role_become(role, fd);
@@ -137,28 +136,8 @@ int resolver_spawn(bool change_user, uid_t uid, gid_t gid, int *out_fd, int *out
 {
     const struct role_start role = {
         .name = "scanpod-resolve", .change_user = change_user, .uid = uid, .gid = gid};
-    int fds[2];
-    int pidfd;
-    pid_t pid;
-    int rc = chan_pair(fds, e);
 
-    if (rc != 0) {
-        return rc;
-    }
-    pid = fork();
-    if (pid == 0) {
-        resolver_process(&role, fds[1]);
-    }
-    close(fds[1]);
-    pidfd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
-    if (pidfd < 0) {
-        rc = err_errno(e, "start the resolver");
-        close(fds[0]); /* which ends it */
-        return rc;
-    }
-    *out_fd = fds[0];
-    *out_pidfd = pidfd;
-    return 0;
+    return chan_spawn("the resolver", resolver_process, &role, out_fd, out_pidfd, e);
 }
 
 /* ---- the daemon's side ---- */

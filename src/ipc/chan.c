@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -35,6 +36,33 @@ int chan_pair(int fds[2], struct err *e)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0) {
         return err_errno(e, "make a socket pair");
     }
+    return 0;
+}
+
+int chan_spawn(const char *what, void (*role)(const void *arg, int fd), const void *arg,
+               int *out_fd, int *out_pidfd, struct err *e)
+{
+    int fds[2];
+    int pidfd, rc = chan_pair(fds, e);
+    pid_t pid;
+
+    if (rc != 0) {
+        return rc;
+    }
+    pid = fork();
+    if (pid == 0) {
+        role(arg, fds[1]);
+        _exit(1);
+    }
+    close(fds[1]);
+    pidfd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0) {
+        rc = err_errno(e, "start %s", what);
+        close(fds[0]); /* which ends it */
+        return rc;
+    }
+    *out_fd = fds[0];
+    *out_pidfd = pidfd;
     return 0;
 }
 

@@ -18,6 +18,10 @@
 enum { CHAN_BODY_MAX = 131072, CHAN_FDS_MAX = 8, CHAN_QUEUE_MAX = 4 << 20 };
 
 int chan_pair(int fds[2], struct err *e); /* SEQPACKET, CLOEXEC, non-blocking */
+/* Forks a process of ours: role(arg, its end of a channel), which never returns and ends when the
+ * channel does. The caller closes *out_fd and *out_pidfd; `what` names it in messages. */
+int chan_spawn(const char *what, void (*role)(const void *arg, int fd), const void *arg,
+               int *out_fd, int *out_pidfd, struct err *e);
 
 struct chan {
     struct watch watch;

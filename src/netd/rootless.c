@@ -179,15 +179,21 @@ static int make_uplink(struct uplink *u, const char *slirp4netns, int peer, stru
     return wait_ready(u, peer, e);
 }
 
-static _Noreturn void be_netd(const struct netd_config *c, const char *slirp4netns, int chan_fd)
+struct rootless {
+    const struct netd_config *config;
+    const char *slirp4netns;
+};
+
+static void be_netd(const void *arg, int chan_fd)
 {
-    struct netd_config config = *c;
+    const struct rootless *r = arg;
+    struct netd_config config = *r->config;
     struct link around;
     struct netd_start start = {
         .config = &config, .peer_fd = chan_fd, .listen_fd = -1, .around = &around};
     struct uplink u = {0};
     struct err e = {0}, why = {0};
-    int rc = netd_close_all(chan_fd, -1, &e);
+    int rc = netd_apart(chan_fd, &e);
 
     config.rootless = true;
     config.change_user = false;
@@ -195,13 +201,10 @@ static _Noreturn void be_netd(const struct netd_config *c, const char *slirp4net
     start.uplink_fd = -1;
     (void)net_range_parse(SLIRP_NET, false, &start.uplink_net);
     if (rc == 0) {
-        (void)setsid();
-        prctl(PR_SET_NAME, "scanpod-netd", 0, 0, 0);
-        netd_ignore_signals();
         rc = link_open(&around, &e);
     }
     if (rc == 0) {
-        if (make_uplink(&u, slirp4netns, chan_fd, &why) != 0) {
+        if (make_uplink(&u, r->slirp4netns, chan_fd, &why) != 0) {
             start.broken = why.msg;
         } else {
             start.uplink_fd = u.ready[0];
@@ -220,29 +223,10 @@ static _Noreturn void be_netd(const struct netd_config *c, const char *slirp4net
 int netd_spawn_rootless(const struct netd_config *c, const char *slirp4netns, int *out_fd,
                         int *out_pidfd, struct err *e)
 {
-    int fds[2];
-    int pidfd, rc;
-    pid_t pid;
+    const struct rootless r = {.config = c, .slirp4netns = slirp4netns};
 
     if (access(slirp4netns, X_OK) < 0) {
         return err_set(e, ERR_SANDBOX, "'%s' cannot be run: %s", slirp4netns, strerror(errno));
     }
-    rc = chan_pair(fds, e);
-    if (rc != 0) {
-        return rc;
-    }
-    pid = fork();
-    if (pid == 0) {
-        be_netd(c, slirp4netns, fds[1]);
-    }
-    close(fds[1]);
-    pidfd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
-    if (pidfd < 0) {
-        rc = err_errno(e, "%s", pid < 0 ? "fork netd" : "open the pidfd of netd");
-        close(fds[0]);
-        return rc;
-    }
-    *out_fd = fds[0];
-    *out_pidfd = pidfd;
-    return 0;
+    return chan_spawn("netd", be_netd, &r, out_fd, out_pidfd, e);
 }

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -161,8 +160,9 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static _Noreturn void proxy_process(const struct proxy_config *given, int fd)
+static void proxy_process(const void *arg, int fd)
 {
+    const struct proxy_config *given = arg;
     const struct role_start role = {.name = "scanpod-proxy",
                                     .change_user = given->change_user,
                                     .uid = given->uid,
@@ -193,25 +193,5 @@ static _Noreturn void proxy_process(const struct proxy_config *given, int fd)
 
 int proxy_spawn(const struct proxy_config *c, int *out_fd, int *out_pidfd, struct err *e)
 {
-    int fds[2];
-    int pidfd, rc = chan_pair(fds, e);
-    pid_t pid;
-
-    if (rc != 0) {
-        return rc;
-    }
-    pid = fork();
-    if (pid == 0) {
-        proxy_process(c, fds[1]);
-    }
-    close(fds[1]);
-    pidfd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
-    if (pidfd < 0) {
-        rc = err_errno(e, "start the proxy");
-        close(fds[0]); /* which ends it */
-        return rc;
-    }
-    *out_fd = fds[0];
-    *out_pidfd = pidfd;
-    return 0;
+    return chan_spawn("the proxy", proxy_process, c, out_fd, out_pidfd, e);
 }

@@ -5,61 +5,34 @@
 #include "runner/caps.h"
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "box/role.h"
 #include "box/seccomp.h"
 #include "runner/process.h"
 #include "runner/proto.h"
 #include "runner/proxied.h"
 
-/* Namespaces; addresses inside them; to be handed on to tools. */
-static const uint64_t KEPT =
-    UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_NET_ADMIN | UINT64_C(1) << CAP_NET_RAW;
-
-/* Keeps of what there is what `permitted` and `effective` name. */
 static void hold(uint64_t permitted, uint64_t effective)
 {
-    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {0};
-
-    if (syscall(SYS_capget, &head, data) == 0) {
-        for (int i = 0; i < 2; i++) {
-            data[i].permitted &= (uint32_t)(permitted >> (32 * i));
-            data[i].effective = data[i].permitted & (uint32_t)(effective >> (32 * i));
-            data[i].inheritable = 0;
-        }
-        if (syscall(SYS_capset, &head, data) == 0) {
-            return;
-        }
+    if (!role_hold(permitted, effective)) {
+        fprintf(stderr, "runner: drop capabilities: %s\n", strerror(errno));
+        _exit(1);
     }
-    fprintf(stderr, "runner: drop capabilities: %s\n", strerror(errno));
-    _exit(1);
 }
 
 void caps_settle(unsigned without)
 {
-    for (int cap = 0; cap <= CAP_LAST_CAP; cap++) {
-        if (!(KEPT & UINT64_C(1) << cap)) {
-            (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); /* a second lock: no exec gets it back */
-        }
-    }
-    hold(KEPT, 0);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
-        fprintf(stderr, "runner: drop privileges: %s\n", strerror(errno));
-        _exit(1);
-    }
+    hold(CAPS_KEPT, 0);
     box_without(without | BOX_WITHOUT_PRIVILEGE);
     if (box_probe()->level == BOX_USERNS || without & BOX_WITHOUT_PRIVILEGE) {
         hold(0, 0);
         return;
     }
-    hold(KEPT, KEPT);
+    hold(CAPS_KEPT, CAPS_KEPT);
     box_without(without);
     if (box_probe()->level != BOX_NAMESPACES) {
         hold(UINT64_C(1) << CAP_NET_RAW, UINT64_C(1) << CAP_NET_RAW);

@@ -1,10 +1,17 @@
 /* caps - what this machine can do for runs, found out by doing. Private to runner/. */
 #pragma once
 
+#include <linux/capability.h>
+#include <stdint.h>
+
 struct runner_process;
 
-/* In the runner, after its change of user: which capabilities it may keep, if any. Ends the process
- * when privileges cannot be dropped. */
+/* The most it keeps of root's: namespaces; addresses inside them; to be handed on to tools. */
+#define CAPS_KEPT \
+    (UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_NET_ADMIN | UINT64_C(1) << CAP_NET_RAW)
+
+/* In the runner, after its change of user: which of them it needs, if any. Ends the process when
+ * capabilities cannot be dropped. */
 void caps_settle(unsigned without);
 /* Starts finding out; caps_found() then tells the daemon. */
 void caps_begin(struct runner_process *rp);

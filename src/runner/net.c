@@ -2,16 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "box/role.h"
 #include "runner/process.h"
 
 enum { READY_MS = 10000 };
@@ -159,14 +158,6 @@ static int enter_user_namespace(uid_t uid, gid_t gid, struct err *e)
     return 0;
 }
 
-static int drop_capabilities(struct err *e)
-{
-    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    const struct __user_cap_data_struct none[2] = {0};
-
-    return syscall(SYS_capset, &head, none) < 0 ? err_errno(e, "drop capabilities") : 0;
-}
-
 static void on_child_gone(struct watch *w, uint32_t events)
 {
     siginfo_t info;
@@ -205,7 +196,6 @@ static int start_rootless(struct runner_process *rp, struct err *e)
 {
     struct net *n = &rp->rootless;
     struct netd_config c = rp->config->netd ? *rp->config->netd : (struct netd_config){0};
-    struct err lost;
     int fd, pidfd, rc;
 
     c.rootless = true;
@@ -215,8 +205,8 @@ static int start_rootless(struct runner_process *rp, struct err *e)
     (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     rc = spawn_below(&c, rp->config->slirp4netns, &fd, &pidfd, e);
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if (drop_capabilities(&lost) != 0) {
-        fprintf(stderr, "runner: %s\n", lost.msg);
+    if (!role_hold(0, 0)) {
+        fprintf(stderr, "runner: drop capabilities: %s\n", strerror(errno));
         _exit(1);
     }
     if (rc != 0) {
