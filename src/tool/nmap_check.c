@@ -2,6 +2,8 @@
  * A request for nmap: what it asks for at most, what it needs of the network, and whether its
  * options go together. nmap finds most of the contradictions itself, but only when the scan runs.
  */
+#include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -9,7 +11,7 @@
 #include "tool/nmap_options.h"
 #include "tool/tool_option.h"
 
-enum { PORTS_DEFAULT = 1000, PORTS_FAST = 100, PROTOCOLS = 256 };
+enum { PORTS_DEFAULT = 1000, PORTS_FAST = 100 };
 
 static bool given(const struct tool_uses *u, const char *name)
 {
@@ -221,7 +223,7 @@ static uint32_t probes(const struct tool_uses *u, const struct tool_plan *p)
     uint32_t sum = 0;
 
     if (given(u, "-sO")) {
-        return p->ports ? list_count(p->ports) : PROTOCOLS;
+        return list_count(p->ports);
     }
     if (p->ports) {
         ports_count(p->ports, n);
@@ -271,6 +273,54 @@ static void put_options(const struct tool_uses *u, struct strvec *tokens)
     }
 }
 
+/* Which IP protocols the filter of a box lets out (netd): of others -sO would say "open or
+ * filtered", because no answer came to what was never sent. */
+static bool leaves_box(uint64_t protocol)
+{
+    static const uint8_t out[] = {IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMPV6,
+                                  IPPROTO_SCTP};
+
+    return memchr(out, (int)protocol, sizeof out) != NULL;
+}
+
+/* `list` is canonical: "1,6,17-20". */
+static int check_protocols(const char *list, struct err *e)
+{
+    if (!tool_protocols_value(list)) {
+        return err_set(e, ERR_INVALID, "'-sO' takes protocols from 0 to 255, without letters");
+    }
+    for (const char *at = list; *at;) {
+        char *end;
+        unsigned long first = strtoul(at, &end, 10);
+        unsigned long last = *end == '-' ? strtoul(end + 1, &end, 10) : first;
+
+        for (unsigned long n = first; n <= last; n++) {
+            if (!leaves_box(n)) {
+                return err_set(e, ERR_INVALID,
+                               "'-sO' takes the protocols 1, 6, 17, 58 and 132: probes of %lu do "
+                               "not leave a box",
+                               n);
+            }
+        }
+        at = *end ? end + 1 : end;
+    }
+    return 0;
+}
+
+static int choose_protocols(const struct tool_uses *u, struct tool_plan *p, struct err *e)
+{
+    bool v6_only = target_set_has_v6(&p->targets) && !target_set_has_v4(&p->targets);
+
+    if (!given(u, "-sO")) {
+        return 0;
+    }
+    if (p->ports) {
+        return check_protocols(p->ports, e);
+    }
+    p->ports = xstrdup(v6_only ? "6,17,58,132" : "1,6,17,132");
+    return 0;
+}
+
 int nmap_check(const struct tool_request *q, const struct strvec *tokens, struct tool_plan *p,
                struct err *e)
 {
@@ -291,11 +341,11 @@ int nmap_check(const struct tool_request *q, const struct strvec *tokens, struct
     if (ports) {
         p->ports = xstrdup(ports->value);
     }
-    if (p->ports && given(&uses, "-sO") && !tool_protocols_value(p->ports)) {
-        return err_set(e, ERR_INVALID, "'-sO' takes protocols from 0 to 255, without letters");
-    }
     put_options(&uses, &p->tokens);
-    rc = put_scripts(q, &uses, &p->tokens, e);
+    rc = choose_protocols(&uses, p, e);
+    if (rc == 0) {
+        rc = put_scripts(q, &uses, &p->tokens, e);
+    }
     if (rc < 0) {
         return rc;
     }

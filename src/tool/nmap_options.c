@@ -45,7 +45,7 @@ const struct tool_option nmap_options[] = {
     {WORD("-sX", "technique", "xmas"), OLD, RAW, LIES_NAT, LIES_STACK, ADVANCED, GROUP("tcp")},
     {WORD("-sO", "technique", "protocols"), RAW, LIES_STACK, ADVANCED},
     {WORD("-sY", "technique", "sctp_init"), RAW, LIES_STACK, ADVANCED, GROUP("sctp")},
-    {WORD("-sZ", "technique", "sctp_cookie"), RAW, LIES_STACK, ADVANCED, GROUP("sctp")},
+    {WORD("-sZ", "technique", "sctp_cookie"), RAW, LIES_NAT, LIES_STACK, ADVANCED, GROUP("sctp")},
     {WORD("-sn", "technique", "ping"), OLD},
     {WORD("-sL", "technique", "list")},
 

@@ -409,6 +409,8 @@ static void contradictions_are_named(void)
                               "from 1000 ms to 604800 s"},
         {"-sO -p T:1", "'-sO' takes protocols from 0 to 255, without letters"},
         {"-sO -p 1-256", "'-sO' takes protocols from 0 to 255, without letters"},
+        {"-sO -p 6,17-18", "'-sO' takes the protocols 1, 6, 17, 58 and 132: probes of 18 do not "
+                           "leave a box"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -467,7 +469,7 @@ static void probes_are_counted_at_most(void)
         {"", "U:53", 1},
         {"-sn", NULL, 1},
         {"-sL", NULL, 1},
-        {"-sO", NULL, 256},
+        {"-sO", NULL, 4},
         {"-sO", "1,6,17", 3},
         {"-p 1-5", NULL, 5},
         {"-sV -O --traceroute", NULL, 1000},
