@@ -157,8 +157,17 @@ struct start {
     struct runner_config runner;
     struct netd_config netd;
     struct paths paths;
+    char *scope_file; /* owned */
     struct err cgroups_why;
 };
+
+/* The roles work in "/". */
+static char *absolute(const char *path)
+{
+    auto_free char *here = path && path[0] != '/' ? getcwd(NULL, 0) : NULL;
+
+    return here ? str_fmt("%s/%s", here, path) : path ? xstrdup(path) : NULL;
+}
 
 static int read_settings(struct start *st, const struct option_set *settings,
                          const struct service_user *user, struct err *e)
@@ -173,6 +182,7 @@ static int read_settings(struct start *st, const struct option_set *settings,
         rc = each_part(option_str(settings, "box-paths"), add_path, &st->paths, e);
     }
     netd_settings(settings, user, &st->netd);
+    st->netd.scope_file = st->scope_file = absolute(st->netd.scope_file);
     st->runner.netd = &st->netd;
     st->runner.allow_unconfined = option_bool(settings, "allow-unconfined");
     st->runner.slirp4netns = st->runner.without_slirp ? NULL : find_slirp(settings);
@@ -233,6 +243,7 @@ int roles_start(struct roles *r, const struct option_set *settings, const struct
     int rc = start_all(r, settings, user, &st, e);
 
     paths_done(&st.paths);
+    free(st.scope_file);
     if (rc != 0) {
         roles_done(r);
     }
