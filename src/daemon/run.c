@@ -265,7 +265,8 @@ static void ended_by_limit(const struct sandbox_report *s, struct outcome *o, st
 static void fill_outcome(const struct tool_run *r, const struct runner_end *end, struct outcome *o,
                          struct buf *m)
 {
-    bool stopped = r->stop != STOP_NONE && end->cause == RUN_STOPPED;
+    /* Also when netd went away first: what was asked for came true. */
+    bool stopped = r->stop != STOP_NONE && (end->cause == RUN_STOPPED || end->cause == RUN_NETD);
     bool failed = end->exit_status != 0; /* or a signal */
 
     if (end->cause == RUN_NETD && r->stop != STOP_CANCEL) {
