@@ -303,6 +303,13 @@ def test_nothing_in_the_data_directory_belongs_to_root(make_server, fake_nmap, n
     assert (srv.data_dir / "lock").exists() and roots == []
 
 
+MAY_KEEP = 1 << 12 | 1 << 13 | 1 << 21  # CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN
+
+
+def in_user_namespace(pid):
+    return os.stat(f"/proc/{pid}/ns/user").st_ino != os.stat("/proc/self/ns/user").st_ino
+
+
 @pytest.mark.smoke
 def test_no_process_of_the_server_is_root(make_server, fake_nmap, need_root):
     tool = fake_nmap("hang")
@@ -317,6 +324,9 @@ def test_no_process_of_the_server_is_root(make_server, fake_nmap, need_root):
             continue  # a short one, as what asks a tool for its version
         uids = re.search(r"^Uid:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", status, re.M).groups()
         assert "0" not in uids, f"{pid}: {status[:400]}"
+        # What no exec gives back: all but what a runner hands on to boxes, and netd's own.
+        bound = int(re.search(r"^CapBnd:\s+(\w+)$", status, re.M).group(1), 16)
+        assert bound & ~MAY_KEEP == 0 or in_user_namespace(pid), f"{pid}: {status[:800]}"
         seen += 1
     assert seen >= 6, srv.children()  # daemon, runner, netd, resolver; the box and its tool
 

@@ -196,6 +196,14 @@ def test_a_stack_that_would_lie_is_not_asked(apart, fake_nmap):
         assert done.returncode == 6 and says in done.stderr, done.stderr
 
 
+def test_a_scope_file_named_from_here_is_there_for_every_role(apart, fake_nmap, workdir):
+    scope = workdir / "scope.yaml"
+    scope.write_text("version: 1\nscope: {allow: [{target: 10.88.0.0/24}]}\n")
+    scope.chmod(0o644)
+    done = apart("run", "10.88.0.2", "-o", "json", "--scope", "scope.yaml", "--without", "", tool=fake_nmap("ok"))
+    assert result(done)["sandbox"]["egress"] == "nft"
+
+
 # ---------------------------------------------------------------- tools of the operator's own
 
 
