@@ -84,18 +84,26 @@ static bool on_up_done(struct netd *n, struct wire *w)
     return true;
 }
 
-static bool on_counts(struct netd *n, struct wire *w)
+static bool on_counts(struct netd *n, struct wire *w, bool known)
 {
     struct egress_counts c;
     uint64_t run;
-    struct asked *asked = counts_get(w, &run, &c) ? find(n, run) : NULL;
+    bool ok = true;
+    struct asked *asked;
 
+    if (known) {
+        ok = counts_get(w, &run, &c);
+    } else {
+        run = wire_get_u64(w);
+        ok = wire_end(w);
+    }
+    asked = ok ? find(n, run) : NULL;
     if (!asked || !asked->down) {
         return false;
     }
     forget(n, asked);
     if (n->ev.counts) {
-        n->ev.counts(n->ev.arg, run, &c);
+        n->ev.counts(n->ev.arg, run, known ? &c : NULL);
     }
     return true;
 }
@@ -117,7 +125,8 @@ static void on_message(struct chan *c, uint16_t type, const void *body, size_t n
             ok = on_up_done(n, &w);
             break;
         case NETD_COUNTS:
-            ok = on_counts(n, &w);
+        case NETD_LOST:
+            ok = on_counts(n, &w, type == NETD_COUNTS);
             break;
         default:
             break;

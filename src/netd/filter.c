@@ -442,22 +442,34 @@ int filter_load(struct nft *n, const struct filter *f, struct err *e)
     return rc;
 }
 
+struct counted {
+    struct egress_counts c;
+    unsigned found; /* a bit for each */
+};
+
 static void on_counter(void *arg, const char *name, uint64_t packets)
 {
+    struct counted *all = arg;
+
     for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
         if (str_eq(counters[i].name, name)) {
-            memcpy((char *)arg + counters[i].at, &packets, sizeof packets);
+            memcpy((char *)&all->c + counters[i].at, &packets, sizeof packets);
+            all->found |= 1u << i;
         }
     }
 }
 
 int filter_counts(struct nft *n, const char *name, struct egress_counts *out, struct err *e)
 {
-    struct egress_counts c = {0};
-    int rc = nft_counters(n, NFPROTO_NETDEV, name, on_counter, &c, e);
+    struct counted all = {0};
+    int rc = nft_counters(n, NFPROTO_NETDEV, name, on_counter, &all, e);
 
+    if (rc == 0 && all.found != (1u << ARRAY_LEN(counters)) - 1) {
+        /* A list of what is not there is empty, and no error. */
+        rc = err_set(e, ERR_SANDBOX, "table %s was removed by somebody", name);
+    }
     if (rc == 0) {
-        *out = c;
+        *out = all.c;
     }
     return rc;
 }

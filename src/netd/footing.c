@@ -88,27 +88,58 @@ static int start_nat(struct footing *f, struct err *e)
 static void write_setting(const char *path, const char *value)
 {
     auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+    size_t n = strlen(value);
 
-    if (fd < 0 || write(fd, value, 1) != 1) {
+    if (fd < 0 || write(fd, value, n) != (ssize_t)n) {
         fprintf(stderr, "netd: cannot write %s to %s: %s\n", value, path, strerror(errno));
     }
 }
 
-/* It answers for our addresses at once: by default the kernel waits up to 0.8 f, and with it the
- * first answer to every scan. */
-static void prepare_uplink(struct link *l, int index, bool v6)
+/* Takes `path`. What cannot be read is not touched. */
+static void turn(struct footing *f, char *path, const char *value)
 {
-    auto_free char *delay = NULL, *proxy = NULL;
-    char name[NAME_LEN];
+    struct setting s = {.path = path};
+    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, s.was, sizeof s.was - 1);
 
-    if (link_name(l, index, name, NULL) != 0) {
+    if (n > 0) {
+        s.was[strcspn(s.was, "\n")] = '\0';
+    }
+    if (n <= 0 || str_eq(s.was, value)) {
+        free(path);
         return;
     }
-    delay = str_fmt("/proc/sys/net/%s/neigh/%s/proxy_delay", v6 ? "ipv6" : "ipv4", name);
-    write_setting(delay, "0");
+    write_setting(path, value);
+    f->settings = xrealloc(f->settings, (f->n_settings + 1) * sizeof *f->settings);
+    f->settings[f->n_settings++] = s;
+}
+
+/* Not while another netd, which found them turned, may rely on it. */
+static void turn_back(struct footing *f, bool alone)
+{
+    while (f->n_settings > 0) {
+        struct setting *s = &f->settings[--f->n_settings];
+
+        if (alone) {
+            write_setting(s->path, s->was);
+        }
+        free(s->path);
+    }
+    free(f->settings);
+}
+
+/* It answers for our addresses at once: by default the kernel waits up to 0.8 s, and with it the
+ * first answer to every scan. */
+static void prepare_uplink(struct footing *f, int index, bool v6)
+{
+    char name[NAME_LEN];
+
+    if (link_name(&f->ways.link, index, name, NULL) != 0) {
+        return;
+    }
+    turn(f, str_fmt("/proc/sys/net/%s/neigh/%s/proxy_delay", v6 ? "ipv6" : "ipv4", name), "0");
     if (v6) {
-        proxy = str_fmt("/proc/sys/net/ipv6/conf/%s/proxy_ndp", name);
-        write_setting(proxy, "1");
+        turn(f, str_fmt("/proc/sys/net/ipv6/conf/%s/proxy_ndp", name), "1");
     }
 }
 
@@ -123,7 +154,7 @@ static void find_uplink(struct footing *f, struct scan_address *a)
     if (f->config->proxy_neighbours && link_way(l, &a->ip, &index, &on_link, NULL) == 0 &&
         on_link) {
         a->uplink = index;
-        prepare_uplink(l, index, a->ip.v6);
+        prepare_uplink(f, index, a->ip.v6);
     }
 }
 
@@ -207,16 +238,19 @@ void footing_make(struct footing *f, const struct netd_config *c, const char *br
 void footing_done(struct footing *f)
 {
     struct ways *ws = &f->ways;
+    bool alone = false;
 
     if (ws->nft.sock) {
         ways_remove_all(ws);
+        alone = instance_alone(&ws->nft, ws->instance);
         if (f->nat_table[0]) {
             nat_remove(&ws->nft, f->nat_table);
         }
-        if (table_exists(&ws->nft, GUARD_TABLE) && instance_alone(&ws->nft, ws->instance)) {
+        if (table_exists(&ws->nft, GUARD_TABLE) && alone) {
             forward_turn_off(&ws->nft);
         }
     }
+    turn_back(f, alone);
     pool_done(&ws->v4);
     pool_done(&ws->v6);
     free(ws->addresses);

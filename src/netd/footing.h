@@ -8,10 +8,18 @@
 #include "netd/netd.h"
 #include "netd/way.h"
 
+/* A switch of the kernel that was turned. */
+struct setting {
+    char *path; /* owned */
+    char was[16];
+};
+
 struct footing {
     const struct netd_config *config; /* borrowed */
     struct ways ways;
     struct gate gate;
+    struct setting *settings; /* owned: to turn back, the last first */
+    size_t n_settings;
     char nat_table[NAME_LEN];
     char why[512]; /* why it cannot be used; "" if it can */
     bool forward_v4, forward_v6;

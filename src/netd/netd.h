@@ -84,7 +84,7 @@ struct netd_events {
     /* The way is there: for box_go(). Or why not: code is an ERR_* then. */
     void (*up)(void *arg, uint64_t run, int code, const char *why, const struct box_address *a,
                bool dedicated);
-    /* After netd_down(): the last counters. */
+    /* After netd_down(): the last counters. NULL: somebody else removed the filter. */
     void (*counts)(void *arg, uint64_t run, const struct egress_counts *c);
     void (*gone)(void *arg);
     void *arg;

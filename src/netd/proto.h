@@ -17,6 +17,7 @@ enum {
     NETD_READY, /* from here on: netd to runner */
     NETD_UP_DONE,
     NETD_COUNTS,
+    NETD_LOST, /* instead: somebody removed the filter, nobody knows the counters */
 };
 
 enum { NETD_RANGES_MAX = 131072, NETD_RANGES_AT_ONCE = 3900, NETD_WHY_MAX = 511 };

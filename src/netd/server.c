@@ -15,9 +15,10 @@
 #include "base/mem.h"
 #include "box/seccomp.h"
 #include "netd/footing.h"
+#include "netd/nat.h"
 #include "netd/proto.h"
 
-enum { REMOVE_AFTER_MS = 30, REMOVE_NEXT_MS = 1, DYING_MAX = 256 };
+enum { CHECK_MS = 500, REMOVE_AFTER_MS = 30, REMOVE_NEXT_MS = 1, DYING_MAX = 256 };
 
 struct server {
     const struct netd_start *start;
@@ -26,6 +27,7 @@ struct server {
     struct watch listen;
     struct watch uplink;
     struct timer remove;
+    struct timer check;
     struct footing on;
     bool asking; /* between UP and the last of its RANGES: */
     struct up_ask ask;
@@ -74,12 +76,17 @@ static void send_answer(struct server *s, uint64_t run, const struct way *w, con
     send_or_end(s, NETD_UP_DONE, &body);
 }
 
+/* NULL: nobody knows them. */
 static void send_counts(struct server *s, uint64_t run, const struct egress_counts *c)
 {
     auto_buf body = {0};
 
-    counts_put(&body, run, c);
-    send_or_end(s, NETD_COUNTS, &body);
+    if (c) {
+        counts_put(&body, run, c);
+    } else {
+        wire_u64(&body, run);
+    }
+    send_or_end(s, c ? NETD_COUNTS : NETD_LOST, &body);
 }
 
 /* ---- questions ---- */
@@ -172,6 +179,9 @@ static bool on_ranges(struct server *s, struct wire *w)
         (void)make_way(s, &made, &e);
         send_answer(s, s->ask.run, made, &e);
         forget_ask(s);
+        if (made && !s->check.loop && nft_lasting(&s->on.ways.nft) == 0) {
+            timer_arm(s->loop, &s->check, CHECK_MS);
+        }
     }
     return true;
 }
@@ -181,16 +191,31 @@ static bool on_down(struct server *s, struct wire *w)
     uint64_t run = wire_get_u64(w);
     struct way *way = way_find(&s->on.ways, run);
     struct egress_counts c = {0};
+    struct err e = {0};
+    int rc = 0;
 
     if (!wire_end(w) || s->asking) {
         return false;
     }
     if (way) { /* else it never came up */
-        way_count(&s->on.ways, way, &c);
+        rc = way_count(&s->on.ways, way, &c, &e);
         timer_arm(s->loop, &s->remove, REMOVE_AFTER_MS);
     }
-    send_counts(s, run, &c);
+    if (rc != 0) {
+        fprintf(stderr, "netd: %s\n", e.msg);
+    }
+    send_counts(s, run, rc == 0 ? &c : NULL);
     return true;
+}
+
+static void on_check(struct timer *t)
+{
+    struct server *s = container_of(t, struct server, check);
+
+    ways_check(&s->on.ways);
+    if (s->on.ways.list) {
+        timer_arm(s->loop, t, CHECK_MS);
+    }
 }
 
 static void on_remove(struct timer *t)
@@ -214,6 +239,7 @@ static void end_session(struct server *s)
     s->chan.watch.fd = -1;
     forget_ask(s);
     timer_stop(&s->remove);
+    timer_stop(&s->check);
     if (s->on.ways.nft.sock) {
         ways_remove_all(&s->on.ways);
     }
@@ -326,8 +352,11 @@ static int open_doors(struct server *s, struct err *e)
 
 int netd_serve(const struct netd_start *st, struct err *e)
 {
-    struct server s = {
-        .start = st, .chan = {.watch = {.fd = -1}}, .remove = {.fn = on_remove}, .ask_netns = -1};
+    struct server s = {.start = st,
+                       .chan = {.watch = {.fd = -1}},
+                       .remove = {.fn = on_remove},
+                       .check = {.fn = on_check},
+                       .ask_netns = -1};
     int rc = loop_new(&s.loop, e);
 
     if (rc != 0) {

@@ -263,15 +263,11 @@ struct way *way_find(const struct ways *ws, uint64_t run)
     return w;
 }
 
-void way_count(struct ways *ws, struct way *w, struct egress_counts *out)
+int way_count(struct ways *ws, struct way *w, struct egress_counts *out, struct err *e)
 {
     struct way **at = &ws->list;
-    struct err e = {0};
+    int rc = filter_counts(&ws->nft, w->name, out, e);
 
-    *out = (struct egress_counts){0};
-    if (filter_counts(&ws->nft, w->name, out, &e) != 0) {
-        fprintf(stderr, "netd: %s\n", e.msg);
-    }
     while (*at != w) {
         at = &(*at)->next;
     }
@@ -280,6 +276,38 @@ void way_count(struct ways *ws, struct way *w, struct egress_counts *out)
     for (at = &ws->dying; *at; at = &(*at)->next) {
     }
     *at = w; /* in order: the oldest are the first whose namespace is gone */
+    return rc;
+}
+
+static void seen_table(void *arg, uint8_t family, const char *name, uint32_t flags)
+{
+    (void)flags;
+    for (struct way *w = arg; w; w = w->next) {
+        w->has_filter = w->has_filter || (family == NFPROTO_NETDEV && str_eq(w->name, name));
+    }
+}
+
+void ways_check(struct ways *ws)
+{
+    for (struct way *w = ws->list; w; w = w->next) {
+        w->has_filter = false;
+    }
+    if (!ws->list || nft_tables(&ws->nft, seen_table, ws->list, NULL) != 0) {
+        return;
+    }
+    for (struct way *w = ws->list; w; w = w->next) {
+        struct err e = {0};
+
+        if (w->has_filter || w->index == 0) {
+            continue;
+        }
+        fprintf(stderr, "netd: table %s was removed by somebody: its box is cut off\n", w->name);
+        if (link_del(&ws->link, w->index, &e) != 0) {
+            fprintf(stderr, "netd: %s: %s\n", w->name, e.msg);
+        } else {
+            w->index = 0;
+        }
+    }
 }
 
 void way_remove(struct ways *ws)

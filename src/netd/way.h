@@ -40,6 +40,7 @@ struct way {
     char name[NAME_LEN];
     int index;
     bool dedicated;
+    bool has_filter; /* ways_check() */
     bool pool_v4, pool_v6;
     struct net_ip net_v4, net_v6;           /* with pool_*: to give back */
     struct scan_address *addr_v4, *addr_v6; /* dedicated; NULL: not this family */
@@ -51,8 +52,10 @@ struct way {
 int way_up(struct ways *ws, const struct up_ask *ask, int netns_fd, const struct netset *avoid,
            struct way **out, struct err *e);
 struct way *way_find(const struct ways *ws, uint64_t run);
-/* Reads the counters (zeroes when they cannot be read) and moves it to ws->dying. */
-void way_count(struct ways *ws, struct way *w, struct egress_counts *out);
+/* Moves it to ws->dying and reads the counters: an error if they cannot be known. */
+int way_count(struct ways *ws, struct way *w, struct egress_counts *out, struct err *e);
+/* Cuts off every box whose table somebody removed (nat.h: where tables do not last). */
+void ways_check(struct ways *ws);
 /* The first of ws->dying, if there is one. */
 void way_remove(struct ways *ws);
 /* All of them, now. */

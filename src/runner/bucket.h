@@ -1,5 +1,5 @@
 /*
- * bucket - so many calls a second, and at once as many as a second has, as in the packet filter (netd/nft.h).
+ * bucket - so many calls a second, and at once as many as a second has: as in the packet filter.
  *
  * Who takes without asking goes into debt and waits for longer. Private to runner/.
  */

@@ -132,11 +132,20 @@ static void counting_over(struct run *r)
 
 void run_net_counts(struct run *r, const struct egress_counts *c)
 {
-    if (r->net == NET_COUNTING) {
+    if (r->net != NET_COUNTING) {
+        return;
+    }
+    if (c) {
         r->counts = *c;
         r->counted = true;
-        counting_over(r);
+    } else {
+        if (!r->why[0]) {
+            snprintf(r->why, sizeof r->why,
+                     "somebody removed the packet filter of the box while the tool ran");
+        }
+        run_end_box(r, RUN_NETD);
     }
+    counting_over(r);
 }
 
 void run_net_gone_all(struct runner_process *rp, enum egress level)

@@ -281,7 +281,11 @@ static void on_counts(void *arg, uint64_t run, const struct egress_counts *c)
 
     r->n_counts++;
     r->run = run;
-    r->counts = *c;
+    if (c) {
+        r->counts = *c;
+    } else {
+        r->n_lost++;
+    }
 }
 
 static void on_gone(void *arg)

@@ -50,7 +50,7 @@ struct rig {
     char why[600];
     bool forward_v4, forward_v6;
     uint32_t dedicated_v4, dedicated_v6;
-    unsigned n_up, n_counts;
+    unsigned n_up, n_counts, n_lost;
     uint64_t run;
     int code;
     struct box_address address;

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "netd/blocks.h"
+#include "netd/filter.h"
 #include "netd/nat.h"
 #include "netd/nft.h"
 #include "netd/proto.h"
@@ -356,6 +357,18 @@ static void large_sets_are_loaded_whole(void)
     CHECK_INT(n.out_of_scope, 4);
     lab_box_done(&b);
     rig_stop(&r);
+}
+
+static void counters_of_a_table_that_is_gone_are_not_zero(void)
+{
+    struct egress_counts c = {.passed = 7};
+    struct nft n;
+
+    (void)lab_get();
+    CHECK_OK(nft_open(&n, ERR));
+    CHECK_ERR(filter_counts(&n, "sp_gone", &c, ERR), ERR_SANDBOX);
+    CHECK_INT(c.passed, 7);
+    nft_close(&n);
 }
 
 static void add(struct netset *s, uint64_t first, uint64_t addresses)
@@ -778,6 +791,8 @@ static bool resolves(const struct far_end *f, const char *address)
 
 static void a_scan_address_is_announced_and_not_translated(void)
 {
+    static const char PROXY_DELAY[] = "/proc/sys/net/ipv4/neigh/h-in/proxy_delay";
+    char delay;
     struct netd_config c = rig_config();
     auto_netset set = {0};
     struct net_range t = {0};
@@ -794,8 +809,11 @@ static void a_scan_address_is_announced_and_not_translated(void)
     CHECK(net_range_parse("10.77.1.2", false, &t));
     netset_add(&set, &t);
     (void)lab_get();
+    delay = lab_read(PROXY_DELAY);
+    CHECK(delay > '0' && delay <= '9');
     c.addresses = "10.77.1.200, fd77:1::200";
     rig_start(&r, &c);
+    CHECK_INT(lab_read(PROXY_DELAY), '0');
     CHECK_STR(r.why, "");
     CHECK_INT(r.dedicated_v4, 1);
     CHECK_INT(r.dedicated_v6, 1);
@@ -830,6 +848,7 @@ static void a_scan_address_is_announced_and_not_translated(void)
     lab_box_done(&b);
     close(ns);
     rig_stop(&r);
+    CHECK_INT(lab_read(PROXY_DELAY), delay); /* as it was */
 }
 
 /* ---- the role ---- */
@@ -1149,7 +1168,8 @@ TESTS(it_says_what_it_can_do_and_leaves_nothing, what_is_in_scope_passes_and_not
       ipv6_has_the_same_rules, fragments_are_judged_as_whole_packets,
       the_gateway_may_be_asked_for_and_nobody_else, the_rate_has_a_limit,
       dns_goes_to_the_one_resolver_only, only_a_resolver_that_a_policy_names_may_be_asked,
-      large_sets_are_loaded_whole, a_divided_set_is_the_same_set, small_sets_are_not_divided,
+      large_sets_are_loaded_whole, counters_of_a_table_that_is_gone_are_not_zero,
+      a_divided_set_is_the_same_set, small_sets_are_not_divided,
       sets_of_many_sizes_are_filtered_exactly, targets_outside_the_scope_file_are_refused,
       some_targets_no_file_can_allow, a_broken_scope_file_at_the_start_makes_it_useless,
       everything_is_removed_when_the_peer_goes, what_a_killed_one_left_is_removed_by_the_next,
