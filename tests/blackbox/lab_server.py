@@ -213,7 +213,7 @@ def make(lab, scanpod_bin, workdir):
         status = server.stop()
         assert status in (0, None), f"{status}\n{server.log()}"
         assert not SANITIZER_REPORT.search(server.log()), server.log()
-    assert state(lab) == before
+    assert state(lab) == before, (state(lab), before)
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from conftest import clean_env
 from lab import GATEWAY_IN, GATEWAY_OUT, IN, IN6, IN_MORE, OUT, OUT6
 from lab_server import (  # noqa: F401
-    NOTHING, LabServer, dropped, hostile, lab, make, script, tool, xml,
+    NOTHING, SCOPE, LabServer, dropped, hostile, lab, make, script, state, tool, xml,
 )  # fmt: skip
 
 pytestmark = pytest.mark.seconds(240)
@@ -40,7 +41,8 @@ HONEST = {
     "syn": ("-sS", "22,80,443,8080"),
     "udp": ("-sU", "U:53"),
     "versions": ("-sV --version-light", "22,80"),
-    "system": ("-O", "22,80,8080"),
+    "system": ("-O --max-os-tries 1", "22,80,8080"),
+    "protocols": ("-sO", "1,6,17,132"),
     "scripts": ("-sT --script http-title,http-server-header", "80"),
 }
 
@@ -94,7 +96,10 @@ def test_a_syn_scan_of_loopback_becomes_a_connect_scan_and_says_so(nat):
     assert [key for key, state in nat.ports(job).items() if state == "open"] == TCP
 
 
-@pytest.mark.parametrize("arguments", ["-sF", "-sN", "-sX", "-sM"])
+FALSIFIED = ["-sF", "-sN", "-sX", "-sM", "-sZ"]
+
+
+@pytest.mark.parametrize("arguments", FALSIFIED)
 def test_what_nat_would_falsify_is_refused_at_submit(nat, arguments):
     said = nat.refused(IN, arguments=arguments, ports="22,8080")
     assert arguments in said and "NAT" in said and "scan-addresses" in said
@@ -134,6 +139,35 @@ def test_ipv6_goes_through_nat_where_the_machine_forwards_it(lab, make):
     finally:
         lab.forward_v6(False)
     assert lab.witness() == NOTHING
+
+
+def test_many_scans_at_once_are_as_right_as_one(lab, make):
+    server = make("--max-scan-workers", "8")
+    jobs = [server.submit(IN, arguments="-sS", ports="22,80,8080") for _ in range(24)]
+    for job in jobs:
+        done = server.wait(job)
+        assert done["state"] == "completed" and not any(dropped(done).values()), done
+        assert server.ports(done) == {("tcp", 22): "open", ("tcp", 80): "open",
+                                      ("tcp", 8080): "closed"}  # fmt: skip
+    assert lab.witness() == NOTHING
+
+
+def test_one_scan_without_a_server_is_confined_the_same_way(lab, scanpod_bin, workdir):
+    scope = workdir / "scope.yaml"
+    scope.write_text(SCOPE)
+    scope.chmod(0o644)
+    before = state(lab)
+    env = clean_env(workdir, SCANPOD_WITHOUT=None, SCANPOD_SCOPE_FILE=scope)
+    run = lambda *words: subprocess.run(
+        [*lab.inside("host"), str(scanpod_bin), "run", *words], env=env, capture_output=True,
+        text=True, timeout=60)  # fmt: skip
+    lab.forget()
+    good = run(IN, "--ports", "22,8080")
+    assert good.returncode == 0 and "22/tcp" in good.stdout, good
+    assert run(IN, "--ports", "53", "--arguments", "-sU").returncode == 0, "which no other level can"
+    refused = run(OUT, "--ports", "22")
+    assert refused.returncode == 6 and OUT in refused.stderr, refused
+    assert state(lab) == before and lab.witness() == NOTHING
 
 
 # ---------------------------------------------------------------- hostile scans
@@ -193,9 +227,6 @@ def test_two_scans_at_once_have_networks_of_their_own(lab, make, script, scanpod
 
 # ---------------------------------------------------------------- an address of its own
 
-FALSIFIED = ["-sF", "-sN", "-sX", "-sM"]
-
-
 @pytest.fixture(scope="module")
 def dedicated(lab, scanpod_bin, _session_dir):
     home = _session_dir / "dedicated"
@@ -210,13 +241,14 @@ def dedicated(lab, scanpod_bin, _session_dir):
     assert OWN not in neighbours and OWN6 not in neighbours, neighbours
 
 
-@pytest.mark.parametrize("arguments", [*FALSIFIED, "-sS", "-sU", "-sA", "-sW", "-O"])
+@pytest.mark.parametrize("arguments", [*FALSIFIED, "-sS", "-sU", "-sA", "-sW", "-sO",
+                                       "-O --max-os-tries 1"])
 def test_with_an_address_of_its_own_every_scan_type_is_right(lab, dedicated, arguments):
-    ports = "U:53" if arguments == "-sU" else "22,80,8080"
+    ports = {"-sU": "U:53", "-sO": "1,6,17,132"}.get(arguments, "22,80,8080")
     job = dedicated.scan(IN, arguments=arguments, ports=ports)
     assert job["state"] == "completed", job
     assert job["sandbox"]["dedicated"] and not any(dropped(job).values()), job["sandbox"]
-    assert dedicated.ports(job) == bare(lab, arguments, "-p", ports) != {}
+    assert dedicated.ports(job) == bare(lab, *arguments.split(), "-p", ports) != {}
     assert lab.witness() == NOTHING
 
 
@@ -250,7 +282,6 @@ def test_the_target_sees_the_scan_address(lab, dedicated):
 
 
 # ---------------------------------------------------------------- names
-
 
 DNS = "127.0.0.53"
 
@@ -313,6 +344,23 @@ def test_a_name_that_changes_after_the_submit_does_not_lead_there(lab, make, res
     assert {h["address"] for h in server.hosts(done)} == {IN}
     assert done["sandbox"]["egress"] == "nft" and not any(dropped(done).values()), done["sandbox"]
     assert "name.test" in json.dumps(server.hosts(done)), "the box knows the name"
+    assert lab.witness() == NOTHING
+
+
+def test_answers_that_change_with_every_question_lead_nowhere_else(lab, make, resolver):
+    server = make(prefix=resolver.prefix)
+    resolver.say(IN, "|", OUT)  # by turns
+    taken = 0
+    for _ in range(8):
+        status, body = server.request("POST", "/api/v1/scans",
+                                      {"targets": "name.test", "ports": "80", "arguments": "-Pn"})
+        assert status in (202, 403), body
+        if status == 202:
+            taken += 1
+            done = server.wait(body["id"])
+            assert done["pins"] == {"name.test": [IN]} and done["state"] == "completed", done
+            assert not any(dropped(done).values()), done["sandbox"]
+    assert 0 < taken < 8
     assert lab.witness() == NOTHING
 
 

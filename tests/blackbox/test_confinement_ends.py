@@ -5,6 +5,7 @@ of it. A box never outlives its filter, and what one server leaves, the next one
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -94,6 +95,42 @@ def test_a_scan_ends_when_its_filters_keeper_is_killed(lab, running):
     after = server.scan(IN, arguments="-sS", ports="22")
     assert after["state"] == "completed" and after["sandbox"]["egress"] == "nft", after
     # make() finds that the tables of both are gone
+
+
+@pytest.mark.parametrize("ms", [0, 4, 9, 15, 25])
+def test_whenever_the_filters_keeper_is_killed_no_scan_hangs_or_leaks(lab, make, busy, ms):
+    server = make("--kill-grace-ms", "100", SCANPOD_TOOL_NMAP=busy)
+    netd = server.role("netd")
+    jobs = [server.submit(IN, ports="80") for _ in range(3)]
+    time.sleep(ms / 1000)  # a way is made in some five milliseconds
+    os.kill(netd, signal.SIGKILL)
+    time.sleep(1)
+    for job in jobs:
+        now = server.job(job)
+        if now["state"] == "running":  # it started after that, at the level below
+            server.request("POST", f"/api/v1/scans/{job}/cancel?wait=20")
+            now = server.wait(job)
+            assert now["sandbox"]["egress"] == "broker", now
+        else:
+            assert (now["state"], now["reason"]) == ("failed", "sandbox"), now
+    assert lab.witness() == NOTHING
+    assert server.stop() == 0
+    server.start()
+
+
+@pytest.mark.parametrize("ms", [0, 4, 9])
+def test_a_cancel_that_comes_with_the_keepers_end_is_a_cancel(lab, make, busy, ms):
+    server = make("--kill-grace-ms", "100", SCANPOD_TOOL_NMAP=busy)
+    jobs = [server.submit(IN, ports="80") for _ in range(3)]
+    time.sleep(ms / 1000)
+    os.kill(server.role("netd"), signal.SIGKILL)
+    for job in jobs:
+        server.request("POST", f"/api/v1/scans/{job}/cancel?wait=20")
+        now = server.wait(job)
+        assert (now["state"], now["reason"]) in (("failed", "sandbox"), ("cancelled", "cancelled"))
+    assert lab.witness() == NOTHING
+    assert server.stop() == 0
+    server.start()
 
 
 def test_without_netd_the_server_goes_on_with_what_is_left(lab, make):
