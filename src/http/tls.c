@@ -1,22 +1,23 @@
 #include "http/tls.h"
 
-#include <gnutls/gnutls.h>
-
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/mem.h"
+#include "http/gnutls_lib.h"
 
 enum { READ_AHEAD = 4096 };
 
 struct tls_ctx {
+    const struct gnutls_lib *lib;
     gnutls_certificate_credentials_t cred;
     gnutls_priority_t priority;
     gnutls_datum_t ticket_key;
 };
 
 struct tls {
+    const struct gnutls_lib *lib;
     gnutls_session_t s;
     int fd;
     bool resume;    /* the last write did not leave completely; GnuTLS keeps the record */
@@ -31,24 +32,31 @@ static const char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CI
 
 int tls_ctx_new(const char *cert, const char *key, struct tls_ctx **out, struct err *e)
 {
-    struct tls_ctx *c = xcalloc(1, sizeof *c);
-    int rc = gnutls_certificate_allocate_credentials(&c->cred);
+    const struct gnutls_lib *lib;
+    struct tls_ctx *c;
+    int rc = gnutls_lib(&lib, e);
 
+    if (rc != 0) {
+        return rc;
+    }
+    c = xcalloc(1, sizeof *c);
+    c->lib = lib;
+    rc = lib->certificate_allocate_credentials(&c->cred);
     if (rc == 0) {
-        rc = gnutls_certificate_set_x509_key_file(c->cred, cert, key, GNUTLS_X509_FMT_PEM);
+        rc = lib->certificate_set_x509_key_file(c->cred, cert, key, GNUTLS_X509_FMT_PEM);
         if (rc < 0) {
-            err_set(e, ERR_INVALID, "TLS certificate and key: %s", gnutls_strerror(rc));
+            err_set(e, ERR_INVALID, "TLS certificate and key: %s", lib->strerror(rc));
             tls_ctx_free(c);
             return ERR_INVALID;
         }
-        rc = gnutls_priority_init(&c->priority, priorities, NULL);
+        rc = lib->priority_init(&c->priority, priorities, NULL);
     }
     if (rc == 0) {
-        rc = gnutls_session_ticket_key_generate(&c->ticket_key);
+        rc = lib->session_ticket_key_generate(&c->ticket_key);
     }
     if (rc < 0) {
         tls_ctx_free(c);
-        return err_set(e, ERR_INTERNAL, "set up TLS: %s", gnutls_strerror(rc));
+        return err_set(e, ERR_INTERNAL, "set up TLS: %s", lib->strerror(rc));
     }
     *out = c;
     return 0;
@@ -60,14 +68,14 @@ void tls_ctx_free(struct tls_ctx *c)
         return;
     }
     if (c->cred) {
-        gnutls_certificate_free_credentials(c->cred);
+        c->lib->certificate_free_credentials(c->cred);
     }
     if (c->priority) {
-        gnutls_priority_deinit(c->priority);
+        c->lib->priority_deinit(c->priority);
     }
     if (c->ticket_key.data) {
-        gnutls_memset(c->ticket_key.data, 0, c->ticket_key.size);
-        gnutls_free(c->ticket_key.data);
+        secure_zero(c->ticket_key.data, c->ticket_key.size);
+        free(c->ticket_key.data);
     }
     free(c);
 }
@@ -101,28 +109,29 @@ struct tls *tls_new(struct tls_ctx *c, int fd)
     gnutls_datum_t alpn = {http11, sizeof http11 - 1};
     struct tls *t = xcalloc(1, sizeof *t);
 
-    if (gnutls_init(&t->s, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) < 0) {
+    t->lib = c->lib;
+    if (c->lib->init(&t->s, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) < 0) {
         free(t);
         return NULL;
     }
-    if (gnutls_priority_set(t->s, c->priority) < 0 ||
-        gnutls_credentials_set(t->s, GNUTLS_CRD_CERTIFICATE, c->cred) < 0 ||
-        gnutls_session_ticket_enable_server(t->s, &c->ticket_key) < 0 ||
-        gnutls_alpn_set_protocols(t->s, &alpn, 1, GNUTLS_ALPN_MANDATORY) < 0) {
+    if (c->lib->priority_set(t->s, c->priority) < 0 ||
+        c->lib->credentials_set(t->s, GNUTLS_CRD_CERTIFICATE, c->cred) < 0 ||
+        c->lib->session_ticket_enable_server(t->s, &c->ticket_key) < 0 ||
+        c->lib->alpn_set_protocols(t->s, &alpn, 1, GNUTLS_ALPN_MANDATORY) < 0) {
         tls_free(t);
         return NULL;
     }
-    gnutls_handshake_set_timeout(t->s, GNUTLS_INDEFINITE_TIMEOUT); /* the connection has its own */
+    c->lib->handshake_set_timeout(t->s, GNUTLS_INDEFINITE_TIMEOUT); /* the connection has its own */
     t->fd = fd;
-    gnutls_transport_set_ptr2(t->s, t, (gnutls_transport_ptr_t)(intptr_t)fd);
-    gnutls_transport_set_pull_function(t->s, pull);
+    c->lib->transport_set_ptr2(t->s, t, (gnutls_transport_ptr_t)(intptr_t)fd);
+    c->lib->transport_set_pull_function(t->s, pull);
     return t;
 }
 
 void tls_free(struct tls *t)
 {
     if (t) {
-        gnutls_deinit(t->s);
+        t->lib->deinit(t->s);
         free(t);
     }
 }
@@ -135,12 +144,12 @@ static int failure(ssize_t rc)
 int tls_handshake(struct tls *t)
 {
     for (;;) {
-        int rc = gnutls_handshake(t->s);
+        int rc = t->lib->handshake(t->s);
 
         if (rc == 0) {
             return 0;
         }
-        if (failure(rc) == TLS_AGAIN || gnutls_error_is_fatal(rc)) {
+        if (failure(rc) == TLS_AGAIN || t->lib->error_is_fatal(rc)) {
             return failure(rc);
         }
     }
@@ -148,12 +157,12 @@ int tls_handshake(struct tls *t)
 
 bool tls_wants_write(const struct tls *t)
 {
-    return gnutls_record_get_direction(t->s) == 1;
+    return t->lib->record_get_direction(t->s) == 1;
 }
 
 ssize_t tls_read(struct tls *t, void *p, size_t n)
 {
-    ssize_t rc = gnutls_record_recv(t->s, p, n);
+    ssize_t rc = t->lib->record_recv(t->s, p, n);
 
     /* Renegotiation is a failure here, and a peer that cuts the stream is one that left. */
     return rc >= 0 ? rc : failure(rc);
@@ -161,7 +170,7 @@ ssize_t tls_read(struct tls *t, void *p, size_t n)
 
 ssize_t tls_write(struct tls *t, const void *p, size_t n)
 {
-    ssize_t rc = t->resume ? gnutls_record_send(t->s, NULL, 0) : gnutls_record_send(t->s, p, n);
+    ssize_t rc = t->resume ? t->lib->record_send(t->s, NULL, 0) : t->lib->record_send(t->s, p, n);
 
     t->resume = rc < 0 && failure(rc) == TLS_AGAIN;
     return rc >= 0 ? rc : failure(rc);
@@ -169,10 +178,10 @@ ssize_t tls_write(struct tls *t, const void *p, size_t n)
 
 bool tls_pending(const struct tls *t)
 {
-    return t->at < t->n || gnutls_record_check_pending(t->s) > 0;
+    return t->at < t->n || t->lib->record_check_pending(t->s) > 0;
 }
 
 void tls_bye(struct tls *t)
 {
-    gnutls_bye(t->s, GNUTLS_SHUT_WR);
+    t->lib->bye(t->s, GNUTLS_SHUT_WR);
 }

@@ -1,44 +1,43 @@
 #include "store/digest.h"
 
-#include <assert.h>
-#include <gnutls/crypto.h>
+#include <nettle/memops.h>
+#include <nettle/sha2.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 
 struct sha256 {
-    gnutls_hash_hd_t h;
+    struct sha256_ctx c;
 };
 
 struct sha256 *sha256_new(void)
 {
     struct sha256 *s = xmalloc(sizeof *s);
-    int rc = gnutls_hash_init(&s->h, GNUTLS_DIG_SHA256);
 
-    if (rc < 0) {
-        abort(); /* memory, or a library without SHA-256: nothing can go on */
-    }
+    sha256_init(&s->c);
     return s;
 }
 
 void sha256_add(struct sha256 *h, const void *p, size_t n)
 {
-    if (n > 0 && gnutls_hash(h->h, p, n) < 0) {
-        abort();
+    if (n > 0) {
+        sha256_update(&h->c, n, p);
     }
 }
 
 void sha256_end(struct sha256 *h, uint8_t out[32])
 {
-    gnutls_hash_deinit(h->h, out);
+    sha256_digest(&h->c, SHA256_DIGEST_SIZE, out);
     free(h);
 }
 
 void sha256_of(const void *p, size_t n, uint8_t out[32])
 {
-    if (gnutls_hash_fast(GNUTLS_DIG_SHA256, n ? p : "", n, out) < 0) {
-        abort();
-    }
+    struct sha256 h;
+
+    sha256_init(&h.c);
+    sha256_add(&h, p, n);
+    sha256_digest(&h.c, SHA256_DIGEST_SIZE, out);
 }
 
 void sha256_hex(const uint8_t hash[32], char out[65])
@@ -54,5 +53,5 @@ void sha256_hex(const uint8_t hash[32], char out[65])
 
 bool equal_secret(const void *a, const void *b, size_t n)
 {
-    return gnutls_memcmp(a, b, n) == 0;
+    return memeql_sec(a, b, n);
 }

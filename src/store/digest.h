@@ -1,4 +1,4 @@
-/* digest - SHA-256 (GnuTLS, hardware accelerated) and constant-time comparison. */
+/* digest - SHA-256 (nettle, hardware accelerated) and constant-time comparison. */
 #pragma once
 
 #include <stdbool.h>
