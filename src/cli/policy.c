@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/connect.h"
+#include "cli/policy_remote.h"
 #include "cli/remote.h"
 #include "cli/table.h"
 #include "cli/view.h"
@@ -30,6 +31,7 @@ static const struct flag check_flags[] = {
     {.name = "key", .value = "NAME", .help = "judge with the policy of this key"},
     {.name = "tool", .value = "NAME", .help = "judge a scan by this tool (nmap)"},
     {.name = "ports", .letter = 'p', .value = "PORTS", .help = "judge a scan of these ports"},
+    {.name = "arguments", .value = "ARGS", .help = "judge these options (with --server)"},
     {.name = "at", .value = "TIME", .help = "judge as if it were then, RFC 3339"},
     {0},
 };
@@ -92,6 +94,13 @@ static const char *file_of(struct cli *c, size_t *first)
         return c->args.operands[0];
     }
     return option_str(cli_settings(c), "scope");
+}
+
+static bool server_was_named(const struct cli *c)
+{
+    const char *env = getenv("SCANPOD_SERVER");
+
+    return args_has(&c->args, "server") || (env && *env);
 }
 
 /* ---- check ---- */
@@ -261,6 +270,22 @@ static void check_table(struct check *k, size_t first)
     table_end(&k->table);
 }
 
+/* There the key that asks is the one that is judged, and the time is now. */
+static int ask_server(struct cli *c)
+{
+    static const char *const here[] = {"key", "at"};
+    struct err e = {0};
+
+    for (size_t i = 0; i < ARRAY_LEN(here); i++) {
+        if (args_has(&c->args, here[i])) {
+            err_set(&e, ERR_INVALID,
+                    "--%s is for a file: a server judges by the key that asks, now", here[i]);
+            return cli_fail(c, &e, "scanpod policy check --scope FILE TARGET...");
+        }
+    }
+    return policy_check_remote(c, 0);
+}
+
 static int check(struct cli *c)
 {
     const char *at = args_value(&c->args, "at");
@@ -269,6 +294,13 @@ static int check(struct cli *c)
     size_t first;
     const char *path = file_of(c, &first);
 
+    if (server_was_named(c) && !args_has(&c->args, "scope") && first == 0 && c->args.n) {
+        return ask_server(c);
+    }
+    if (args_has(&c->args, "arguments")) {
+        err_set(&e, ERR_INVALID, "--arguments is for a server (--server URL) and targets");
+        return cli_fail(c, &e, NULL);
+    }
     if (at && !rfc3339_parse(at, &k.now_us)) {
         err_set(&e, ERR_INVALID, "--at '%s': expected a time such as 2027-01-31T22:00:00Z", at);
         return cli_fail(c, &e, NULL);
@@ -297,7 +329,8 @@ static const struct command command_policy_check = {
     .more =
         "Without FILE the configured one is checked (setting scope, SCANPOD_SCOPE_FILE), or the\n"
         "built-in scope if there is none. Host names are resolved, as a submit does it. The exit\n"
-        "status is 6 if a target is refused.\n\n"
+        "status is 6 if a target is refused. With --server (or SCANPOD_SERVER) and targets alone\n"
+        "that server is asked, as a submit would, and nothing is stored.\n\n"
         "  scanpod policy check /etc/scanpod/scope.yaml 10.20.0.0/24 www.example.org\n",
     .flags = check_flags,
     .max = 4096,
@@ -306,13 +339,6 @@ static const struct command command_policy_check = {
 };
 
 /* ---- show ---- */
-
-static bool server_was_named(const struct cli *c)
-{
-    const char *env = getenv("SCANPOD_SERVER");
-
-    return args_has(&c->args, "server") || (env && *env);
-}
 
 /* The policy as JSON, of the named server or of the file. 0 or an exit status. */
 static int get_json(struct cli *c, struct buf *out)

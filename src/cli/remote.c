@@ -249,9 +249,7 @@ int remote_report(struct cli *c, const char *id, const struct answer *a)
     if (status == STATUS_OK || v.hosts || c->format == FORMAT_JSON) {
         rows = remote_results(c, id, &a->body);
     }
-    if (v.partial) {
-        say_warning(&c->term, "partial result: not all targets were covered");
-    }
+    job_view_warn(&v, &c->term);
     if (status != STATUS_OK) {
         job_view_problem(&v, &problem);
         hint = str_fmt("scanpod job show %s", id);

@@ -1,9 +1,11 @@
 #include "cli/request.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "model/job.h"
+#include "model/sandbox.h"
 
 static int number(const struct args *a, const char *name, int64_t min, int64_t max, int64_t *out,
                   struct err *e)
@@ -18,6 +20,26 @@ static int number(const struct args *a, const char *name, int64_t min, int64_t m
     return 0;
 }
 
+/* All of --limit NAME=VALUE, which may stand several times, and hold several by commas. */
+static int read_limits(const struct args *a, struct buf *out, struct err *e)
+{
+    auto_buf all = {0};
+    struct limits l;
+    int rc;
+
+    for (size_t i = 0; i < a->n_set; i++) {
+        if (strcmp(a->set[i].flag->name, "limit") == 0) {
+            buf_addf(&all, "%s%s", all.len ? "," : "", a->set[i].value);
+        }
+    }
+    rc = limits_parse(all.data, &l, e);
+    if (rc < 0) {
+        return err_prefix(e, rc, "--limit");
+    }
+    limits_put(&l, out);
+    return 0;
+}
+
 int scan_flags_read(const struct args *a, struct scan_flags *f, struct err *e)
 {
     int rc;
@@ -26,6 +48,7 @@ int scan_flags_read(const struct args *a, struct scan_flags *f, struct err *e)
         .tool = args_value(a, "tool"),
         .ports = args_value(a, "ports"),
         .arguments = args_value(a, "arguments"),
+        .clip = args_has(a, "clip"),
     };
     rc = number(a, "timeout", JOB_TIMEOUT_MIN_S, JOB_TIMEOUT_MAX_S, &f->timeout_s, e);
     if (rc == 0) {
@@ -34,10 +57,29 @@ int scan_flags_read(const struct args *a, struct scan_flags *f, struct err *e)
     if (rc == 0) {
         rc = number(a, "retries", 0, JOB_RETRIES_MAX, &f->retries, e);
     }
+    if (rc == 0) {
+        rc = read_limits(a, &f->limits, e);
+    }
     for (size_t i = 0; rc == 0 && i < a->n; i++) {
         buf_addf(&f->targets, "%s%s", i ? " " : "", a->operands[i]);
     }
     return rc;
+}
+
+static void put_limits(struct json *j, const char *text)
+{
+    struct limits l;
+
+    if (!text || !*text || limits_parse(text, &l, NULL) < 0) {
+        return;
+    }
+    json_obj_in(j, "limits");
+    for (const struct limit_row *row = limit_rows; row->name; row++) {
+        if (*limit_at(&l, row)) {
+            json_int(j, row->name, *limit_at(&l, row));
+        }
+    }
+    json_end(j);
 }
 
 void scan_flags_json(const struct scan_flags *f, struct buf *out)
@@ -63,10 +105,15 @@ void scan_flags_json(const struct scan_flags *f, struct buf *out)
             json_int(&j, numbers[i].name, numbers[i].value);
         }
     }
+    put_limits(&j, f->limits.data);
+    if (f->clip) {
+        json_bool(&j, "clip", true);
+    }
     json_end(&j);
 }
 
 void scan_flags_done(struct scan_flags *f)
 {
     buf_done(&f->targets);
+    buf_done(&f->limits);
 }

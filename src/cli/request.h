@@ -10,11 +10,14 @@
 
 struct scan_flags {
     struct buf targets;                   /* owned; operands joined by blanks */
+    struct buf limits;                    /* owned; as limits_put() writes them, "" if none */
     const char *tool, *ports, *arguments; /* NULL: not given */
     int64_t timeout_s, priority, retries; /* INT64_MIN: not given */
+    bool clip;
 };
 
-/* Checks numbers only: what is a target or a port is decided in one place, behind the API. */
+/* Checks numbers and limits only: what is a target or a port is decided in one place, behind the
+ * API. */
 int scan_flags_read(const struct args *a, struct scan_flags *f, struct err *e);
 void scan_flags_json(const struct scan_flags *f, struct buf *out);
 void scan_flags_done(struct scan_flags *f);
@@ -23,6 +26,10 @@ void scan_flags_done(struct scan_flags *f);
     {.name = "ports", .letter = 'p', .value = "PORTS", .help = "22,80,T:1-1000,U:53"},           \
         {.name = "tool", .value = "NAME", .help = "scanner to use (nmap)"},                      \
         {.name = "arguments", .value = "ARGS", .help = "options of the scanner, such as '-sV'"}, \
+        {.name = "timeout", .value = "SECONDS", .help = "how long one run may take"},            \
+        {.name = "limit",                                                                        \
+         .value = "NAME=VALUE",                                                                  \
+         .help = "a stricter limit, such as memory_mb=256; can be repeated"},                    \
     {                                                                                            \
-        .name = "timeout", .value = "SECONDS", .help = "how long one run may take"               \
+        .name = "clip", .help = "leave out targets that are not allowed, scan the others"        \
     }

@@ -78,9 +78,7 @@ static int on_finished(void *arg, struct store *st, const struct job *j)
     if (rc != 0) {
         l->status = cli_fail(c, &e, NULL);
     }
-    if (v.partial) {
-        say_warning(&c->term, "partial result: not all targets were covered");
-    }
+    job_view_warn(&v, &c->term);
     if (j->state == JOB_CANCELLED) {
         l->status = STATUS_INTERRUPTED; /* nobody but Ctrl-C cancels here */
     } else if (l->status != STATUS_OK && rc == 0) {
@@ -99,6 +97,8 @@ static int scan(struct cli *c, const struct scan_flags *f, struct option_set *se
         .targets = f->targets.data,
         .ports = f->ports,
         .arguments = f->arguments,
+        .limits = f->limits.data,
+        .clip = f->clip,
         .timeout_s = f->timeout_s,
         .settings = settings,
         .progress = on_progress,

@@ -51,6 +51,10 @@ void job_view_read(const json_t *job, struct job_view *v)
         .command_line = json_text(job, "command_line"),
         .tool_version = json_text(job, "tool_version"),
         .confinement = json_text(job, "confinement"),
+        .rule = json_text(job, "scope_rule"),
+        .sandbox = json_object_get(job, "sandbox"),
+        .limits = json_object_get(job, "limits"),
+        .pins = json_object_get(job, "pins"),
         .created_us = json_when(job, "created_at"),
         .started_us = json_when(job, "started_at"),
         .completed_us = json_when(job, "completed_at"),
@@ -142,6 +146,177 @@ static void fact_lines(struct buf *out, bool color, const char *name, const char
     }
 }
 
+/* ---- how it was confined ---- */
+
+/* "22 out_of_scope, 3 rate"; nothing if nothing was stopped. */
+static void add_stopped(const json_t *dropped, struct buf *out)
+{
+    const char *name;
+    json_t *n;
+
+    json_object_foreach((json_t *)(uintptr_t)dropped, name, n)
+    {
+        if (json_is_integer(n) && json_integer_value(n) > 0) {
+            buf_addf(out, "%s%" PRId64 " %s", out->len ? ", " : "", (int64_t)json_integer_value(n),
+                     name);
+        }
+    }
+}
+
+/* What was counted: the member's name, and its value; NULL if nothing was. */
+static const json_t *counted(const json_t *sandbox, const char **name)
+{
+    static const char *const names[] = {"packets", "calls", "connections"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const json_t *c = json_object_get(sandbox, names[i]);
+
+        if (json_is_object(c)) {
+            *name = names[i];
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static const char *network_words(const char *egress)
+{
+    static const struct {
+        const char *level, *words;
+    } levels[] = {{"none", "no network"},
+                  {"proxy", "a proxy of the server's"},
+                  {"nft", "packet filter of the kernel (nft)"},
+                  {"rootless", "packet filter in front of a user-mode network stack (rootless)"},
+                  {"broker", "connections made and checked by the server (broker)"},
+                  {"unconfined", "NOT CONFINED: no filter but the command line"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
+        if (str_eq(levels[i].level, egress)) {
+            return levels[i].words;
+        }
+    }
+    return egress;
+}
+
+static void fact_network(const json_t *sandbox, bool color, struct buf *out)
+{
+    const char *egress = json_text(sandbox, "egress");
+    const char *what = NULL;
+    const json_t *counts = counted(sandbox, &what);
+    auto_buf way = {0}, seen = {0}, stopped = {0};
+
+    buf_addf(&way, "%s%s", network_words(egress),
+             json_is_true(json_object_get(sandbox, "raw_sockets")) ? ", raw sockets" : "");
+    if (json_is_true(json_object_get(sandbox, "dedicated"))) {
+        buf_adds(&way, ", an address of its own");
+    } else if (str_eq(egress, "nft")) {
+        buf_adds(&way, ", behind NAT");
+    }
+    fact(out, color, "network", way.data);
+    if (counts) {
+        add_stopped(json_object_get(counts, "dropped"), &stopped);
+        buf_addf(&seen, "%" PRId64 " passed, %s%s", json_number(counts, "passed", 0),
+                 stopped.len ? "stopped: " : "none stopped", stopped.len ? stopped.data : "");
+        fact(out, color, what, seen.data);
+    }
+}
+
+static void fact_use(const json_t *sandbox, bool color, struct buf *out)
+{
+    const json_t *usage = json_object_get(sandbox, "usage");
+    const char *limit = json_text(sandbox, "limit");
+    int64_t peak = json_number(usage, "memory_peak_kb", json_number(usage, "max_rss_kb", 0));
+    auto_buf used = {0}, ended = {0};
+
+    if (json_is_object(usage)) {
+        buf_addf(&used,
+                 "%" PRId64 " ms of processor, %" PRId64 " MiB of memory, %" PRId64
+                 " bytes of output",
+                 json_number(usage, "cpu_ms", 0), (peak + 1023) / 1024,
+                 json_number(usage, "output_bytes", 0));
+        fact(out, color, "used", used.data);
+    }
+    if (*limit) {
+        bool certain = json_is_true(json_object_get(sandbox, "limit_certain"));
+
+        buf_addf(&ended, "%s%s", limit,
+                 certain ? "" : " (likely: there were only rlimits, which do not tell)");
+        fact(out, color, "ended by", ended.data);
+    }
+}
+
+/* {"wall_s": 60}: "wall_s=60"; {"a.test": ["10.0.0.1"]}: "a.test=10.0.0.1". */
+static void fact_pairs(const json_t *object, bool color, const char *label, struct buf *out)
+{
+    auto_buf all = {0};
+    const char *name;
+    json_t *v;
+
+    json_object_foreach((json_t *)(uintptr_t)object, name, v)
+    {
+        json_t *one;
+        size_t i;
+
+        buf_addf(&all, "%s%s=", all.len ? " " : "", name);
+        if (json_is_integer(v)) {
+            buf_addf(&all, "%" PRId64, (int64_t)json_integer_value(v));
+        }
+        json_array_foreach(v, i, one)
+        {
+            buf_addf(&all, "%s%s", i ? "," : "",
+                     json_is_string(one) ? json_string_value(one) : "?");
+        }
+    }
+    fact(out, color, label, all.data ? all.data : "");
+}
+
+static void facts_sandbox(const struct job_view *v, bool color, struct buf *out)
+{
+    const json_t *note;
+    size_t i;
+
+    fact(out, color, "scope", v->rule);
+    fact_pairs(v->pins, color, "pinned", out);
+    fact_pairs(v->limits, color, "limits", out);
+    fact(out, color, "confinement", v->confinement);
+    if (!json_is_object(v->sandbox)) {
+        return;
+    }
+    fact_network(v->sandbox, color, out);
+    fact_use(v->sandbox, color, out);
+    json_array_foreach(json_object_get(v->sandbox, "notes"), i, note)
+    {
+        fact(out, color, "note", json_is_string(note) ? json_string_value(note) : "");
+    }
+}
+
+void job_view_warn(const struct job_view *v, const struct term *t)
+{
+    const char *what = NULL;
+    const json_t *counts = counted(v->sandbox, &what);
+    const json_t *note;
+    auto_buf stopped = {0};
+    size_t i;
+
+    if (v->partial) {
+        say_warning(t, "partial result: not all targets were covered");
+    }
+    json_array_foreach(json_object_get(v->sandbox, "notes"), i, note)
+    {
+        if (json_is_string(note)) {
+            say_warning(t, json_string_value(note));
+        }
+    }
+    add_stopped(json_object_get(counts, "dropped"), &stopped);
+    if (stopped.len) {
+        auto_free char *text = str_fmt("%s were stopped at the box: %s", what, stopped.data);
+
+        say_warning(t, text);
+    }
+}
+
+/* ---- all of it ---- */
+
 void job_view_facts(const struct job_view *v, bool color, struct buf *out)
 {
     auto_buf counts = {0};
@@ -157,7 +332,7 @@ void job_view_facts(const struct job_view *v, bool color, struct buf *out)
     fact(out, color, "arguments", v->arguments);
     fact(out, color, "command", v->command_line);
     fact(out, color, "version", v->tool_version);
-    fact(out, color, "confinement", v->confinement);
+    facts_sandbox(v, color, out);
     fact_time(out, color, "created", v->created_us);
     fact_time(out, color, "started", v->started_us);
     fact_time(out, color, "completed", v->completed_us);

@@ -12,12 +12,16 @@
 
 #include "base/buf.h"
 
+struct term;
+
 struct job_view {
     const char *id, *state, *reason, *error, *tool, *targets, *ports, *arguments; /* never NULL */
     const char *stderr_tail, *command_line, *tool_version, *confinement;          /* never NULL */
-    int64_t created_us, started_us, completed_us;                                 /* 0: not yet */
-    double percent;                                                               /* -1: unknown */
-    int64_t remaining_s;                                                          /* -1: unknown */
+    const char *rule;                             /* of the scope; never NULL */
+    const json_t *sandbox, *limits, *pins;        /* NULL: not said */
+    int64_t created_us, started_us, completed_us; /* 0: not yet */
+    double percent;                               /* -1: unknown */
+    int64_t remaining_s;                          /* -1: unknown */
     int64_t hosts, hosts_up, ports_open;
     int64_t attempts, retries, priority, run_timeout_s, exit_status; /* exit_status -1: unknown */
     bool partial, terminal;
@@ -28,6 +32,9 @@ void job_view_read(const json_t *job, struct job_view *v);
 int job_view_status(const struct job_view *v);
 /* "tool_failed: nmap ended with status 3"; raw text, escape it. */
 void job_view_problem(const struct job_view *v, struct buf *out);
+/* What the reader of results has to know, a warning each: targets that were not covered, what was
+ * changed in the request, packets that were stopped. */
+void job_view_warn(const struct job_view *v, const struct term *t);
 /* "4.1 s", "3 m 40 s", "2 h 05 m", "6 d" */
 void buf_add_duration(struct buf *b, int64_t us);
 /* Facts of one job, a line each; values are escaped. */

@@ -127,6 +127,7 @@ static int check_request(struct local *lo, struct err *e)
         .protocols = plan.protocols,
         .own = in_force_own(lo->scope),
         .now_us = wall_us(),
+        .clip = ls->clip,
     };
     struct policy_verdict verdict = {0};
 
@@ -152,6 +153,8 @@ static int submit(struct local *lo, struct err *e)
     j.ports = xstrdup(ls->ports);
     j.arguments = xstrdup(ls->arguments);
     j.pins = lo->pins.len ? xstrdup(lo->pins.data) : NULL;
+    j.limits = ls->limits && *ls->limits ? xstrdup(ls->limits) : NULL;
+    j.clip = ls->clip;
     j.timeout_s = ls->timeout_s;
     j.run_timeout_s = ls->timeout_s == INT64_MIN ? (int32_t)option_int(ls->settings, "scan-timeout")
                                                  : (int32_t)ls->timeout_s;
