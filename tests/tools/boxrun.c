@@ -614,7 +614,8 @@ static bool take_option(struct options *o, int opt, const char *value)
 int main(int argc, char **argv)
 {
     char work_dir[] = "/tmp/boxrun-XXXXXX";
-    struct options o = {
+    static struct options o = {
+        /* what it owns is for as long as the process lives */
         .runner = {.hold_fd = -1,
                    .netd_fd = -1,
                    .proxy_fd = -1,
