@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -90,4 +91,14 @@ const char *role_become(const struct role_start *s, int fd)
         failed = role_drop(s);
     }
     return !failed && chdir("/") < 0 ? "change directory" : failed;
+}
+
+void role_raise_descriptors(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+        l.rlim_cur = MIN(l.rlim_max, (rlim_t)65536);
+        (void)setrlimit(RLIMIT_NOFILE, &l);
+    }
 }

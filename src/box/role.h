@@ -26,6 +26,9 @@ const char *role_drop(const struct role_start *s);
 /* Both, for a role that needs nothing but its channel `fd`; its directory is "/". */
 const char *role_become(const struct role_start *s, int fd);
 
+/* For roles with several descriptors a run or connection: as many as the system lets us have. */
+void role_raise_descriptors(void);
+
 /* Keeps of the capabilities that there are those in `permitted`, and uses those in `effective`.
  * False: errno says why. */
 bool role_hold(uint64_t permitted, uint64_t effective);

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -149,17 +148,6 @@ static void on_close(struct chan *c)
     loop_stop(container_of(c, struct proxy_process, chan)->loop);
 }
 
-/* Two for each connection: as many as the system lets us have. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit l;
-
-    if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
-        l.rlim_cur = MIN(l.rlim_max, (rlim_t)65536);
-        (void)setrlimit(RLIMIT_NOFILE, &l);
-    }
-}
-
 static void proxy_process(const void *arg, int fd)
 {
     const struct proxy_config *given = arg;
@@ -181,7 +169,7 @@ static void proxy_process(const void *arg, int fd)
     c.connect_ms = c.connect_ms ? c.connect_ms : CONNECT_MS;
     c.idle_ms = c.idle_ms ? c.idle_ms : IDLE_MS;
     c.look_up = c.look_up ? c.look_up : lookup_now;
-    raise_descriptor_limit();
+    role_raise_descriptors();
     if (loop_new(&pp.loop, &e) != 0 || chan_start(&pp.chan, pp.loop, fd, &e) != 0 ||
         seccomp_role(ROLE_PROXY, &e) != 0 ||
         chan_send(&pp.chan, PROXY_READY, NULL, 0, NULL, 0, &e) != 0 || loop_run(pp.loop, &e) != 0) {

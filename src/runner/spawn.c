@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -13,17 +12,6 @@
 #include "ipc/chan.h"
 #include "runner/caps.h"
 #include "runner/process.h"
-
-/* Seven descriptors a run: as many as the system lets us have. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit l;
-
-    if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
-        l.rlim_cur = MIN(l.rlim_max, (rlim_t)65536);
-        (void)setrlimit(RLIMIT_NOFILE, &l);
-    }
-}
 
 static void become_runner(const void *config, int chan_fd)
 {
@@ -45,7 +33,7 @@ static void become_runner(const void *config, int chan_fd)
         fprintf(stderr, "runner: %s: %s\n", failed, strerror(errno));
         _exit(1);
     }
-    raise_descriptor_limit();
+    role_raise_descriptors();
     runner_process(c, chan_fd);
 }
 
