@@ -172,7 +172,11 @@ class Lab:
         self.processes, self.holders = [], {}
 
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def __exit__(self, *exc):
         self.close()
