@@ -107,10 +107,11 @@ static int judge(struct in_force *scope, const struct job *j, const char *key_na
 /* Which way, and the command line for it. */
 static int choose(const struct dispatch_config *c, struct in_force *scope,
                   const struct sandbox_caps *caps, const struct tool *t, struct tool_plan *plan,
-                  const char *program, struct dispatch *d, struct err *e)
+                  bool dns, const char *program, struct dispatch *d, struct err *e)
 {
     struct tool_start start = {.program = program,
                                .names = caps->view,
+                               .dns = dns,
                                .data_dir = c->nmap_data,
                                .rate_pps = d->limits.rate_pps,
                                .wall_s = d->limits.wall_s};
@@ -169,7 +170,7 @@ int dispatch_plan(const struct dispatch_config *c, struct in_force *scope,
             clip(&plan.targets, &verdict.allowed);
         }
         if ((rc = limits_in_force(c, rules, j, t, out, e)) == 0 &&
-            (rc = choose(c, scope, caps, t, &plan, program, out, e)) == 0) {
+            (rc = choose(c, scope, caps, t, &plan, rules->has_dns, program, out, e)) == 0) {
             rc = fill(out, caps, t, &plan, rules, e);
         }
     }

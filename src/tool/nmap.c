@@ -68,7 +68,7 @@ static int add_option(struct start *b, const struct tool_option *o, const char *
     if (str_eq(o->name, "-sS") && !b->s->raw_sockets) {
         strvec_push(b->argv, "-sT");
         note(b, "-sS became -sT: no raw sockets at this level");
-    } else if (str_eq(o->name, "-R")) {
+    } else if (str_eq(o->name, "-R") && !b->s->dns) {
         note(b, "-R has no effect: names are looked up by the server, not by the scan");
     } else if (str_eq(o->name, "-6")) {
         b->v6 = true;
@@ -118,7 +118,18 @@ static void add_limits(struct start *b)
     }
 }
 
-static void add_fixed(const struct tool_start *s, struct strvec *argv)
+/* Targets are looked up by us. What asks for names of addresses asks the policy's resolver. */
+static bool asks_names(const struct tool_plan *p, const struct tool_start *s)
+{
+    for (size_t i = 0; s->dns && i < p->tokens.n; i++) {
+        if (str_eq(p->tokens.v[i], "-R")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_fixed(const struct tool_plan *p, const struct tool_start *s, struct strvec *argv)
 {
     /* nmap decides by the user id what it can do; it does not see what the box gives. */
     const char *const fixed[] = {s->program,
@@ -128,11 +139,13 @@ static void add_fixed(const struct tool_start *s, struct strvec *argv)
                                  "--noninteractive",
                                  "--stats-every",
                                  "1s",
-                                 s->raw_sockets ? "--privileged" : "--unprivileged",
-                                 "-n"};
+                                 s->raw_sockets ? "--privileged" : "--unprivileged"};
 
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
         strvec_push(argv, fixed[i]);
+    }
+    if (!asks_names(p, s)) {
+        strvec_push(argv, "-n");
     }
     if (s->data_dir) {
         strvec_push(argv, "--datadir");
@@ -145,7 +158,7 @@ static int nmap_build_argv(const struct tool_plan *p, const struct tool_start *s
 {
     struct start b = {.s = s, .argv = argv, .notes = notes};
 
-    add_fixed(s, argv);
+    add_fixed(p, s, argv);
     for (size_t at = 0; at < p->tokens.n;) {
         const char *value;
         const struct tool_option *o = tool_use_next(&tool_nmap, &p->tokens, &at, &value);

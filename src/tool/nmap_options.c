@@ -108,7 +108,8 @@ const struct tool_option nmap_options[] = {
     {FLAG("--defeat-icmp-ratelimit", "defeat_icmp_ratelimit"), RAW},
     {FLAG("--randomize-hosts", "randomize_hosts")},
 
-    /* The rest. Names are looked up by us: -n is always given, -R has no effect. */
+    /* The rest. Names are looked up by us: -n is given, -R has no effect but where the policy names
+     * a resolver. */
     {FLAG("-6", "ipv6"), OLD},
     {FLAG("-n", "no_dns"), OLD, GROUP("dns")},
     {FLAG("-R", "reverse_dns"), OLD, GROUP("dns")},

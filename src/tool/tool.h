@@ -96,6 +96,7 @@ struct tool_start {
     bool raw_sockets;
     bool broker;       /* only connect() and sendto() reach the network */
     bool user_stack;   /* level rootless: a user-mode stack answers some probes by itself */
+    bool dns;          /* the policy names a resolver, which alone may be asked */
     bool names;        /* pinned names can be resolved inside (the box has /etc/hosts) */
     uint32_t rate_pps; /* 0: no cap */
     uint32_t wall_s;

@@ -25,7 +25,7 @@ static const struct nse_db *scripts(void)
 
 struct asked {
     const char *targets, *ports, *arguments;
-    bool old, unsafe, advanced, no_raw, broker, user_stack;
+    bool old, unsafe, advanced, no_raw, broker, user_stack, dns;
     enum script_level scripts;
     uint32_t rate, wall;
     const char *data_dir;
@@ -108,6 +108,7 @@ static const char *line(const struct asked *a)
                                                   .raw_sockets = !a->no_raw && !a->broker,
                                                   .broker = a->broker,
                                                   .user_stack = a->user_stack,
+                                                  .dns = a->dns,
                                                   .rate_pps = a->rate,
                                                   .wall_s = a->wall,
                                                   .data_dir = a->data_dir},
@@ -538,6 +539,8 @@ static void the_command_line_ends_with_the_file_of_targets(void)
     CHECK_STR(line(&(struct asked){.arguments = "-R"}),
               "privileged -n; -R has no effect: names are looked up by the server, not by the "
               "scan");
+    CHECK_STR(line(&(struct asked){.arguments = "-R", .dns = true}), "privileged -R");
+    CHECK_STR(line(&(struct asked){.arguments = "", .dns = true}), "privileged -n");
 }
 
 static void the_stricter_limit_holds(void)
