@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "cli/connect.h"
+#include "cli/view.h"
 #include "daemon/settings.h"
 #include "version.h"
 
@@ -283,6 +284,18 @@ const char *cli_hint_unreachable(const struct client *client)
     return "scanpod serve    (or name a running server: --server URL)";
 }
 
+/* A 403 because of the key is another one than a 403 because of the policy. */
+static bool key_lacks_scope(const struct answer *a)
+{
+    json_t *doc = a->status == 403
+                      ? json_loadb(a->body.data ? a->body.data : "", a->body.len, 0, NULL)
+                      : NULL;
+    bool lacks = str_eq(json_text(doc, "rule"), "key.scope");
+
+    json_decref(doc);
+    return lacks;
+}
+
 int cli_check(struct cli *c, const struct answer *a)
 {
     struct err e = {0};
@@ -296,7 +309,7 @@ int cli_check(struct cli *c, const struct answer *a)
         hint = connect_key_hint(c);
     }
     say_error(&c->term, e.msg, hint);
-    return client_exit_status(a->status);
+    return key_lacks_scope(a) ? STATUS_DENIED : client_exit_status(a->status);
 }
 
 int cli_call(struct cli *c, const struct call *call, struct answer *a)

@@ -76,3 +76,13 @@ def test_policy_check_asks_the_server_it_is_told_and_stores_nothing(make_server,
 def test_what_a_server_is_not_asked_is_said(server, scanpod, flag, value):
     done = scanpod("policy", "check", "127.0.0.1", flag, value, server=server)
     assert done.returncode == 2 and f"{flag} is for a file" in done.stderr
+
+
+def test_a_key_that_lacks_a_scope_is_not_the_policys_refusal(make_server, scanpod, scope):
+    srv = make_server(args=["--scope", scope])
+    key = json.loads(scanpod("key", "create", "reader", "--scopes", "read", "-o", "json",
+                             server=srv, check=True).stdout)["key"]  # fmt: skip
+    lacking = scanpod("scan", "127.0.0.1", server=srv, env={"SCANPOD_API_KEY": key})
+    assert lacking.returncode == 4 and "lacks the scope 'submit:network'" in lacking.stderr
+    outside = scanpod("scan", "127.0.0.8", server=srv)
+    assert outside.returncode == 6
