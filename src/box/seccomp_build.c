@@ -310,22 +310,33 @@ static void leaf(struct program *p, uint8_t rule)
     }
 }
 
+/* Of a tree over that many ranges: a leaf is one instruction. */
+static unsigned tree_size(unsigned n)
+{
+    unsigned near = n == 1 ? 0 : tree_size(n / 2);
+
+    return n == 1 ? 1 : 1 + (near > UINT8_MAX) + near + tree_size(n - n / 2);
+}
+
 /* Half of the ranges to each side. A conditional jump is too short for some: one without bounds
- * takes the far side. */
+ * takes the far side. The kernel translates each program that it is given, for each run. */
 static void tree(struct program *p, unsigned first, unsigned n)
 {
     unsigned half = n / 2;
-    unsigned jump;
+    unsigned near;
 
     if (n == 1) {
         leaf(p, p->ranges[first].rule);
         return;
     }
-    emit(p, BPF_JMP | BPF_JGE | BPF_K, p->ranges[first + half].from, 0, 1);
-    jump = p->n;
-    emit(p, BPF_JMP | BPF_JA, 0, 0, 0);
+    near = tree_size(half);
+    if (near <= UINT8_MAX) {
+        emit(p, BPF_JMP | BPF_JGE | BPF_K, p->ranges[first + half].from, (uint8_t)near, 0);
+    } else {
+        emit(p, BPF_JMP | BPF_JGE | BPF_K, p->ranges[first + half].from, 0, 1);
+        emit(p, BPF_JMP | BPF_JA, near, 0, 0);
+    }
     tree(p, first, half);
-    p->at[jump].k = p->n - jump - 1;
     tree(p, first + half, n - half);
 }
 

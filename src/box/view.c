@@ -110,13 +110,6 @@ const char *view_hold(struct view *v, const struct box_spec *spec)
         }
         v->trees[v->n - 1].device = true;
     }
-    for (size_t i = 0; i < ARRAY_LEN(masked); i++) {
-        if (!hold(v, "/dev/null")) {
-            return "device";
-        }
-        v->trees[v->n - 1].path = masked[i];
-        v->trees[v->n - 1].device = true;
-    }
     for (size_t i = 0; i < spec->n_binds; i++) {
         if (!hold(v, spec->binds[i].path)) {
             return "bind";
@@ -172,21 +165,26 @@ static bool attach(const struct view_tree *t)
            move_mount(t->fd, "", AT_FDCWD, t->path, MOVE_MOUNT_F_EMPTY_PATH) == 0;
 }
 
-/* A mask where there is nothing to mask is none. */
-static bool is_mask(const struct view_tree *t)
-{
-    return strncmp(t->path, "/proc/", 6) == 0;
-}
-
 static const char *attach_all(struct view *v)
 {
     for (size_t i = 0; i < v->n; i++) {
         struct view_tree *t = &v->trees[i];
 
-        if (!(is_mask(t) && access(t->path, F_OK) < 0) && !attach(t)) {
-            return is_mask(t) ? "mask" : t->device ? "device" : "bind";
+        if (!attach(t)) {
+            return t->device ? "device" : "bind";
         }
         fd_close(&t->fd);
+    }
+    return NULL;
+}
+
+/* The box's own /dev/null, with its attributes, over each of them that there is. */
+static const char *mask_all(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(masked); i++) {
+        if (mount("/dev/null", masked[i], NULL, MS_BIND, NULL) < 0 && errno != ENOENT) {
+            return "mask";
+        }
     }
     return NULL;
 }
@@ -306,7 +304,7 @@ const char *view_make(struct view *v, const struct box_plan *plan)
     if (!step) {
         step = attach_all(v);
     }
-    return step;
+    return step ? step : mask_all();
 }
 
 static bool make_read_only(int fd, const char *path, unsigned flags)
