@@ -13,6 +13,7 @@
 #include "cli/curl_lib.h"
 #include "cli/doctor.h"
 #include "cli/pair.h"
+#include "cli/view.h"
 #include "daemon/look.h"
 #include "daemon/privilege.h"
 #include "daemon/probe.h"
@@ -233,6 +234,11 @@ static void check_raw(struct cli *c, struct check_result *r)
     if (!l->caps.usable[EGRESS_NFT] && !l->caps.usable[EGRESS_ROOTLESS]) {
         result(r, FINDING_WARN, "start the server as root (it drops its privileges)",
                "not available: nmap makes connect scans, no OS detection");
+    } else if (!l->caps.usable[EGRESS_NFT]) {
+        result(
+            r, FINDING_OK, NULL,
+            "for -sS and -sU, through a user-mode network stack (level rootless); the other scan "
+            "types need netd");
     } else if (!l->caps.dedicated_v4 && !l->caps.dedicated_v6) {
         result(r, FINDING_OK, NULL,
                "available to tools, behind NAT (-sF, -sN, -sX, -sM need scan-addresses)");
@@ -364,10 +370,40 @@ static void check_libcurl(struct cli *c, struct check_result *r)
     }
 }
 
+/* "; it has none, nft, broker by FILE": of the running one, which may be set otherwise than what a
+ * start from here would give. */
+static void add_levels(struct client *client, struct buf *out)
+{
+    const struct call call = {.method = "GET", .path = "/api/v1/capabilities"};
+    struct answer a = {0};
+    struct err e = {0};
+    json_t *doc = NULL;
+    json_t *level;
+    size_t i;
+    bool any = false;
+
+    if (client_call(client, &call, &a, &e) == 0 && a.status == 200) {
+        doc = json_loadb(a.body.data ? a.body.data : "", a.body.len, 0, NULL);
+    }
+    json_array_foreach(json_object_get(json_object_get(doc, "sandbox"), "levels"), i, level)
+    {
+        if (json_is_true(json_object_get(level, "usable"))) {
+            buf_addf(out, "%s%s", any ? ", " : "; its levels: ", json_text(level, "name"));
+            any = true;
+        }
+    }
+    if (*json_text(doc, "policy")) {
+        buf_addf(out, "; its scope: %s", json_text(doc, "policy"));
+    }
+    json_decref(doc);
+    answer_done(&a);
+}
+
 static void check_server(struct cli *c, struct check_result *r)
 {
     struct answer a = {0};
     struct err e = {0};
+    auto_buf levels = {0};
     int status;
     struct client *client = cli_client(c, &status);
     auto_free char *hint = NULL;
@@ -387,7 +423,9 @@ static void check_server(struct cli *c, struct check_result *r)
         result(r, FINDING_FAIL, hint ? hint : "look at the server's log", "%s: %s",
                client_server(client), e.msg);
     } else {
-        result(r, FINDING_OK, NULL, "%s, key accepted", client_server(client));
+        add_levels(client, &levels);
+        result(r, FINDING_OK, NULL, "%s, key accepted%s", client_server(client),
+               levels.data ? levels.data : "");
     }
     answer_done(&a);
 }

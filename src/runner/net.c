@@ -96,6 +96,9 @@ static void on_gone(void *arg)
 
     n->netd = NULL; /* freed by whoever ends the process: this is one of its own call-backs */
     set_why(n->rp, n->level, "netd has ended");
+    if (n->level == EGRESS_NFT && n->told) {
+        set_why(n->rp, EGRESS_ROOTLESS, "is looked for at the start only; restart the server");
+    }
     run_net_gone_all(n->rp, n->level);
     if (n->told) {
         caps_tell(n->rp);

@@ -86,3 +86,10 @@ def test_a_key_that_lacks_a_scope_is_not_the_policys_refusal(make_server, scanpo
     assert lacking.returncode == 4 and "lacks the scope 'submit:network'" in lacking.stderr
     outside = scanpod("scan", "127.0.0.8", server=srv)
     assert outside.returncode == 6
+
+
+def test_doctor_says_what_the_running_server_has(make_server, scanpod, scope):
+    srv = make_server(args=["--scope", scope])
+    checks = json.loads(scanpod("doctor", "--json", server=srv).stdout)["checks"]
+    (told,) = [c["detail"] for c in checks if c["check"] == "server"]
+    assert "its levels: none" in told and "broker" in told and f"its scope: {scope}" in told
