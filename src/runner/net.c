@@ -112,7 +112,9 @@ static void on_late(struct timer *t)
     struct runner_process *rp = container_of(t, struct runner_process, net_late);
     struct net *n = rp->nft.told ? &rp->rootless : &rp->nft;
 
-    set_why(rp, n->level, "netd does not answer");
+    set_why(rp, n->level,
+            n->level == EGRESS_NFT ? "netd does not answer: it serves one server at a time"
+                                   : "netd does not answer");
     known(n);
 }
 
