@@ -24,6 +24,7 @@ enum {
     LEVEL = 3,
     WINDOW_LOG = 17,
     TABLE_LOG = 15,
+    SHORT_TABLE_LOG = 12,
     CHUNK = 32 * 1024,
     FOLDER_LEN = 2,
 };
@@ -102,6 +103,13 @@ struct blob_writer {
     char out[CHUNK];
 };
 
+/* Clearing large tables takes longer than compressing a short output, and makes it no smaller. */
+static void set_tables(ZSTD_CCtx *z, int log)
+{
+    ZSTD_CCtx_setParameter(z, ZSTD_c_hashLog, log);
+    ZSTD_CCtx_setParameter(z, ZSTD_c_chainLog, log);
+}
+
 struct blob_writer *blob_writer_new(int fd)
 {
     struct blob_writer *w = xmalloc(sizeof *w);
@@ -116,8 +124,7 @@ struct blob_writer *blob_writer_new(int fd)
     }
     ZSTD_CCtx_setParameter(w->z, ZSTD_c_compressionLevel, LEVEL);
     ZSTD_CCtx_setParameter(w->z, ZSTD_c_windowLog, WINDOW_LOG);
-    ZSTD_CCtx_setParameter(w->z, ZSTD_c_hashLog, TABLE_LOG);
-    ZSTD_CCtx_setParameter(w->z, ZSTD_c_chainLog, TABLE_LOG);
+    set_tables(w->z, TABLE_LOG);
     ZSTD_CCtx_setParameter(w->z, ZSTD_c_checksumFlag, 1);
     return w;
 }
@@ -185,11 +192,14 @@ int blob_write(struct blob_writer *w, const void *p, size_t n, struct err *e)
 int blob_writer_end(struct blob_writer *w, char sha256[65], uint64_t *size, uint64_t *stored,
                     struct err *e)
 {
-    /* All of a short output at once: the tables of the compressor are no larger than it. */
     ZSTD_inBuffer in = {w->first, w->streaming ? 0 : w->held, 0};
     uint8_t hash[32];
-    int rc = compress(w, &in, ZSTD_e_end, e);
+    int rc;
 
+    if (!w->streaming) {
+        set_tables(w->z, SHORT_TABLE_LOG);
+    }
+    rc = compress(w, &in, ZSTD_e_end, e);
     if (rc == 0 && fsync(w->fd) < 0) {
         rc = err_errno(e, "sync raw output");
     }
