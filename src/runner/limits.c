@@ -53,13 +53,9 @@ static enum limit_kind told(const struct limit_evidence *ev)
 /* By what the tool looked like when it failed. */
 static enum limit_kind guess(const struct limit_evidence *ev)
 {
-    static const char *const memory[] = {"cannot allocate",
-                                         "can't allocate",
-                                         "out of memory",
-                                         "bad_alloc",
-                                         "memoryerror",
-                                         "malloc",
-                                         NULL};
+    static const char *const memory[] = {
+        "cannot allocate", "failed to map segment", "can't allocate", "out of memory",
+        "bad_alloc",       "memoryerror",           "malloc",         NULL};
     static const char *const processes[] = {"resource temporarily unavailable",
                                             "fork:",
                                             "fork failed",

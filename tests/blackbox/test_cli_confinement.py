@@ -93,3 +93,15 @@ def test_doctor_says_what_the_running_server_has(make_server, scanpod, scope):
     checks = json.loads(scanpod("doctor", "--json", server=srv).stdout)["checks"]
     (told,) = [c["detail"] for c in checks if c["check"] == "server"]
     assert "its levels: none" in told and "broker" in told and f"its scope: {scope}" in told
+
+
+def test_a_tool_that_could_not_load_its_libraries_ran_out_of_memory(
+    make_server, scanpod, fake_nmap
+):
+    tool = fake_nmap(script="echo 'nmap: error while loading shared libraries: libc.so.6: failed to"
+                            " map segment from shared object' >&2; exit 127")  # fmt: skip
+    srv = make_server(tool=tool, env={"SCANPOD_WITHOUT": "nft,cgroup"})
+    done = scanpod("scan", "127.0.0.1", "--retries", "0", "-o", "json", server=srv)
+    job = json.loads(done.stdout)
+    assert done.returncode == 3 and job["reason"] == "limit"
+    assert job["sandbox"]["limit"] == "oom" and job["sandbox"]["limit_certain"] is False
