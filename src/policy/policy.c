@@ -189,10 +189,11 @@ int policy_load(const char *path, uid_t owner, struct policy **out, struct err *
     int rc;
 
     if (fd < 0 && errno == EACCES) {
-        return err_set(e, ERR_INVALID,
-                       "open scope file '%s': user %u, which reads it, may not; open it with: "
-                       "chmod a+r '%s' (and a+x for its directories)",
-                       path, (unsigned)geteuid(), path);
+        return err_set(
+            e, ERR_INVALID,
+            "open scope file '%s': Permission denied for user %u, which reads it; open it "
+            "with: chmod a+r '%s' (and a+x for its directories)",
+            path, (unsigned)geteuid(), path);
     }
     if (fd < 0 || fstat(fd, &st) < 0) {
         return err_errno(e, "open scope file '%s'", path);
