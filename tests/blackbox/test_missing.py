@@ -252,3 +252,27 @@ def test_what_is_no_program_is_told_and_not_shown(scanpod, workdir, what):
     done = scanpod("run", "127.0.0.1", env=env)
     assert done.returncode != 0 and str(path) in done.stderr, done.stderr
     assert os.path.lexists(path) == (what != "absent")
+
+
+# ---------------------------------------------------------------- a library that is loaded
+
+
+def test_without_gnutls_only_tls_is_missing(scanpod_bin, workdir, fake_nmap, need_root):
+    known = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True)
+    rows = [line.split() for line in known.stdout.splitlines()]
+    hide = " && ".join(f"mount --bind /dev/null {r[-1]}" for r in rows if r[0] == "libgnutls.so.30")
+    env = clean_env(workdir, SCANPOD_TOOL_NMAP=fake_nmap("ok"))
+
+    def run(*args):
+        return subprocess.run(
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'{hide} && exec "$@"',
+             "sh", str(scanpod_bin), *args],
+            env=env, cwd=workdir, text=True, stdin=subprocess.DEVNULL, capture_output=True,
+            timeout=60,
+        )  # fmt: skip
+
+    init = run("tls", "init", "--dir", str(workdir / "tls"))
+    assert init.returncode == 1
+    assert "TLS needs GnuTLS" in init.stderr and "apt-get install libgnutls30" in init.stderr
+    assert not (workdir / "tls").exists()
+    assert result(run("run", "127.0.0.1", "-o", "json"))["state"] == "completed"
