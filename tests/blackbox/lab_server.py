@@ -11,6 +11,7 @@ import secrets
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -254,7 +255,20 @@ def dropped(job):
 
 
 def state(lab):
-    """What a server may not leave behind in `host`."""
+    """What a server may not leave behind in `host`, once it no longer changes: the way of the last
+    scan of a server that lives on is removed a moment after its end."""
+    seen = [seen_now(lab)]
+
+    def settled():
+        seen.append(seen_now(lab))
+        return seen[-1] == seen[-2]
+
+    wait_until(settled, 10, "the network of the laboratory to come to rest", seen)
+    return seen[-1]
+
+
+def seen_now(lab):
+    time.sleep(0.1)
     proxies = lab.run("host", "ip", "neigh", "show", "proxy").stdout.split("\n")
     routes = lab.run("host", "ip", "route").stdout.split("\n")
     return lab.leftovers(), lab.forwarding(), proxies, routes, lab.tables()

@@ -206,10 +206,12 @@ def test_the_levels_below_hold_it_too(lab, make, script, scanpod_bin, without, l
 def test_two_scans_at_once_have_networks_of_their_own(lab, make, script, scanpod_bin):
     probe = script(xml(
         "cat /proc/net/route >&2\n"
+        "gateway=$(awk '$2 == \"00000000\" { print $3 }' /proc/net/route)\n"
+        "third=$((0x$(echo $gateway | cut -c3-4)))\n"  # the pool's part of this netd
         "for i in 0 4 8 12; do for j in 1 2; do\n"
-        "  echo to 198.18.0.$((i + j)) >&2\n"
-        "  @tools/hostile tcp_connect --out 198.18.0.$((i + j)) >&2\n"
-        "  @tools/hostile udp_send --out 198.18.0.$((i + j)) >&2\n"
+        "  echo to 198.18.$third.$((i + j)) >&2\n"
+        "  @tools/hostile tcp_connect --out 198.18.$third.$((i + j)) >&2\n"
+        "  @tools/hostile udp_send --out 198.18.$third.$((i + j)) >&2\n"
         "done; done\n"
         "sleep 2\n"
     ), programs=[tool(scanpod_bin, "hostile")])  # fmt: skip
