@@ -7,6 +7,7 @@
 #include "http/http.h"
 #include "model/sandbox.h"
 #include "model/target.h"
+#include "plan/plan.h"
 #include "policy/policy.h"
 #include "sched/sched.h"
 #include "store/store.h"
@@ -39,7 +40,19 @@ struct api_config {
                  void (*done)(void *arg, int code, const char *why), void *done_arg);
     void (*unpin)(void *arg, void *handle);
     void *pin_arg;
-    int64_t ttl_us; /* SCANPOD_JOB_TTL_SECONDS where set; 0: none */
+    int64_t ttl_us;                  /* SCANPOD_JOB_TTL_SECONDS where set; 0: none */
+    const struct profiles *profiles; /* borrowed */
+    /* Fills slots, raw, have_* of a plan's request for these targets. */
+    void (*plan_facts)(void *arg, const struct target_set *t, struct plan_request *q);
+    /* The stages and tasks of a job that is not stored, with the argv of each task whose stage is
+     * known (JSON members "stages", "estimate_s", "addresses", "probes" are added to j). */
+    int (*dry_run)(void *arg, const struct job *job, struct json *j, struct err *e);
+    void *plan_arg;
+    /* Programs by tool: full path and version, NULL if not there (then *why). */
+    const char *(*program)(void *arg, const struct tool *t, const char **version, const char **why);
+    void *program_arg;
+    const char *import_dir; /* under blob_dir: where uploads are written; NULL: not offered */
+    uint64_t import_max;    /* bytes */
     /* Parses a job's raw output anew in a process of its own; `done` is called in a later turn.
      * NULL: not offered. */
     int (*reparse)(void *arg, const struct id *job,

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
+
 struct host_addr {
     const char *addr, *type, *vendor; /* type: ipv4, ipv6, mac */
 };
@@ -65,6 +67,23 @@ struct host_name *host_add_name(struct host *h);
 struct port *host_add_port(struct host *h);
 /* First IPv4, else IPv6, else MAC address; NULL if none. What the old surface calls `host`. */
 const char *host_address(const struct host *h);
+
+/*
+ * Where an address stands in lists that are in order: all IPv4 before all IPv6, then by number;
+ * 17 bytes: 4 or 6, then the address in network order, zeros behind it. False: `text` is no
+ * address of these families (a MAC address, garbage).
+ */
+enum { HOST_KEY = 17 };
+bool host_key(const char *text, uint8_t out[HOST_KEY]);
+
+/* Streams of hosts: head (no ports), then its ports, then its end. Everything is borrowed for the
+ * call; a non-zero return stops the stream. seq is the reader's place in the list it reads. */
+struct host_sink {
+    int (*host)(void *arg, int64_t seq, const struct host *head, struct err *e);
+    int (*port)(void *arg, const struct port *p, struct err *e);
+    int (*host_end)(void *arg, struct err *e);
+    void *arg;
+};
 
 /* arena - many small strings, freed together. */
 struct arena;

@@ -92,6 +92,13 @@ struct job {
     char *limits;         /* the request's own, model/sandbox.h; NULL: none */
     char *scope_rule;     /* which rule of which policy allowed it, for a person */
     bool clip;            /* parts outside the scope are left out */
+    char *profile;        /* "standard@1": which profile made the plan; NULL: none */
+    char *plan;           /* plan/plan.h, fixed at submit: the job has many tasks, whose results are
+                             merged by address ("planned"); NULL: one run of `tool` */
+    char *import_path;    /* relative to the blob directory: what was handed in, to be read instead
+                             of running the tool; NULL: the tool runs */
+    char *task_spec;      /* of the task that was claimed: plan_spec_read(); only store_task_claim()
+                             fills it; NULL: the job's own request */
 
     /* what came of it */
     int64_t created_us, started_us, completed_us;
@@ -115,6 +122,7 @@ struct job {
     int64_t raw_size;                    /* bytes, uncompressed */
     char *sandbox_json; /* model/sandbox.h: confinement, limits, use, counters; NULL: did not run */
     char *run_json;     /* tool's own run record: scaninfo, runstats, pre/postscripts; JSON */
+    char *summary_json; /* planned: stages, coverage, notes, flagged hosts: plan_summary() */
 };
 
 void job_init(struct job *j); /* zeroes and sets the "unknown" values */
@@ -124,7 +132,8 @@ void job_done(struct job *j);
 struct task {
     struct id job_id;
     int64_t job_num;
-    int32_t idx; /* shard number inside the job, from 0 */
+    int32_t idx;   /* inside the job, from 0; planned jobs run them in this order */
+    int32_t stage; /* of the plan, from 0 */
     enum job_state state;
     int32_t priority;
     uint32_t epoch;                 /* counts claims */
@@ -142,7 +151,22 @@ struct lease {
     uint64_t token;
 };
 
+enum { TASKS_MAX = 4096 };  /* of one job */
 enum { TASK_MAX_LOST = 3 }; /* dead workers and other failures of ours, together */
+
+/*
+ * What was really probed. "host" cells say of addresses whether they are up; the others say of
+ * ports what state they are in. A port of an address is scanned if a port cell holds both, or if a
+ * host cell holds the address and the host was found not to be up.
+ */
+struct coverage_cell {
+    const char *addresses; /* as target_set_lines() writes them, with "," between; borrowed */
+    const char *protocol;  /* host, tcp, udp, sctp, ip */
+    const char *ports;     /* ports_canonical() without letters; NULL for "host" */
+    bool up_only;          /* only those addresses that are up were probed, and the run found out
+                              which they are: for the others the cell is a host cell */
+    int64_t start_us, end_us;
+};
 
 /* How a task's run ended, as the worker reports it. Strings are borrowed for the call. */
 struct outcome {
@@ -157,4 +181,7 @@ struct outcome {
     const char *raw_path; /* relative to the blob directory; NULL: none */
     const char *raw_sha256;
     int64_t raw_size, raw_stored; /* bytes before and after compression */
+    const struct coverage_cell *cells;
+    size_t n_cells;
+    const char *summary_json; /* of a planned job's end; else NULL */
 };

@@ -33,3 +33,23 @@ struct parser {
 };
 
 extern const struct parser parser_nmap_xml;
+
+/*
+ * masscan and zmap report findings in no order, each alone and often twice. Their parsers collect
+ * up to FINDINGS_MAX of them, sort by address, protocol and port, join what is the same (first and
+ * last time are kept) and hand out hosts; then they go on. So one address may come several times.
+ * Ports that were reported closed are told as extraports only ("ports": which). A run that found
+ * nothing (0 bytes) is complete. masscan's forms are told apart by their first bytes: JSON (also
+ * with a comma too many, with {finished: 1}, or without its end: then everything that is whole is
+ * handed out and run_info.complete is false), ndjson, list, XML, grepable; binary and paused.conf
+ * are refused by name, as are zmap's metadata and status files.
+ */
+enum { FINDINGS_MAX = 65536 };
+extern const struct parser parser_masscan; /* "masscan" */
+extern const struct parser parser_zmap;    /* "zmap": CSV or JSON lines */
+
+/*
+ * What a file is, from its first bytes (4 KiB are enough): "nmap", "masscan", "zmap" (whose parsers
+ * read it), or NULL with *why for a person: what it looks like and what would do.
+ */
+const char *parse_detect(const char *head, size_t n, const char **why);

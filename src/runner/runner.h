@@ -31,7 +31,8 @@
 
 struct runner_launch {
     uint64_t run; /* caller's number for this run */
-    /* Empty: a reparse; no tool runs, the parser reads the stored output from `input_fd`. */
+    /* Empty: no tool runs, the parser reads `input_fd`: a stored output (a reparse), or with
+     * `plain` a file as it was handed in (an import, which may be kept through blob_fd). */
     const struct strvec *argv;
     const char *parser; /* "nmap-xml" */
     uint32_t grace_ms;
@@ -50,7 +51,8 @@ struct runner_launch {
     const char *target_lines; /* content of /tmp/targets (TARGETS_FILE in argv); NULL: none */
     const char *hosts;        /* content of /etc/hosts: pinned names; NULL: none */
     int blob_fd;  /* where the parser writes the compressed raw output; -1: not kept. Borrowed. */
-    int input_fd; /* reparse: a compressed raw output, open for reading; else -1. Borrowed. */
+    int input_fd; /* without argv: open for reading; else -1. Borrowed. */
+    bool plain;   /* input_fd is not compressed */
 };
 
 /* How argv names the file with the targets: relative to where the tool starts. */
@@ -121,6 +123,9 @@ struct runner_events {
     /* What a program printed when it was asked (runner_ask); at most 4 KiB. */
     void (*answer)(void *arg, uint64_t ask, const char *text, size_t n);
     void (*started)(void *arg, uint64_t run);
+    /* The newest line of the tool's standard error (\r ends one, too), at most two a second and 256
+     * bytes, NUL-terminated, as hostile as it comes. */
+    void (*status)(void *arg, uint64_t run, const char *line);
     /* Bytes of the record stream; more than RECORD_MAX is never handed out at once. */
     void (*records)(void *arg, uint64_t run, const void *p, size_t n);
     void (*records_end)(void *arg, uint64_t run);

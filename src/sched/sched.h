@@ -37,8 +37,26 @@ struct worker_link {
     void *arg;
 };
 
+/*
+ * What planned jobs ask for; called inside a turn, before its commit, and repeated if that fails.
+ * All strings handed back are valid until the next call.
+ */
+struct planner_link {
+    /* A task has just ended for good (not: is tried again): adds those that follow. A failure is
+     * logged, and told in the job's summary. */
+    int (*ended)(void *arg, const struct task *t, const struct outcome *o, struct err *e);
+    /* All tasks are over and merged: how the job ended, for store_job_settle(). */
+    int (*settle)(void *arg, const struct id *job, struct outcome *out, struct err *e);
+    /* Progress of a task that runs was stored or a task ended: brings the job's own up to date, at
+     * most twice a second for each job. */
+    void (*progress)(void *arg, const struct id *job);
+    void *arg;
+};
+
 int sched_new(struct loop *l, struct store *s, const struct sched_config *c,
               const struct worker_link *w, struct sched **out, struct err *e);
+/* Before the first turn; without it planned jobs are not claimed. */
+void sched_plan_with(struct sched *s, const struct planner_link *p);
 void sched_free(struct sched *s);
 /* Tasks that were running when the last process died are lost: nothing of it lives any more
  * (the lock proves it). Call before the first turn; commits. */

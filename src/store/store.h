@@ -178,20 +178,91 @@ struct host_filter {
     bool open_only;    /* hosts with at least one open port */
     int64_t after;     /* cursor: seq of the last one seen */
     uint32_t limit;    /* hosts, at most 1000; 0 is 1000 */
+    bool by_address;   /* in the order of host_key(), those without an address last, then by seq:
+                          goes on behind (after_key, after), of which after_key NULL is the start */
+    const uint8_t *after_key; /* HOST_KEY bytes */
 };
 
-/* Streams rows: head (no ports), then its ports, then end. The sink's pointers are borrowed. */
-struct host_sink {
-    int (*host)(void *arg, int64_t seq, const struct host *head, struct err *e);
-    int (*port)(void *arg, const struct port *p, struct err *e);
-    int (*host_end)(void *arg, struct err *e);
-    void *arg;
-};
 int store_hosts(struct store *s, int64_t job_num, const struct host_filter *f,
                 const struct host_sink *sink, struct err *e);
 
+/* The hosts of one task's run, also of a planned job's; nothing once they are merged and gone. */
+int store_task_hosts(struct store *s, int64_t job_num, int32_t idx, const struct host_filter *f,
+                     const struct host_sink *sink, struct err *e);
+
+/* ---- planned jobs: many tasks, one result ---- */
+
+/*
+ * A job whose `plan` is set is added without a task; its tasks come in the same transaction, by
+ * store_task_add(). It is running from the first claim until store_job_settle(), whatever its tasks
+ * do: they are queued, scheduled (back-off), waiting (window) and end one by one. The job's state
+ * is queued (or waiting, scheduled) before the first claim; then no task of it can be claimed
+ * unless it is queued or running. percent_x100 of the job never goes down.
+ */
+struct task_new {
+    int32_t stage;
+    int64_t weight;   /* what the task is of the stage's work: probes; at least 1 */
+    const char *spec; /* plan_spec_write() */
+    bool found_only;  /* it looks again at what an earlier stage found: see below */
+    bool repeats;     /* it does again what another task of its stage did */
+};
+/* ERR_LIMIT: more than TASKS_MAX; ERR_CONFLICT: the job is not planned, is over, or was cancelled.
+ * *first: idx of the first one, the others follow. */
+int store_task_add(struct store *s, const struct id *job, const struct task_new *v, size_t n,
+                   int32_t *first, struct err *e);
+
+/* Borrowed for the call. */
+struct task_info {
+    struct task task;
+    const char *spec;
+    int64_t weight;
+    int32_t percent_x100;             /* of a task that runs; -1 unknown */
+    enum job_reason reason;           /* why it did not complete */
+    const char *error, *command_line; /* of its last end; NULL: none yet */
+    bool partial;
+    int64_t started_us, ended_us;        /* of the last run; 0: not yet */
+    int64_t hosts, hosts_up, ports_open; /* of its own results */
+    bool merged;                         /* they are in the job's */
+};
+typedef int (*task_info_fn)(void *arg, const struct task_info *t, struct err *e);
+/* By idx, after `after` (-1: from the start). A plain job has one, with what is known of it. */
+int store_tasks(struct store *s, int64_t job_num, int32_t after, uint32_t limit, task_info_fn fn,
+                void *arg, struct err *e);
+
+/*
+ * Results of a task that ended go into the job's, a bounded number of rows at a time, tasks in the
+ * order of their ends; the task's own rows then go by store_purge_step(). *more: call again, in
+ * this or a later turn; a crash loses nothing and doubles nothing.
+ *
+ * One host for each address, in the order in which they were first seen. State: up wins over all
+ * else. Names and addresses are joined; reason, times (least start, greatest end), os, scripts,
+ * comment, more: the later stage's where it says something. A port (protocol, number) is replaced
+ * by that of a later or the same stage, but keeps its service where the new one has none and the
+ * state is the same. A task that is found_only changes rows of ports that are there, adds those
+ * that are open, and adds no other; its extraports are left out, as are those of a task that
+ * repeats another. Other extraports are summed by state and reasons. timed_out: the last word wins.
+ */
+int store_merge_step(struct store *s, uint32_t max_rows, bool *more, struct err *e);
+/* Planned jobs that run, have no task that is not over, and nothing left to merge. */
+int store_job_ripe(struct store *s, struct id *job, bool *found, struct err *e);
+/* Ends such a job: o->state, reason, error, partial, summary_json, command_line, tool_version,
+ * run_json, sandbox_json, confinement. ERR_CONFLICT: it is not ripe. */
+int store_job_settle(struct store *s, const struct id *job, const struct outcome *o, struct err *e);
+/* While it runs: its summary and progress (percent_x100 below what is stored is ignored). */
+int store_job_progress(struct store *s, const struct id *job, const struct progress *p,
+                       const char *summary_json, struct err *e);
+
+/* ---- coverage ---- */
+
+/* Cells come with the outcome of a run (of a run that is tried again they are dropped). Oldest task
+ * first; borrowed for the call. */
+typedef int (*cell_fn)(void *arg, int32_t task_idx, const struct coverage_cell *c, struct err *e);
+int store_coverage(struct store *s, int64_t job_num, cell_fn fn, void *arg, struct err *e);
+
 /* The raw output's file, relative to the blob directory; *path NULL if none. Caller frees. */
 int store_raw_path(struct store *s, int64_t job_num, char **path, struct err *e);
+/* The same of one task of a planned job. */
+int store_task_raw_path(struct store *s, int64_t job_num, int32_t idx, char **path, struct err *e);
 /* reparse: hosts of a terminal job are received anew, by host_begin with the lease that begin
  * gives. The old ones are there until store_reparse_end puts the new ones in their place; abandon,
  * the job's removal or a crash before that leave them as they are. ERR_CONFLICT: the job has not
@@ -206,7 +277,8 @@ int store_reparse_abandon(struct store *s, const struct lease *l, struct err *e)
 struct event {
     int64_t seq; /* 1, 2, ...: the SSE id */
     int64_t at_us;
-    const char *type; /* "job.created", "job.state", "job.progress", "job.hosts", "job.deleted" */
+    const char *type; /* "job.created", "job.state", "job.progress", "job.hosts", "job.deleted",
+                         "job.task" (a task of a planned job ended: {"task","stage","state"}) */
     struct id job_id;
     const char *data; /* JSON object */
 };

@@ -101,13 +101,22 @@ struct tool_start {
     uint32_t rate_pps; /* 0: no cap */
     uint32_t wall_s;
     const char *interface, *gateway_mac; /* for tools that want them; may be NULL */
+    const char *version;  /* of the program, as read_version() gave it; NULL: not known */
+    uint64_t addresses;   /* how many targets there are: for estimates and deadlines */
     const char *data_dir; /* where nse_load() found its scripts; NULL: the tool's own choice */
 };
 
 /* How argv names the file with target_set_lines(): relative to where the tool starts. */
 #define TOOL_TARGETS_FILE "targets"
 
-enum { TOOL_NEEDS_NET = 1, TOOL_WANTS_RAW = 2 };
+/* Which cells (model/job.h) a complete run stands for. */
+struct tool_cover {
+    bool hosts, up_only;
+    char *ports[4]; /* tcp, udp, sctp, ip */
+};
+
+/* TOOL_WANTS_ETHERNET: argv needs interface and gateway_mac where the level has them. */
+enum { TOOL_NEEDS_NET = 1, TOOL_WANTS_RAW = 2, TOOL_WANTS_ETHERNET = 4 };
 
 struct tool {
     const char *name, *summary;
@@ -129,6 +138,26 @@ struct tool {
     int (*build_argv)(const struct tool_plan *p, const struct tool_start *s, struct strvec *argv,
                       struct strvec *notes, struct err *e);
     const struct parser *parser;
+    /*
+     * Findings come in no order, many of one host: the job is planned (one stage, one task), so
+     * that its result is merged by address.
+     */
+    bool merges;
+    /*
+     * How long a run of this plan may take before it is ended, in seconds, from probes, rate and
+     * waits, with room to spare; 0: no bound but the limits. For tools that are known to hang at
+     * their end: such a run is ended with what it found (reason timeout, partial).
+     */
+    uint32_t (*deadline_s)(const struct tool_plan *p, const struct tool_start *s);
+    /* One line of standard error (no line end, at most 256 bytes, hostile): true if it says how far
+     * the tool is. NULL: it says so in its output, or never. */
+    bool (*read_status)(const char *line, struct progress *out);
+    /*
+     * What the run really covered, from its plan and its own record (run_info.json, NULL: none):
+     * ports per protocol as ports_canonical() without letters (NULL: none of that protocol),
+     * hosts: it finds out which hosts are up; up_only: ports of those only. Caller frees ports[].
+     */
+    void (*covers)(const struct tool_plan *p, const char *run_json, struct tool_cover *out);
     unsigned needs;
     struct limits limits;
     uint32_t files; /* open files */
@@ -137,7 +166,7 @@ struct tool {
     bool (*read_version)(const char *output, char *version, size_t size);
 };
 
-extern const struct tool tool_nmap;
+extern const struct tool tool_nmap, tool_masscan, tool_zmap;
 
 /* Splits and checks all of a request. tool_plan_done() *out, also after an error. */
 int tool_check(const struct tool *t, const struct tool_request *q, struct tool_plan *out,

@@ -1,0 +1,15 @@
+#include "report/report.h"
+
+#include <string.h>
+
+const struct report_format *const report_formats[] = {NULL};
+
+const struct report_format *report_find(const char *name)
+{
+    for (const struct report_format *const *f = report_formats; *f; f++) {
+        if (strcmp((*f)->name, name) == 0) {
+            return *f;
+        }
+    }
+    return NULL;
+}
