@@ -259,6 +259,21 @@ static bool on_answer(struct runner *r, struct wire *w)
     return true;
 }
 
+static bool on_status(struct runner *r, struct wire *w)
+{
+    uint64_t run = wire_get_u64(w);
+    const char *line;
+    size_t n;
+
+    if (!wire_get_str(w, &line, &n) || !line || n > STATUS_MAX || !wire_end(w)) {
+        return false;
+    }
+    if (r->ev.status && find(r, run)) {
+        r->ev.status(r->ev.arg, run, line);
+    }
+    return true;
+}
+
 static void on_message(struct chan *c, uint16_t type, const void *body, size_t n, int *fds,
                        unsigned n_fds)
 {
@@ -280,6 +295,9 @@ static void on_message(struct chan *c, uint16_t type, const void *body, size_t n
             break;
         case MSG_ANSWER:
             ok = on_answer(r, &w);
+            break;
+        case MSG_STATUS:
+            ok = on_status(r, &w);
             break;
         default:
             break;

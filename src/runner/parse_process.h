@@ -15,7 +15,7 @@ enum { PARSE_OK = 0, PARSE_FAILED = 1, PARSE_OUTPUT_CAP = 2 }; /* exit statuses 
 
 struct parse_job {
     const struct parser *parser;
-    int out_fd;             /* the tool's stdout; -1: a reparse */
+    int out_fd;             /* the tool's stdout, or a plain file; -1: a reparse */
     int input_fd;           /* a reparse: the stored output; else -1 */
     int record_fd;          /* to the daemon */
     int blob_fd;            /* -1: raw output is not kept */

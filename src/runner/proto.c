@@ -20,7 +20,8 @@ enum {
     FLAG_BLOB = 8,
     FLAG_INPUT = 16,
     FLAG_MORE = 32, /* targets and texts come by descriptor */
-    FLAGS_ALL = 63,
+    FLAG_PLAIN = 64,
+    FLAGS_ALL = 127,
     TAIL_MAX = 1 + 17 /* the flags and the resolver */
 };
 
@@ -207,6 +208,9 @@ int launch_check(const struct runner_launch *l, struct err *e)
         return err_set(e, ERR_INVALID, "a run is of a tool or of stored output, not of %s",
                        tool ? "both" : "nothing");
     }
+    if (tool && l->plain) {
+        return err_set(e, ERR_INVALID, "only what is read from a file can be plain");
+    }
     if (tool && l->argv->v[0][0] != '/') {
         return err_set(e, ERR_INVALID, "'%s' is not a full path", l->argv->v[0]);
     }
@@ -280,7 +284,7 @@ static uint8_t flags_of(const struct runner_launch *l)
 {
     return (uint8_t)((l->raw_sockets ? FLAG_RAW : 0) | (l->dedicated ? FLAG_DEDICATED : 0) |
                      (l->has_dns ? FLAG_DNS : 0) | (l->blob_fd >= 0 ? FLAG_BLOB : 0) |
-                     (l->input_fd >= 0 ? FLAG_INPUT : 0));
+                     (l->input_fd >= 0 ? FLAG_INPUT : 0) | (l->plain ? FLAG_PLAIN : 0));
 }
 
 int launch_put(struct buf *b, int *more_fd, const struct runner_launch *l, struct err *e)
@@ -354,6 +358,7 @@ static bool get_head(struct wire *w, struct runner_launch *l, uint8_t *flags)
     l->has_dns = (*flags & FLAG_DNS) != 0;
     l->blob_fd = *flags & FLAG_BLOB ? 0 : -1;
     l->input_fd = *flags & FLAG_INPUT ? 0 : -1;
+    l->plain = (*flags & FLAG_PLAIN) != 0;
     return !w->bad && *flags <= FLAGS_ALL && (!l->has_dns || get_ip(w, &l->dns));
 }
 

@@ -12,6 +12,7 @@ enum {
     MSG_STARTED,
     MSG_ENDED,
     MSG_ANSWER,
+    MSG_STATUS,
 };
 
 enum {
@@ -19,6 +20,7 @@ enum {
     RANGES_MAX = 1 << 17,  /* intervals of targets */
     ANSWER_MAX = 4096,     /* bytes of an answer */
     WHY_MAX = 512,         /* bytes of a reason */
+    STATUS_MAX = 256,      /* bytes of a status line */
     LAUNCH_FDS_MAX = 1 + 3 /* the record socket; blob, input, more */
 };
 

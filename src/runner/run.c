@@ -205,7 +205,7 @@ static struct run *run_new(struct runner_process *rp, struct launch_in *in)
     return r;
 }
 
-/* The parser alone, with what a former run stored. */
+/* The parser alone, with what a former run stored or what was handed in. */
 static void begin_reparse(struct run *r, struct parse_job *job)
 {
     r->reparse = r->box_over = r->dir_left = true;
@@ -236,10 +236,10 @@ void run_begin(struct runner_process *rp, struct launch_in *in, int record_fd, i
     struct run *r = run_new(rp, in);
     struct parse_job job = {
         .parser = parser_find(in->l.parser),
-        .out_fd = -1,
+        .out_fd = in->l.plain ? own_input_fd : -1,
         .record_fd = own_record_fd,
         .blob_fd = own_blob_fd,
-        .input_fd = own_input_fd,
+        .input_fd = in->l.plain ? -1 : own_input_fd,
         .output_max = in->l.output_max,
         .output_bytes = r->output_bytes,
         .runner_pidfd = self,

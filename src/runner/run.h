@@ -22,6 +22,12 @@ enum run_net {
     NET_COUNTING, /* the tool is gone; its counters are on the way */
 };
 
+struct status_line {
+    char text[STATUS_MAX + 1];
+    size_t n;
+    int64_t told_ms;
+};
+
 struct run {
     struct run *next;
     struct runner_process *rp;
@@ -57,6 +63,7 @@ struct run {
 
     struct watch err_watch; /* fd -1: closed */
     struct stderr_tail tail;
+    struct status_line status;
 
     struct work_dir dir;
     bool dir_made, dir_left;
@@ -77,6 +84,9 @@ void run_box_init(struct run *r);
 bool run_box_start(struct run *r, const struct runner_launch *l, int *out_fd);
 void run_tell_started(struct run *r);
 void run_tell_started_soon(struct run *r);
+
+/* status.c */
+void status_add(struct run *r, const char *p, size_t n);
 
 /* run_net.c */
 bool run_net_ready(struct run *r);  /* false: the level is not usable here; why is set */

@@ -35,6 +35,7 @@ static bool read_stderr(struct run *r, unsigned chunks)
             return false;
         }
         tail_add(&r->tail, chunk, (size_t)n);
+        status_add(r, chunk, (size_t)n);
     }
     return true;
 }
