@@ -125,7 +125,8 @@ int store_task_progress(struct store *s, const struct lease *l, const struct pro
 /*
  * Ends the run. A retryable failure with attempts left goes back to scheduled with run_at_us =
  * retry_at_us and its results are removed; everything else makes the job terminal. Applying the
- * same end twice is 0 and changes nothing. *job_state (may be NULL) is the job's state afterwards.
+ * same end twice is 0 and changes nothing. *job_state (may be NULL) is the job's state afterwards;
+ * of a planned job's task the task's own, here and in store_task_lost().
  */
 int store_task_finish(struct store *s, const struct lease *l, const struct outcome *o,
                       int64_t retry_at_us, enum job_state *job_state, struct err *e);
