@@ -7,8 +7,6 @@
  * of that back: the claims are forgotten, and ends of runs, which only we know, are applied again
  * in a later turn until one succeeds.
  */
-#include "sched/sched.h"
-
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,123 +14,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "sched/waiters.h"
+#include "sched/internal.h"
 #include "store/blob.h"
 
-enum {
-    TICK_MS = 1000,
-    EXPIRE_BATCH = 200,
-    PURGE_ROWS = 500,
-    RETRY_MAX_MS = 600000,
-};
-static const int64_t event_keep_us = INT64_C(7) * 86400 * 1000000;
-static const int64_t idem_keep_us = INT64_C(86400) * 1000000;
-
-enum run_step {
-    STEP_CLAIMED, /* in this turn; launched after its commit */
-    STEP_RUNNING,
-    STEP_ENDED,    /* the worker said how; not yet committed */
-    STEP_RELEASED, /* handed back; not yet committed */
-    STEP_WAITING,  /* handed back until retry_at_us; not yet committed */
-};
-
-struct run {
-    struct task task;
-    struct job job; /* as claimed; freed once launched */
-    enum run_step step;
-    struct outcome end;                     /* strings owned, STEP_ENDED */
-    int64_t retry_at_us;                    /* also until when it waits, STEP_WAITING */
-    bool applied;                           /* the end is in the current transaction */
-    enum job_state now;                     /* of the job, by that end */
-    int64_t claimed_ms, beat_ms, cancel_ms; /* cancel_ms: when it was asked for; 0: it was not */
-};
-
-struct sched {
-    struct loop *loop;
-    struct store *store;
-    struct sched_config config;
-    char *worker; /* owned, config points to them */
-    char *blob_dir;
-    struct worker_link link;
-    struct run **runs; /* twice config.slots: those that end and those that take their places */
-    uint32_t n;
-    struct lease *cancels; /* to be sent after the commit */
-    uint32_t n_cancels, size_cancels;
-    struct waiters waiters;
-    struct timer tick;
-    struct timer due;
-    struct strvec blocked; /* keys that may run no more now */
-    int64_t wake_after;    /* while waking */
-    bool ticked, draining, paused, waking, woke;
-    struct sched_stats stats;
-};
-
-static struct lease lease_of(const struct run *r)
-{
-    return (struct lease){.job_id = r->task.job_id,
-                          .idx = r->task.idx,
-                          .epoch = r->task.epoch,
-                          .token = r->task.token};
-}
-
-static void outcome_copy(struct outcome *to, const struct outcome *from)
-{
-    *to = *from;
-    to->error = xstrdup(from->error);
-    to->stderr_tail = xstrdup(from->stderr_tail);
-    to->command_line = xstrdup(from->command_line);
-    to->tool_version = xstrdup(from->tool_version);
-    to->confinement = xstrdup(from->confinement);
-    to->run_json = xstrdup(from->run_json);
-    to->sandbox_json = xstrdup(from->sandbox_json);
-    to->raw_path = xstrdup(from->raw_path);
-    to->raw_sha256 = xstrdup(from->raw_sha256);
-}
-
-static void free_text(const char *s)
-{
-    free((char *)(uintptr_t)s);
-}
-
-static void outcome_done(struct outcome *o)
-{
-    free_text(o->error);
-    free_text(o->stderr_tail);
-    free_text(o->command_line);
-    free_text(o->tool_version);
-    free_text(o->confinement);
-    free_text(o->run_json);
-    free_text(o->sandbox_json);
-    free_text(o->raw_path);
-    free_text(o->raw_sha256);
-    *o = (struct outcome){0};
-}
-
-static void run_drop(struct sched *s, struct run *r)
-{
-    for (uint32_t i = 0; i < s->n; i++) {
-        if (s->runs[i] == r) {
-            s->runs[i] = s->runs[--s->n];
-            break;
-        }
-    }
-    job_done(&r->job);
-    outcome_done(&r->end);
-    free(r);
-}
-
-static struct run *run_find(struct sched *s, const struct lease *l)
-{
-    for (uint32_t i = 0; i < s->n; i++) {
-        const struct task *t = &s->runs[i]->task;
-
-        if (t->epoch == l->epoch && t->token == l->token && t->idx == l->idx &&
-            id_cmp(&t->job_id, &l->job_id) == 0) {
-            return s->runs[i];
-        }
-    }
-    return NULL;
-}
+enum { TICK_MS = 1000, RETRY_MAX_MS = 600000 };
 
 static void on_tick(struct timer *t)
 {
@@ -164,6 +49,7 @@ int sched_new(struct loop *l, struct store *st, const struct sched_config *c,
     s->stats.slots = c->slots;
     s->tick.fn = on_tick;
     s->due.fn = on_due;
+    planned_init(s);
     s->ticked = true;
     timer_arm(l, &s->tick, TICK_MS);
     *out = s;
@@ -180,6 +66,7 @@ void sched_free(struct sched *s)
     while (s->n) {
         run_drop(s, s->runs[0]);
     }
+    planned_done(s);
     waiters_done(&s->waiters);
     strvec_done(&s->blocked);
     free(s->runs);
@@ -220,6 +107,7 @@ static int recover_one(struct sched *s, const struct task *t, struct err *e)
         blob_remove(s->blob_dir, path);
     }
     s->stats.lost++;
+    s->merging = true;
     id_text(&t->job_id, id);
     log_warn("task_lost", KV("job", id), KV("epoch", t->epoch), KV("state", job_state_name(now)));
     return 0;
@@ -238,58 +126,6 @@ int sched_recover(struct sched *s, struct err *e)
 }
 
 /* ---- before the commit ---- */
-
-static void housekeeping(struct sched *s)
-{
-    int64_t now = wall_us();
-    int64_t due_us = 0;
-    int64_t expire_us = 0;
-    int64_t purge_id = 0;
-    int64_t n = 0;
-    bool more = false;
-    char *path = NULL;
-
-    s->ticked = false;
-    if (store_task_due(s->store, now, &due_us, NULL) != 0 ||
-        store_queue_expire(s->store, now, &expire_us, NULL) != 0) {
-        return;
-    }
-    if (due_us) {
-        timer_arm(s->loop, &s->due, due_us > now ? (due_us - now) / 1000 + 1 : 1);
-    }
-    if (s->config.retention_us &&
-        store_job_expire(s->store, now - s->config.retention_us, EXPIRE_BATCH, &n, NULL) == 0 &&
-        n > 0) {
-        log_info("jobs_expired", KV("count", n));
-    }
-    store_event_expire(s->store, now - event_keep_us, EXPIRE_BATCH, &n, NULL);
-    store_idem_expire(s->store, now - idem_keep_us, NULL);
-    if (store_purge_step(s->store, PURGE_ROWS, &more, &path, &purge_id, NULL) == 0 && path) {
-        if (s->blob_dir) {
-            blob_remove(s->blob_dir, path);
-        }
-        store_purge_done(s->store, purge_id, NULL);
-        more = true;
-    }
-    free(path);
-    if (more) {
-        s->ticked = true;
-        loop_again(s->loop);
-    }
-}
-
-/* A batch a turn. */
-static void wake(struct sched *s)
-{
-    if (store_task_wake(s->store, &s->wake_after, NULL) != 0) {
-        return;
-    }
-    s->woke = true;
-    s->waking = s->wake_after > 0;
-    if (s->waking) {
-        loop_again(s->loop);
-    }
-}
 
 static int64_t backoff_us(const struct sched *s, int32_t failed)
 {
@@ -310,9 +146,10 @@ static void log_finished(const struct run *r)
     char id[ID_TEXT + 1];
 
     id_text(&r->task.job_id, id);
-    log_info("job_ended", KV("job", id), KV("state", job_state_name(r->now)),
-             KV("reason", job_reason_name(r->end.reason)), KV("attempt", r->task.attempts),
-             KV("ms", boot_ms() - r->claimed_ms), KV("error", r->end.error));
+    log_info(run_planned(r) ? "task_ended" : "job_ended", KV("job", id), KV("task", r->task.idx),
+             KV("state", job_state_name(r->now)), KV("reason", job_reason_name(r->end.reason)),
+             KV("attempt", r->task.attempts), KV("ms", boot_ms() - r->claimed_ms),
+             KV("error", r->end.error));
 }
 
 static enum job_state state_of(struct sched *s, const struct id *job)
@@ -331,7 +168,7 @@ static enum job_state state_of(struct sched *s, const struct id *job)
 /* Applies what only we know of a run that is over. The store's answer is final once committed. */
 static void apply_end(struct sched *s, struct run *r)
 {
-    struct lease l = lease_of(r);
+    struct lease l = run_lease(r);
     struct err e = {0};
     int rc;
 
@@ -352,57 +189,8 @@ static void apply_end(struct sched *s, struct run *r)
     }
     r->applied = true;
     waiters_touch(&s->waiters, &r->task.job_id);
-}
-
-/* ---- how much a key may run ---- */
-
-static const char *key_of(const struct run *r)
-{
-    return r->job.key_id ? r->job.key_id : "";
-}
-
-static bool is_blocked(const struct sched *s, const char *key)
-{
-    for (size_t i = 0; i < s->blocked.n; i++) {
-        if (str_eq(s->blocked.v[i], key)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Adds a key to the blocked ones if as many of its runs as it may have are there. */
-static void block_if_full(struct sched *s, const char *key)
-{
-    uint32_t most = s->config.max_concurrent(s->config.arg, key);
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < s->n; i++) {
-        n += !s->runs[i]->applied && str_eq(key_of(s->runs[i]), key);
-    }
-    if (most > 0 && n >= most && !is_blocked(s, key)) {
-        strvec_push(&s->blocked, key);
-    }
-}
-
-/* Whether an earlier run is of the same key. */
-static bool seen(const struct sched *s, uint32_t at)
-{
-    for (uint32_t i = 0; i < at; i++) {
-        if (!s->runs[i]->applied && str_eq(key_of(s->runs[i]), key_of(s->runs[at]))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void block_full_keys(struct sched *s)
-{
-    strvec_done(&s->blocked);
-    for (uint32_t i = 0; s->config.max_concurrent && i < s->n; i++) {
-        if (!s->runs[i]->applied && !seen(s, i)) {
-            block_if_full(s, key_of(s->runs[i]));
-        }
+    if (rc == 0 && run_planned(r)) {
+        planned_ended(s, r);
     }
 }
 
@@ -427,15 +215,13 @@ static void claim_one(struct sched *s, bool *claimed)
     r->step = STEP_CLAIMED;
     r->claimed_ms = r->beat_ms = boot_ms();
     s->runs[s->n++] = r;
-    if (s->config.max_concurrent) {
-        block_if_full(s, key_of(r));
-    }
+    key_limit_after_claim(s, r);
     waiters_touch(&s->waiters, &r->task.job_id);
 }
 
 static void renew(struct sched *s, struct run *r, int64_t now)
 {
-    struct lease l = lease_of(r);
+    struct lease l = run_lease(r);
     bool cancel = false;
 
     if (now - r->beat_ms < s->config.beat_ms) {
@@ -469,13 +255,16 @@ void sched_before_commit(struct sched *s)
         busy += !r->applied;
     }
     if (s->waking) {
-        wake(s);
+        wake_waiting(s);
+    }
+    if (s->merging) {
+        planned_step(s);
     }
     if (s->ticked) {
         housekeeping(s);
     }
     if (may_claim(s, busy)) {
-        block_full_keys(s);
+        key_limit_start(s);
     }
     /* An end that is in this transaction frees its slot: both are committed, or neither is. */
     while (claimed && may_claim(s, busy)) {
@@ -492,7 +281,7 @@ static void launch(struct sched *s, struct run *r)
 
     r->step = STEP_RUNNING;
     s->stats.claims++;
-    if (r->task.epoch == 1) {
+    if (r->task.epoch == 1 && r->task.idx == 0) {
         s->stats.queue_us_total += waited;
         s->stats.queue_n++;
     }
@@ -501,7 +290,7 @@ static void launch(struct sched *s, struct run *r)
 
 static void remove_blob(const struct sched *s, const struct run *r)
 {
-    struct lease l = lease_of(r);
+    struct lease l = run_lease(r);
     auto_free char *path = blob_path(&l);
 
     if (s->blob_dir) {
@@ -515,7 +304,7 @@ static void settle_end(struct sched *s, struct run *r)
         bool over = job_state_terminal(r->now);
 
         log_finished(r);
-        s->stats.finished[r->now][r->end.reason] += over;
+        s->stats.finished[r->now][r->end.reason] += over && !run_planned(r);
         s->stats.retries += !over;
         s->stats.run_us_total += (boot_ms() - r->claimed_ms) * 1000;
         s->stats.run_n++;
@@ -566,6 +355,7 @@ void sched_after_commit(struct sched *s, bool committed)
         s->wake_after = 0;
     }
     s->woke = false;
+    planned_committed(s, committed);
     for (uint32_t i = s->n; i-- > 0;) {
         struct run *r = s->runs[i];
 
@@ -609,9 +399,10 @@ int sched_cancel(struct sched *s, const struct id *job, enum job_state *now, str
             s->size_cancels = s->size_cancels ? s->size_cancels * 2 : 8;
             s->cancels = xrealloc(s->cancels, s->size_cancels * sizeof *s->cancels);
         }
-        s->cancels[s->n_cancels++] = lease_of(s->runs[i]);
+        s->cancels[s->n_cancels++] = run_lease(s->runs[i]);
     }
     waiters_touch(&s->waiters, job);
+    s->merging = true; /* nothing of a planned job may be left to run */
     *now = state;
     return 0;
 }
@@ -621,7 +412,12 @@ int sched_progress(struct sched *s, const struct lease *l, const struct progress
     int rc = store_task_progress(s->store, l, p, e);
 
     if (rc == 0) {
+        struct run *r = run_find(s, l);
+
         waiters_touch(&s->waiters, &l->job_id);
+        if (r && run_planned(r)) {
+            planned_show(s, &l->job_id);
+        }
     }
     return rc;
 }

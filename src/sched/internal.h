@@ -1,0 +1,85 @@
+/* internal - the scheduler's state, shared by the files that move it on. Private to sched/. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sched/sched.h"
+#include "sched/waiters.h"
+
+enum run_step {
+    STEP_CLAIMED, /* in this turn; launched after its commit */
+    STEP_RUNNING,
+    STEP_ENDED,    /* the worker said how; not yet committed */
+    STEP_RELEASED, /* handed back; not yet committed */
+    STEP_WAITING,  /* handed back until retry_at_us; not yet committed */
+};
+
+struct run {
+    struct task task;
+    struct job job; /* as claimed; freed once launched */
+    enum run_step step;
+    struct outcome end;                     /* strings owned, STEP_ENDED */
+    int64_t retry_at_us;                    /* also until when it waits, STEP_WAITING */
+    bool applied;                           /* the end is in the current transaction */
+    enum job_state now;                     /* of the task, by that end */
+    int64_t claimed_ms, beat_ms, cancel_ms; /* cancel_ms: when it was asked for; 0: it was not */
+};
+
+/* A planned job that came to its end in this turn. */
+struct settled {
+    struct id job;
+    enum job_state state;
+    enum job_reason reason;
+};
+
+struct sched {
+    struct loop *loop;
+    struct store *store;
+    struct sched_config config;
+    char *worker; /* owned, config points to them */
+    char *blob_dir;
+    struct worker_link link;
+    struct run **runs; /* twice config.slots: those that end and those that take their places */
+    uint32_t n;
+    struct lease *cancels; /* to be sent after the commit */
+    uint32_t n_cancels, size_cancels;
+    struct waiters waiters;
+    struct timer tick;
+    struct timer due;
+    struct strvec blocked;       /* keys that may run no more now */
+    int64_t wake_after;          /* while waking */
+    struct planner_link planner; /* without functions: none */
+    struct id *shown;            /* jobs whose progress is to be brought up to date */
+    uint32_t n_shown, size_shown;
+    struct timer show;
+    bool ticked, draining, paused, waking, woke;
+    bool merging;            /* results may be left to merge, or jobs to settle */
+    struct settled *settled; /* in this transaction */
+    uint32_t n_settled, size_settled;
+    struct sched_stats stats;
+};
+
+/* ---- run.c ---- */
+struct lease run_lease(const struct run *r);
+struct run *run_find(struct sched *s, const struct lease *l);
+void run_drop(struct sched *s, struct run *r);
+void outcome_copy(struct outcome *to, const struct outcome *from);
+bool run_planned(const struct run *r);
+
+/* ---- key_limit.c: how much a key may run ---- */
+void key_limit_start(struct sched *s); /* finds the keys that are full */
+void key_limit_after_claim(struct sched *s, const struct run *r);
+
+/* ---- house.c ---- */
+void housekeeping(struct sched *s);
+void wake_waiting(
+    struct sched *s); /* tasks that wait for a window are tried again, a batch a turn */
+
+/* ---- planned.c ---- */
+void planned_ended(struct sched *s, struct run *r); /* its end was applied in this turn */
+void planned_step(struct sched *s);                 /* before a commit: merges, settles */
+void planned_committed(struct sched *s, bool committed);
+void planned_show(struct sched *s, const struct id *job); /* progress, soon */
+void planned_init(struct sched *s);
+void planned_done(struct sched *s);
