@@ -97,6 +97,7 @@ struct job {
                              merged by address ("planned"); NULL: one run of `tool` */
     char *import_path;    /* relative to the blob directory: what was handed in, to be read instead
                              of running the tool; NULL: the tool runs */
+    bool planned;         /* has a plan; set by the store, also where it leaves the text out */
     char *task_spec;      /* of the task that was claimed: plan_spec_read(); only store_task_claim()
                              fills it; NULL: the job's own request */
 

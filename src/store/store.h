@@ -74,8 +74,8 @@ struct job_filter {
 
 /*
  * Calls fn for each; a non-zero return stops and is returned. The job is borrowed, and comes
- * without the large texts (pins, limits, stderr_tail, sandbox_json, run_json), which only
- * store_job_get() reads. No callback of this header may call the store.
+ * without the large texts (pins, limits, plan, stderr_tail, sandbox_json, run_json, summary_json),
+ * which only store_job_get() reads. No callback of this header may call the store.
  */
 typedef int (*job_fn)(void *arg, const struct job *j, struct err *e);
 int store_job_list(struct store *s, const struct job_filter *f, job_fn fn, void *arg,
@@ -279,7 +279,8 @@ struct event {
     int64_t seq; /* 1, 2, ...: the SSE id */
     int64_t at_us;
     const char *type; /* "job.created", "job.state", "job.progress", "job.hosts", "job.deleted",
-                         "job.task" (a task of a planned job ended: {"task","stage","state"}) */
+                         "job.task" (a task of a planned job ended: {"task","stage",
+                         "task_state"}; of those that a cancel ended no one is told) */
     struct id job_id;
     const char *data; /* JSON object */
 };
