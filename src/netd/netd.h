@@ -30,6 +30,14 @@
 #include "event/loop.h"
 #include "model/sandbox.h"
 
+/*
+ * What every box sees of its link: the name of its end, and the hardware address of ours, which is
+ * the same on all links (locally administered, and each link has two ends only). So command lines
+ * can name them before there is a link.
+ */
+#define NETD_INTERFACE   "eth0"
+#define NETD_GATEWAY_MAC "02:5c:a1:7e:00:01"
+
 struct netd_config {
     uid_t uid; /* to become, keeping CAP_NET_ADMIN, when root */
     gid_t gid;

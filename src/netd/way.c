@@ -143,12 +143,21 @@ static void random_mac(uint8_t mac[MAC_LEN])
     mac[0] = (uint8_t)((mac[0] & 0xfc) | 0x02); /* locally administered, not multicast */
 }
 
+static void gateway_mac(uint8_t mac[MAC_LEN])
+{
+    int n = sscanf(NETD_GATEWAY_MAC, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac[0], &mac[1], &mac[2],
+                   &mac[3], &mac[4], &mac[5]);
+
+    assert(n == MAC_LEN);
+    (void)n;
+}
+
 static int make_veth(struct ways *ws, struct way *w, int netns_fd, struct err *e)
 {
-    struct veth v = {.name = w->name, .peer = "eth0", .peer_ns = netns_fd};
+    struct veth v = {.name = w->name, .peer = NETD_INTERFACE, .peer_ns = netns_fd};
     int rc;
 
-    random_mac(w->box.gateway_mac);
+    gateway_mac(w->box.gateway_mac);
     random_mac(w->box_mac);
     memcpy(v.mac, w->box.gateway_mac, MAC_LEN);
     memcpy(v.peer_mac, w->box_mac, MAC_LEN);
