@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/netset.h"
 
 /* A scan of a few ports fits into the first block, so that most hosts allocate nothing. */
 enum { BLOCK_SIZE = 32 * 1024 };
@@ -158,4 +159,22 @@ const char *host_address(const struct host *h)
         }
     }
     return NULL;
+}
+
+bool host_key(const char *text, uint8_t out[HOST_KEY])
+{
+    struct net_ip ip;
+
+    if (!text || !net_ip_parse(text, &ip)) {
+        return false;
+    }
+    memset(out, 0, HOST_KEY);
+    out[0] = ip.v6 ? 6 : 4;
+    for (unsigned i = 0; i < (ip.v6 ? 16u : 4u); i++) {
+        uint64_t word = ip.v6 && i < 8 ? ip.hi : ip.lo;
+        unsigned width = ip.v6 ? 8 : 4;
+
+        out[1 + i] = (uint8_t)(word >> 8 * (width - 1 - i % width));
+    }
+    return true;
 }

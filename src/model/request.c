@@ -76,24 +76,38 @@ int shell_split(const char *s, struct strvec *out, struct err *e)
 
 /* ---- targets ---- */
 
-static int too_many(uint64_t count, struct err *e)
+static int too_many(uint64_t count, uint64_t most, struct err *e)
 {
     if (count == UINT64_MAX) {
-        return err_set(e, ERR_INVALID, "too many addresses: 2^64 or more, at most %d in one scan",
-                       TARGET_ADDRESSES_MAX);
+        return err_set(e, ERR_INVALID,
+                       "too many addresses: 2^64 or more, at most %" PRIu64 " in one scan", most);
     }
-    return err_set(e, ERR_INVALID, "too many addresses: %" PRIu64 ", at most %d in one scan", count,
-                   TARGET_ADDRESSES_MAX);
+    return err_set(e, ERR_INVALID,
+                   "too many addresses: %" PRIu64 ", at most %" PRIu64 " in one scan", count, most);
 }
 
-int targets_parse(const char *s, struct target_set *out, struct err *e)
+/* The words of the old service for what it did not know. */
+static int no_exclusions(const struct strvec *tokens, struct err *e)
 {
+    for (size_t i = 0; i < tokens->n; i++) {
+        if (tokens->v[i][0] == '!') {
+            return err_set(e, ERR_INVALID, "invalid target: '%.80s': %s", tokens->v[i],
+                           "host names have letters, digits, '-' and '.' only");
+        }
+    }
+    return 0;
+}
+
+static int parse_targets(const char *s, bool old, uint64_t most, struct target_set *out,
+                         struct err *e)
+{
+    int text_max = old ? JOB_TARGETS_MAX : TARGETS_TEXT_MAX;
     auto_strvec tokens = {0};
     uint64_t count;
     int rc;
 
-    if (strlen(s) > JOB_TARGETS_MAX) {
-        return err_set(e, ERR_INVALID, "targets are longer than %d bytes", JOB_TARGETS_MAX);
+    if (strlen(s) > (size_t)text_max) {
+        return err_set(e, ERR_INVALID, "targets are longer than %d bytes", text_max);
     }
     rc = shell_split(s, &tokens, e);
     if (rc < 0) {
@@ -102,19 +116,37 @@ int targets_parse(const char *s, struct target_set *out, struct err *e)
     if (tokens.n == 0) {
         return err_set(e, ERR_INVALID, "targets must not be empty");
     }
-    rc = target_set_parse(&tokens, out, e);
+    rc = old ? no_exclusions(&tokens, e) : 0;
+    if (rc == 0) {
+        rc = target_set_parse(&tokens, out, e);
+    }
     if (rc < 0) {
         return rc;
     }
     count = target_set_count(out);
-    if (count > TARGET_ADDRESSES_MAX) {
-        return too_many(count, e);
+    if (count > most) {
+        return too_many(count, most, e);
     }
     if (target_set_has_v4(out) && target_set_has_v6(out)) {
         return err_set(e, ERR_INVALID,
                        "IPv4 and IPv6 targets cannot be in one scan: submit one for each");
     }
     return 0;
+}
+
+int targets_parse(const char *s, struct target_set *out, struct err *e)
+{
+    return parse_targets(s, false, TARGET_ADDRESSES_MAX, out, e);
+}
+
+int targets_parse_old(const char *s, struct target_set *out, struct err *e)
+{
+    return parse_targets(s, true, TARGET_ADDRESSES_MAX, out, e);
+}
+
+int targets_parse_sweep(const char *s, struct target_set *out, struct err *e)
+{
+    return parse_targets(s, false, TARGET_SWEEP_MAX, out, e);
 }
 
 /* ---- ports ---- */

@@ -22,7 +22,8 @@
  */
 int shell_split(const char *s, struct strvec *out, struct err *e);
 
-enum { TARGET_ADDRESSES_MAX = 1 << 20 };
+enum { TARGET_ADDRESSES_MAX = 1 << 20, TARGETS_TEXT_MAX = 1 << 20 };
+#define TARGET_SWEEP_MAX (UINT64_C(1) << 32)
 
 /*
  * Splits and checks targets. Messages: "targets must not be empty", "invalid target: '<token>'"
@@ -30,6 +31,11 @@ enum { TARGET_ADDRESSES_MAX = 1 << 20 };
  * TARGET_ADDRESSES_MAX; a name counts as one. target_set_done() *out, also after an error.
  */
 int targets_parse(const char *s, struct target_set *out, struct err *e);
+/* The same for the old routes: exclusions are no targets there, and the text is at most
+ * JOB_TARGETS_MAX bytes (else TARGETS_TEXT_MAX). */
+int targets_parse_old(const char *s, struct target_set *out, struct err *e);
+/* As targets_parse(), for tools that sweep large ranges: up to TARGET_SWEEP_MAX addresses. */
+int targets_parse_sweep(const char *s, struct target_set *out, struct err *e);
 
 /* "22,80,T:1-1000,U:53"; without a letter a range is for every protocol, a letter holds until the
  * next one. Message: "invalid ports specification: '<whole string>'". */

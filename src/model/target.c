@@ -60,6 +60,7 @@ void target_set_done(struct target_set *t)
     }
     free(t->pins);
     netset_done(&t->addresses);
+    netset_done(&t->excluded);
     *t = (struct target_set){0};
 }
 
@@ -421,31 +422,149 @@ int target_add(struct target_set *t, const char *token, struct err *e)
     return rc;
 }
 
+/* Tokens with '!' go into a set of their own. */
+struct reading {
+    struct target_set in, out;
+    struct ranges in_ranges, out_ranges;
+};
+
+static void reading_done(struct reading *r)
+{
+    target_set_done(&r->in);
+    target_set_done(&r->out);
+    ranges_done(&r->in_ranges);
+    ranges_done(&r->out_ranges);
+}
+
+static int read_token(struct reading *r, const char *token, struct err *e)
+{
+    bool taken = token[0] == '!';
+    struct ranges *found = taken ? &r->out_ranges : &r->in_ranges;
+    int rc = token_read(taken ? &r->out : &r->in, token + taken, found, e);
+
+    if (rc == 0 && found->n > 2 * RANGES_MAX) {
+        return err_set(e, ERR_INVALID,
+                       "the targets fall into more than %d ranges; write "
+                       "prefixes, or submit several scans",
+                       2 * RANGES_MAX);
+    }
+    return rc;
+}
+
+/* A name that is not there may be meant as an address: leaving it in would scan it. */
+static int remove_name(struct target_set *t, const char *name, struct err *e)
+{
+    struct target_pin *p = pin_of(t, name);
+
+    if (!p) {
+        auto_free char *token = str_fmt("!%s", name);
+
+        return invalid(token, "no target has that name; exclude its address", e);
+    }
+    free(p->name);
+    free(p->ip);
+    t->n_pins--;
+    memmove(p, p + 1, (size_t)(t->pins + t->n_pins - p) * sizeof *p);
+    return 0;
+}
+
+static int exclude(struct reading *r, struct err *e)
+{
+    struct target_set *t = &r->in;
+    bool any = r->out_ranges.n || r->out.n_pins;
+    int rc = 0;
+
+    if (any && !r->in_ranges.n && !t->n_pins) {
+        return err_set(e, ERR_INVALID, "targets must not be empty: there are only exclusions");
+    }
+    for (size_t i = 0; i < r->out.n_pins && rc == 0; i++) {
+        rc = remove_name(t, r->out.pins[i].name, e);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    netset_add_many(&t->addresses, r->in_ranges.v, r->in_ranges.n);
+    netset_add_many(&t->excluded, r->out_ranges.v, r->out_ranges.n);
+    netset_remove_set(&t->addresses, &t->excluded);
+    if (any && !t->addresses.n && !t->n_pins) {
+        return err_set(e, ERR_INVALID,
+                       "targets: all of them are excluded, nothing is left to scan");
+    }
+    return 0;
+}
+
 int target_set_parse(const struct strvec *tokens, struct target_set *out, struct err *e)
 {
-    auto_targets t = {0};
-    auto_ranges found = {0};
+    __attribute__((cleanup(reading_done))) struct reading r = {0};
+    int rc = 0;
 
     if (tokens->n == 0) {
         return err_set(e, ERR_INVALID, "targets must not be empty");
     }
-    for (size_t i = 0; i < tokens->n; i++) {
-        int rc = token_read(&t, tokens->v[i], &found, e);
+    for (size_t i = 0; i < tokens->n && rc == 0; i++) {
+        rc = read_token(&r, tokens->v[i], e);
+    }
+    if (rc == 0) {
+        rc = exclude(&r, e);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    *out = r.in;
+    r.in = (struct target_set){0};
+    return 0;
+}
+
+/* One line of n bytes, without what ends it. */
+static int list_line(const char *s, size_t n, struct strvec *tokens, struct err *e)
+{
+    const char *comment = memchr(s, '#', n);
+    const char *end = comment ? comment : s + n;
+
+    while (s < end) {
+        size_t len = 0;
+
+        while (s + len < end && !strchr(" \t\r\v\f", s[len])) { /* NUL ends a token as well */
+            len++;
+        }
+        if (len) {
+            auto_targets t = {0};
+            auto_free char *token = xstrndup(s, len);
+            int rc = target_add(&t, token + (token[0] == '!'), e);
+
+            if (rc < 0) {
+                return rc;
+            }
+            strvec_push(tokens, token);
+        }
+        if (s + len < end && s[len] == '\0') {
+            return err_set(e, ERR_INVALID, "invalid target: a NUL byte is in the list");
+        }
+        s += len + 1;
+    }
+    return 0;
+}
+
+int target_list_read(const char *text, size_t n, struct strvec *tokens, struct err *e)
+{
+    size_t at = 0;
+
+    for (unsigned line = 1; at < n; line++) {
+        const char *end = memchr(text + at, '\n', n - at);
+        size_t len = end ? (size_t)(end - (text + at)) : n - at;
+        int rc = list_line(text + at, len, tokens, e);
 
         if (rc < 0) {
-            return rc;
+            return err_prefix(e, rc, "line %u", line);
         }
-        if (found.n > 2 * RANGES_MAX) {
-            return err_set(e, ERR_INVALID,
-                           "the targets fall into more than %d ranges; write "
-                           "prefixes, or submit several scans",
-                           2 * RANGES_MAX);
-        }
+        at += len + 1;
     }
-    netset_add_many(&t.addresses, found.v, found.n);
-    *out = t;
-    t = (struct target_set){0};
     return 0;
+}
+
+bool target_pin_allowed(const struct target_set *t, const struct net_ip *ip)
+{
+    return !netset_has(&t->excluded, ip);
 }
 
 void target_set_all(const struct target_set *t, struct netset *out)
@@ -459,6 +578,7 @@ void target_set_all(const struct target_set *t, struct netset *out)
     }
     netset_done(out);
     netset_add_many(out, found.v, found.n);
+    netset_remove_set(out, &t->excluded);
     netset_add_set(out, &t->addresses);
 }
 
@@ -479,7 +599,7 @@ static bool has_family(const struct target_set *t, bool v6)
     }
     for (size_t i = 0; i < t->n_pins; i++) {
         for (size_t k = 0; k < t->pins[i].n; k++) {
-            if (t->pins[i].ip[k].v6 == v6) {
+            if (t->pins[i].ip[k].v6 == v6 && target_pin_allowed(t, &t->pins[i].ip[k])) {
                 return true;
             }
         }
@@ -507,6 +627,17 @@ static void prefix_line(void *arg, const struct net_ip *ip, unsigned len)
     buf_addc(arg, '\n');
 }
 
+/* The first address that may be sent to; NULL: none, or not resolved yet. */
+static const struct net_ip *first_ip(const struct target_set *t, const struct target_pin *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        if (target_pin_allowed(t, &p->ip[i])) {
+            return &p->ip[i];
+        }
+    }
+    return NULL;
+}
+
 void target_set_lines(const struct target_set *t, bool numeric_only, struct buf *out)
 {
     auto_netset written = {0};
@@ -516,14 +647,15 @@ void target_set_lines(const struct target_set *t, bool numeric_only, struct buf 
     }
     for (size_t i = 0; i < t->n_pins; i++) {
         const struct target_pin *p = &t->pins[i];
+        const struct net_ip *ip = first_ip(t, p);
 
-        if (!numeric_only) {
+        if (!numeric_only && (ip || p->n == 0)) {
             buf_adds(out, p->name);
             buf_addc(out, '\n');
-        } else if (p->n && !netset_has(&t->addresses, &p->ip[0]) &&
-                   !netset_has(&written, &p->ip[0])) {
-            netset_add(&written, &(struct net_range){p->ip[0], p->ip[0]});
-            prefix_line(out, &p->ip[0], p->ip[0].v6 ? 128 : 32);
+        } else if (numeric_only && ip && !netset_has(&t->addresses, ip) &&
+                   !netset_has(&written, ip)) {
+            netset_add(&written, &(struct net_range){*ip, *ip});
+            prefix_line(out, ip, ip->v6 ? 128 : 32);
         }
     }
 }
@@ -534,8 +666,10 @@ void target_set_hosts(const struct target_set *t, struct buf *out)
         for (size_t k = 0; k < t->pins[i].n; k++) {
             char text[NET_TEXT];
 
-            net_ip_text(&t->pins[i].ip[k], text);
-            buf_addf(out, "%s %s\n", text, t->pins[i].name);
+            if (target_pin_allowed(t, &t->pins[i].ip[k])) {
+                net_ip_text(&t->pins[i].ip[k], text);
+                buf_addf(out, "%s %s\n", text, t->pins[i].name);
+            }
         }
     }
 }

@@ -30,7 +30,10 @@ int tool_check(const struct tool *t, const struct tool_request *q, struct tool_p
 {
     auto_strvec split = {0};
     const struct strvec *tokens = q->tokens ? q->tokens : &split;
-    int rc = targets_parse(q->targets ? q->targets : "", &out->targets, e);
+    const char *targets = q->targets ? q->targets : "";
+    int rc = q->old      ? targets_parse_old(targets, &out->targets, e)
+             : t->merges ? targets_parse_sweep(targets, &out->targets, e)
+                         : targets_parse(targets, &out->targets, e);
 
     if (rc == 0 && q->ports) {
         rc = ports_parse(q->ports, e);

@@ -114,7 +114,33 @@ static void the_address_of_a_host_is_ipv4_before_ipv6_before_mac(void)
     host_done(&h);
 }
 
-TESTS(strings_in_an_arena_are_copies_that_stay_where_they_are,
+static void keys_of_addresses_sort_as_the_addresses_do(void)
+{
+    static const char *const order[] = {"0.0.0.0",     "9.255.0.1",    "10.0.0.2", "10.0.0.10",
+                                        "10.0.1.0",    "255.0.0.1",    "::1",      "2001:db8::2",
+                                        "2001:db8::a", "2001:db8:1::", "fe80::1"};
+    static const char *const none[] = {"",          "00:11:22:33:44:55", "10.0.0",
+                                       "a.example", "::ffff:10.0.0.1",   "10.0.0.1 "};
+    uint8_t last[HOST_KEY] = {0}, key[HOST_KEY];
+
+    for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+        CHECK(host_key(order[i], key));
+        CHECK(memcmp(last, key, sizeof key) < 0);
+        memcpy(last, key, sizeof key);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+        CHECK(!host_key(none[i], key));
+    }
+    CHECK(!host_key(NULL, key));
+    CHECK(host_key("10.1.2.3", key));
+    CHECK(memcmp(key, (const uint8_t[HOST_KEY]){4, 10, 1, 2, 3}, HOST_KEY) == 0);
+    CHECK(host_key("2001:db8::ff01", key));
+    CHECK(memcmp(key, (const uint8_t[HOST_KEY]){6, 0x20, 1, 0xd, 0xb8, [15] = 0xff, [16] = 1},
+                 HOST_KEY) == 0);
+}
+
+TESTS(keys_of_addresses_sort_as_the_addresses_do,
+      strings_in_an_arena_are_copies_that_stay_where_they_are,
       an_arena_takes_strings_of_any_length_and_cuts_at_n,
       a_reset_arena_counts_from_zero_and_reuses_its_first_block,
       a_host_grows_to_all_ports_and_new_elements_are_unsaid,

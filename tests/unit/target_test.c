@@ -267,7 +267,93 @@ static void pins_that_do_not_fit_are_refused(void)
     CHECK_ERR(pins_apply(&t, NULL, ERR), ERR_INVALID);
 }
 
-TESTS(every_spelling_becomes_prefixes_or_names, what_could_be_read_twice_is_refused,
+static void what_is_excluded_is_not_in_the_set(void)
+{
+    static const char *const cases[][2] = {
+        {"10.0.0.0/29 !10.0.0.1", "10.0.0.0 10.0.0.2/31 10.0.0.4/30"},
+        {"!10.0.0.1 10.0.0.0/29", "10.0.0.0 10.0.0.2/31 10.0.0.4/30"},
+        {"10.0.0.0/24 !10.0.0.5 !10.0.0.128/25 !10.0.0.0-4 !10.0.0.6-127", ""},
+        {"10.0.0.1 !10.0.0.2", "10.0.0.1"},
+        {"a.example b.example !A.example.", "b.example"},
+        {"2001:db8::/126 !2001:db8::1", "2001:db8:: 2001:db8::2/127"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        if (*cases[i][1]) {
+            CHECK_STR(lines(cases[i][0]), cases[i][1]);
+        }
+    }
+}
+
+static void exclusions_that_cannot_hold_are_refused(void)
+{
+    static const char *const cases[][2] = {
+        {"10.0.0.0/29 !10.0.0.0/28", "all of them are excluded"},
+        {"!10.0.0.0/28", "there are only exclusions"},
+        {"a.example !a.example", "all of them are excluded"},
+        {"10.0.0.0/24 !printer.example", "no target has that name; exclude its address"},
+        {"10.0.0.0/24 !", "it is empty"},
+        {"10.0.0.0/24 !!10.0.0.1", "host names have letters"},
+        {"10.0.0.0/24 !-1", "do not begin with '-'"},
+        {"10.0.0.0/24 !10.0.0.300", "octets are decimal"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        auto_strvec tokens = {0};
+        auto_targets t = {0};
+        const char *s = cases[i][0], *blank = strchr(s, ' ');
+
+        for (; blank; s = blank + 1, blank = strchr(s, ' ')) {
+            strvec_pushn(&tokens, s, (size_t)(blank - s));
+        }
+        strvec_push(&tokens, s);
+        CHECK_ERR(target_set_parse(&tokens, &t, ERR), ERR_INVALID);
+        if (!strstr(tap_err.msg, cases[i][1])) {
+            tap_fail(__FILE__, __LINE__, "'%s' gave: %s", cases[i][0], tap_err.msg);
+        }
+        CHECK_INT(t.addresses.n + t.n_pins + t.excluded.n, 0);
+    }
+}
+
+static void names_lose_addresses_that_are_excluded(void)
+{
+    auto_targets t = {0};
+    auto_buf l = {0}, numeric = {0}, hosts = {0};
+    auto_netset all = {0};
+
+    parse("a.example b.example 10.0.0.9 !10.0.0.1 !192.0.2.0/24", &t);
+    CHECK_OK(pins_apply(&t, "a.example=10.0.0.1+10.0.0.2,b.example=192.0.2.5", ERR));
+    target_set_lines(&t, false, &l);
+    CHECK_STR(l.data, "10.0.0.9\na.example\n");
+    target_set_lines(&t, true, &numeric);
+    CHECK_STR(numeric.data, "10.0.0.9\n10.0.0.2\n");
+    target_set_hosts(&t, &hosts);
+    CHECK_STR(hosts.data, "10.0.0.2 a.example\n");
+    target_set_all(&t, &all);
+    CHECK_INT(netset_count(&all), 2);
+}
+
+static void lists_have_lines_blanks_and_comments(void)
+{
+    static const char text[] = "# all of it\n10.0.0.1\r\n\n  10.0.0.2\t10.0.0.8/30 # two\n"
+                               "!10.0.0.9#x\nwww.example.org";
+    auto_strvec tokens = {0}, bad = {0};
+    auto_buf joined = {0};
+
+    CHECK_OK(target_list_read(text, strlen(text), &tokens, ERR));
+    for (size_t i = 0; i < tokens.n; i++) {
+        buf_addf(&joined, "%s|", tokens.v[i]);
+    }
+    CHECK_STR(joined.data, "10.0.0.1|10.0.0.2|10.0.0.8/30|!10.0.0.9|www.example.org|");
+    CHECK_ERR(target_list_read("10.0.0.1\n# x\n10.0.0.999\n", 24, &bad, ERR), ERR_INVALID);
+    CHECK(str_starts(tap_err.msg, "line 3: invalid target: '10.0.0.999': "));
+    CHECK_ERR(target_list_read("10.0.0.1\0x", 10, &bad, ERR), ERR_INVALID);
+    CHECK(str_starts(tap_err.msg, "line 1: "));
+}
+
+TESTS(what_is_excluded_is_not_in_the_set, exclusions_that_cannot_hold_are_refused,
+      names_lose_addresses_that_are_excluded, lists_have_lines_blanks_and_comments,
+      every_spelling_becomes_prefixes_or_names, what_could_be_read_twice_is_refused,
       long_names_are_refused_at_the_limit, a_refused_token_leaves_no_set,
       two_thousand_targets_in_any_order_are_one_set, too_many_ranges_are_refused_early,
       pins_survive_being_stored, pins_that_do_not_fit_are_refused)
