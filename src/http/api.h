@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/json.h"
 #include "http/http.h"
 #include "model/sandbox.h"
 #include "model/target.h"

@@ -164,6 +164,9 @@ void planned_committed(struct sched *s, bool committed)
         tell_settled(s, &s->settled[i]);
     }
     s->n_settled = 0;
+    if (!committed && s->planner.undone) {
+        s->planner.undone(s->planner.arg);
+    }
     /* What was undone is done again; the tick of a failed commit comes a second later. */
     s->merging = s->merging || !committed;
 }

@@ -50,6 +50,8 @@ struct planner_link {
     /* Progress of a task that runs was stored or a task ended: brings the job's own up to date, at
      * most twice a second for each job. */
     void (*progress)(void *arg, const struct id *job);
+    /* The turn was undone: what is remembered of jobs may be of it. */
+    void (*undone)(void *arg);
     void *arg;
 };
 

@@ -1,0 +1,46 @@
+#include "sched/add.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+int sched_add_tasks(struct store *s, const struct id *job, const struct plan_tasks *tasks,
+                    struct err *e)
+{
+    struct task_new *v = xcalloc(MAX(tasks->n, 1), sizeof *v);
+    struct buf *texts = xcalloc(MAX(tasks->n, 1), sizeof *texts);
+    int32_t first;
+    int rc = 0;
+
+    for (size_t i = 0; i < tasks->n; i++) {
+        const struct plan_spec *spec = &tasks->v[i];
+
+        plan_spec_write(spec, &texts[i]);
+        v[i] = (struct task_new){.stage = spec->stage,
+                                 .weight = (int64_t)MIN(MAX(spec->probes, 1), (uint64_t)INT64_MAX),
+                                 .spec = texts[i].data,
+                                 .found_only = spec->found_only,
+                                 .repeats = spec->repeats};
+    }
+    if (tasks->n > 0) {
+        rc = store_task_add(s, job, v, tasks->n, &first, e);
+    }
+    for (size_t i = 0; i < tasks->n; i++) {
+        buf_done(&texts[i]);
+    }
+    free(texts);
+    free(v);
+    return rc;
+}
+
+int sched_add_planned(struct store *s, struct job *j, const struct plan *plan,
+                      const struct target_set *t, struct err *e)
+{
+    auto_tasks first = {0};
+    int rc = plan_first(plan, t, &first, e);
+
+    if (rc == 0) {
+        rc = store_job_add(s, j, e);
+    }
+    return rc == 0 ? sched_add_tasks(s, &j->id, &first, e) : rc;
+}
