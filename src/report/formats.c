@@ -1,8 +1,11 @@
-#include "report/report.h"
+#include "report/formats.h"
 
 #include <string.h>
 
-const struct report_format *const report_formats[] = {NULL};
+const struct report_format *const report_formats[] = {
+    &report_nmap_xml, &report_grepable, &report_csv, &report_ndjson,
+    &report_markdown, &report_html,     NULL,
+};
 
 const struct report_format *report_find(const char *name)
 {
