@@ -3,26 +3,53 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { PACKETS_A_PROBE = 4 };
+enum {
+    PACKETS_A_PROBE = 4,
+    OWN_PACE_PPS = 2000, /* what a tool at its own pace is taken to send */
+};
 
+/* What is asked of the tool: the job's own request, or a task's, which stands in its place. */
 static int understand(const struct dispatch_config *c, const struct policy_rules *rules,
-                      const struct job *j, const struct tool *t, struct tool_plan *plan,
-                      struct err *e)
+                      const struct dispatch_ask *ask, struct tool_plan *plan, struct err *e)
 {
+    const struct job *j = ask->job;
+    const struct plan_spec *s = ask->spec;
     const struct tool_request request = {
-        .targets = j->targets,
-        .ports = j->ports,
+        .targets = s ? s->targets : j->targets,
+        .ports = s ? s->ports : j->ports,
+        .arguments = s ? s->arguments : j->arguments,
+        .old = !s && j->old_route,
+        .unsafe = c->allow_unsafe_args,
+        /* A profile is the operator's; what the client added to it is looked at by itself. */
+        .advanced = s || rules->advanced,
+        .scripts = rules->scripts,
+        .script_flags = rules->script_flags,
+        .nse = c->nse,
+    };
+    int rc = tool_check(ask->tool, &request, plan, e);
+
+    return rc == 0 ? pins_apply(&plan->targets, s ? s->pins : j->pins, e) : rc;
+}
+
+/* The client's own arguments of a planned job, for the tool that they are meant for. */
+static int understand_extra(const struct dispatch_config *c, const struct policy_rules *rules,
+                            const struct dispatch_ask *ask, struct err *e)
+{
+    const struct job *j = ask->job;
+    const struct tool *t = tool_find(j->tool);
+    auto_plan unused = {0};
+    const struct tool_request request = {
+        .targets = ask->spec->targets,
+        .ports = ask->spec->ports,
         .arguments = j->arguments,
-        .old = j->old_route,
         .unsafe = c->allow_unsafe_args,
         .advanced = rules->advanced,
         .scripts = rules->scripts,
         .script_flags = rules->script_flags,
         .nse = c->nse,
     };
-    int rc = tool_check(t, &request, plan, e);
 
-    return rc == 0 ? pins_apply(&plan->targets, j->pins, e) : rc;
+    return t == ask->tool && j->arguments ? tool_check(t, &request, &unused, e) : 0;
 }
 
 static void clip_pin(struct target_pin *p, const struct netset *allowed)
@@ -57,27 +84,33 @@ static void clip(struct target_set *t, const struct netset *allowed)
     }
 }
 
-static int limits_in_force(const struct dispatch_config *c, const struct policy_rules *rules,
-                           const struct job *j, const struct tool *t, struct dispatch *d,
-                           struct err *e)
+static uint32_t stricter(uint32_t a, uint32_t b)
 {
+    return a == 0 ? b : b == 0 ? a : MIN(a, b);
+}
+
+static int limits_in_force(const struct dispatch_config *c, const struct policy_rules *rules,
+                           const struct dispatch_ask *ask, struct dispatch *d, struct err *e)
+{
+    const struct job *j = ask->job;
     struct limits own;
     int rc = limits_parse(j->limits, &own, e);
 
     if (rc != 0) {
         return rc;
     }
-    d->limits = t->limits;
+    d->limits = ask->tool->limits;
     limits_tighten(&d->limits, &rules->limits);
     limits_tighten(&d->limits, &own);
     own = (struct limits){.wall_s = (uint32_t)j->run_timeout_s};
     limits_tighten(&d->limits, &own);
-    d->launch.limits = d->limits;
-    /* The tool counts probes, the filter every packet of a connection: it stops who does not keep
-     * to what it was told, not who does. */
-    d->launch.limits.rate_pps =
-        MIN(d->limits.rate_pps, UINT32_MAX / PACKETS_A_PROBE) * PACKETS_A_PROBE;
-    d->launch.wall_ms = d->limits.wall_s * 1000;
+    if (ask->spec) {
+        int64_t spent_s = j->started_us ? (wall_us() - j->started_us) / 1000000 : 0;
+
+        own.wall_s = (uint32_t)MAX(j->run_timeout_s - spent_s, 1);
+        own.wall_s = stricter(own.wall_s, ask->spec->wall_s);
+        limits_tighten(&d->limits, &own);
+    }
     d->launch.output_max = c->output_max;
     if (d->limits.output_mb) {
         d->launch.output_max = MIN(c->output_max, (uint64_t)d->limits.output_mb << 20);
@@ -85,60 +118,103 @@ static int limits_in_force(const struct dispatch_config *c, const struct policy_
     return 0;
 }
 
-static int judge(struct in_force *scope, const struct job *j, const char *key_name,
+static int judge(struct in_force *scope, const struct dispatch_ask *ask,
                  const struct tool_plan *plan, struct policy_verdict *v, struct err *e)
 {
-    const struct policy_ask ask = {
-        .key_id = j->key_id,
-        .key_name = key_name,
-        .tool = j->tool,
+    const struct policy_ask q = {
+        .key_id = ask->job->key_id,
+        .key_name = ask->key_name,
+        .tool = ask->tool->name,
         .targets = &plan->targets,
         .ports = plan->ports,
         .n_ports = plan->n_ports,
         .protocols = plan->protocols,
         .own = in_force_own(scope),
         .now_us = wall_us(),
-        .clip = j->clip,
+        .clip = ask->job->clip,
     };
 
-    return policy_judge(in_force_policy(scope), &ask, v, e);
+    return policy_judge(in_force_policy(scope), &q, v, e);
+}
+
+/* The networks' share of packets: a rate that is known may become smaller, or has to wait. */
+static void take_share(const struct dispatch_config *c, const struct dispatch_ask *ask,
+                       struct dispatch *d)
+{
+    uint32_t rate = stricter(ask->spec ? ask->spec->rate : 0, d->limits.rate_pps);
+    uint32_t wanted = rate ? rate : OWN_PACE_PPS;
+    uint32_t granted = wanted, wait_ms = 0;
+
+    if (!c->budget || ask->run == 0) {
+        return;
+    }
+    if (!budget_take(c->budget, ask->run, &d->targets, wanted, boot_ms(), &granted, &wait_ms)) {
+        d->wait_until_us = wall_us() + (int64_t)MAX(wait_ms, 1) * 1000;
+    } else if (granted && granted < wanted) {
+        d->limits.rate_pps = stricter(d->limits.rate_pps, granted);
+    }
+}
+
+static void fill_limits(struct dispatch *d)
+{
+    d->launch.limits = d->limits;
+    /* The tool counts probes, the filter every packet of a connection: it stops who does not keep
+     * to what it was told, not who does. */
+    d->launch.limits.rate_pps =
+        MIN(d->limits.rate_pps, UINT32_MAX / PACKETS_A_PROBE) * PACKETS_A_PROBE;
+    d->launch.wall_ms = d->limits.wall_s * 1000;
 }
 
 /* Which way, and the command line for it. */
 static int choose(const struct dispatch_config *c, struct in_force *scope,
-                  const struct sandbox_caps *caps, const struct tool *t, struct tool_plan *plan,
-                  bool dns, const char *program, struct dispatch *d, struct err *e)
+                  const struct sandbox_caps *caps, const struct dispatch_ask *ask, bool dns,
+                  struct dispatch *d, struct err *e)
 {
-    struct tool_start start = {.program = program,
+    const struct tool *t = ask->tool;
+    struct tool_start start = {.program = ask->program,
+                               .version = ask->version,
                                .names = caps->view,
                                .dns = dns,
                                .data_dir = c->nmap_data,
-                               .rate_pps = d->limits.rate_pps,
-                               .wall_s = d->limits.wall_s};
+                               .addresses = target_set_count(&d->plan.targets)};
     int rc;
 
-    target_set_all(&plan->targets, &d->targets);
-    egress_places(&plan->need, &d->targets, in_force_own(scope));
-    rc = egress_choose(caps, c->allow_unconfined, &plan->need, &d->launch.egress,
+    target_set_all(&d->plan.targets, &d->targets);
+    egress_places(&d->plan.need, &d->targets, in_force_own(scope));
+    rc = egress_choose(caps, c->allow_unconfined, &d->plan.need, &d->launch.egress,
                        &start.raw_sockets, e);
     if (rc != 0) {
         return rc;
     }
+    take_share(c, ask, d);
+    if (d->wait_until_us) {
+        return 0;
+    }
     start.broker = d->launch.egress == EGRESS_BROKER;
     start.user_stack = d->launch.egress == EGRESS_ROOTLESS;
+    start.rate_pps = d->limits.rate_pps;
+    start.wall_s = d->limits.wall_s;
+    if (d->launch.egress == EGRESS_NFT || d->launch.egress == EGRESS_ROOTLESS) {
+        start.interface = NETD_INTERFACE;
+        start.gateway_mac = NETD_GATEWAY_MAC;
+    }
     d->launch.raw_sockets = start.raw_sockets;
-    d->launch.dedicated = plan->need.nat_lies && d->launch.egress == EGRESS_NFT;
-    return t->build_argv(plan, &start, &d->argv, &d->notes, e);
+    d->launch.dedicated = d->plan.need.nat_lies && d->launch.egress == EGRESS_NFT;
+    if (t->deadline_s) {
+        d->limits.wall_s = stricter(d->limits.wall_s, t->deadline_s(&d->plan, &start));
+    }
+    return t->build_argv(&d->plan, &start, &d->argv, &d->notes, e);
 }
 
 static int fill(struct dispatch *d, const struct sandbox_caps *caps, const struct tool *t,
-                const struct tool_plan *plan, const struct policy_rules *rules, struct err *e)
+                const struct policy_rules *rules, struct err *e)
 {
-    target_set_lines(&plan->targets, !caps->view, &d->lines);
+    target_set_lines(&d->plan.targets, !caps->view, &d->lines);
     if (d->lines.len == 0) { /* only after clipping */
         return err_set(e, ERR_SCOPE, "none of the targets is allowed");
     }
-    target_set_hosts(&plan->targets, &d->hosts);
+    target_set_hosts(&d->plan.targets, &d->hosts);
+    fill_limits(d);
     d->launch.argv = &d->argv;
     d->launch.parser = t->parser->name;
     d->launch.files = t->files;
@@ -151,27 +227,29 @@ static int fill(struct dispatch *d, const struct sandbox_caps *caps, const struc
 }
 
 int dispatch_plan(const struct dispatch_config *c, struct in_force *scope,
-                  const struct sandbox_caps *caps, const struct job *j, const char *key_name,
-                  const struct tool *t, const char *program, struct dispatch *out, struct err *e)
+                  const struct sandbox_caps *caps, const struct dispatch_ask *ask,
+                  struct dispatch *out, struct err *e)
 {
-    const struct policy_rules *rules = policy_rules(in_force_policy(scope), j->key_id, key_name);
+    const struct policy_rules *rules =
+        policy_rules(in_force_policy(scope), ask->job->key_id, ask->key_name);
     struct policy_verdict verdict = {0};
-    auto_plan plan = {0};
     int rc;
 
     *out = (struct dispatch){.launch = {.grace_ms = c->grace_ms, .blob_fd = -1, .input_fd = -1}};
-    if ((rc = understand(c, rules, j, t, &plan, e)) != 0 ||
-        (rc = judge(scope, j, key_name, &plan, &verdict, e)) != 0) {
+    if ((rc = understand(c, rules, ask, &out->plan, e)) != 0 ||
+        (ask->spec && (rc = understand_extra(c, rules, ask, e)) != 0) ||
+        (rc = judge(scope, ask, &out->plan, &verdict, e)) != 0) {
         return rc;
     }
     out->wait_until_us = verdict.wait_until_us;
     if (!out->wait_until_us) {
-        if (j->clip) {
-            clip(&plan.targets, &verdict.allowed);
+        if (ask->job->clip) {
+            clip(&out->plan.targets, &verdict.allowed);
         }
-        if ((rc = limits_in_force(c, rules, j, t, out, e)) == 0 &&
-            (rc = choose(c, scope, caps, t, &plan, rules->has_dns, program, out, e)) == 0) {
-            rc = fill(out, caps, t, &plan, rules, e);
+        if ((rc = limits_in_force(c, rules, ask, out, e)) == 0 &&
+            (rc = choose(c, scope, caps, ask, rules->has_dns, out, e)) == 0 &&
+            !out->wait_until_us) {
+            rc = fill(out, caps, ask->tool, rules, e);
         }
     }
     policy_verdict_done(&verdict);
@@ -180,6 +258,7 @@ int dispatch_plan(const struct dispatch_config *c, struct in_force *scope,
 
 void dispatch_done(struct dispatch *d)
 {
+    tool_plan_done(&d->plan);
     strvec_done(&d->argv);
     strvec_done(&d->notes);
     netset_done(&d->targets);

@@ -7,6 +7,8 @@
 
 #include "daemon/in_force.h"
 #include "model/job.h"
+#include "plan/budget.h"
+#include "plan/plan.h"
 #include "runner/runner.h"
 #include "tool/tool.h"
 
@@ -16,6 +18,17 @@ struct dispatch_config {
     uint32_t grace_ms;
     const struct nse_db *nse; /* borrowed; may be NULL */
     const char *nmap_data;    /* where it was read from; borrowed */
+    struct budget *budget;    /* packets to one network, of all runs; borrowed; NULL: no limit */
+};
+
+/* Which run of which tool. Borrowed. */
+struct dispatch_ask {
+    const struct job *job;
+    const struct plan_spec *spec; /* of a planned job's task; NULL: the job's own request */
+    const char *key_name;         /* of the job's key; NULL: the configured one */
+    const struct tool *tool;
+    const char *program, *version; /* version NULL: not known */
+    uint64_t run;                  /* its number in the budget; 0: a dry run, which takes nothing */
 };
 
 /* Everything that the launch points to. dispatch_done() it. */
@@ -26,14 +39,16 @@ struct dispatch {
     struct netset targets; /* what may be sent to */
     struct buf lines, hosts;
     struct limits limits;  /* in force */
-    int64_t wait_until_us; /* the scan window is closed until then: nothing else is set; 0: open */
+    struct tool_plan plan; /* what is run, with the targets that are left */
+    int64_t wait_until_us; /* the scan window is closed, or a network has its share of packets,
+                              until then: nothing is to be started; 0: go on */
 };
 
 /*
- * key_name: of the job's key, NULL for the configured one. ERR_INVALID, ERR_SCOPE: refused;
- * ERR_NOT_FOUND: the tool is missing. dispatch_done() *out, also after an error.
+ * ERR_INVALID, ERR_SCOPE: refused; ERR_NOT_FOUND: the tool is missing. dispatch_done() *out, also
+ * after an error. What was taken of the budget is given back by the caller.
  */
 int dispatch_plan(const struct dispatch_config *c, struct in_force *scope,
-                  const struct sandbox_caps *caps, const struct job *j, const char *key_name,
-                  const struct tool *t, const char *program, struct dispatch *out, struct err *e);
+                  const struct sandbox_caps *caps, const struct dispatch_ask *ask,
+                  struct dispatch *out, struct err *e);
 void dispatch_done(struct dispatch *d);

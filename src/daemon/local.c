@@ -8,15 +8,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
+#include "daemon/conduct.h"
+#include "daemon/local_request.h"
 #include "daemon/privilege.h"
-#include "daemon/resolver.h"
 #include "daemon/roles.h"
 #include "daemon/serve.h"
 #include "daemon/turn.h"
 #include "daemon/worker.h"
 #include "tool/tool.h"
+
+enum { SLOTS = 4, ASKED_MS = 5 };
 
 struct local {
     struct local_scan *ls;
@@ -31,8 +33,13 @@ struct local {
     struct roles roles;
     struct in_force *scope;
     struct nse_db *nse;
-    struct buf pins;
-    bool over;
+    struct programs *programs;
+    struct profiles *profiles;
+    struct conduct *conduct;
+    struct planning planning;
+    struct timer asked;
+    struct err refused;
+    bool submitted, over;
 };
 
 static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -70,7 +77,7 @@ static void on_interrupt(int signo, void *arg)
     enum job_state now;
 
     (void)signo;
-    if (sched_cancel(lo->sched, &lo->job, &now, NULL) != 0) {
+    if (!lo->submitted || sched_cancel(lo->sched, &lo->job, &now, NULL) != 0) {
         loop_stop(lo->loop);
     }
 }
@@ -82,91 +89,32 @@ static void on_runner_gone(void *arg)
     loop_stop(lo->loop);
 }
 
-/* Nobody is made to sit in front of a scan that starts tonight. */
-static int window_closed(const struct policy_rules *rules, int64_t opens_us, struct err *e)
+/* The runner is ready, and the tools have said which they are: now it can be planned. */
+static void submit(struct local *lo)
 {
-    char at[RFC3339_LEN + 1];
+    const struct local_request r = {
+        .ls = lo->ls, .planning = &lo->planning, .profiles = lo->profiles, .nse = lo->nse};
 
-    rfc3339_us(opens_us, at);
-    return err_set(e, ERR_SCOPE,
-                   "the scan window of policy '%s' is closed until %.19sZ: start the scan then, or "
-                   "submit it to a server, where it waits",
-                   rules->name, at);
+    if (local_request_submit(&r, &lo->job, &lo->refused) != 0) {
+        loop_stop(lo->loop);
+        return;
+    }
+    lo->submitted = true;
+    lo->waiter.job = lo->job;
+    lo->waiter.fn = on_change;
+    sched_wait(lo->sched, &lo->waiter);
+    loop_again(lo->loop);
 }
 
-/* What the server does at submit: understand, resolve, judge. Dispatch does it all once more. */
-static int check_request(struct local *lo, struct err *e)
+static void on_asked(struct timer *t)
 {
-    const struct local_scan *ls = lo->ls;
-    const struct policy_rules *rules = policy_rules(in_force_policy(lo->scope), NULL, NULL);
-    const struct tool_request request = {
-        .targets = ls->targets,
-        .ports = ls->ports,
-        .arguments = ls->arguments,
-        .unsafe = option_bool(ls->settings, "allow-unsafe-args"),
-        .advanced = rules->advanced,
-        .scripts = rules->scripts,
-        .script_flags = rules->script_flags,
-        .nse = lo->nse,
-    };
-    auto_plan plan = {0};
-    int rc = tool_check(&tool_nmap, &request, &plan, e);
+    struct local *lo = container_of(t, struct local, asked);
 
-    if (rc == 0) {
-        rc = resolver_pin_now(&plan.targets, e);
+    if (programs_settled(lo->programs)) {
+        submit(lo);
+    } else {
+        timer_arm(lo->loop, t, ASKED_MS);
     }
-    if (rc != 0) {
-        return rc;
-    }
-
-    const struct policy_ask ask = {
-        .tool = tool_nmap.name,
-        .targets = &plan.targets,
-        .ports = plan.ports,
-        .n_ports = plan.n_ports,
-        .protocols = plan.protocols,
-        .own = in_force_own(lo->scope),
-        .now_us = wall_us(),
-        .clip = ls->clip,
-    };
-    struct policy_verdict verdict = {0};
-
-    rc = policy_judge(in_force_policy(lo->scope), &ask, &verdict, e);
-    pins_put(&plan.targets, &lo->pins);
-    if (rc == 0 && verdict.wait_until_us) {
-        rc = window_closed(rules, verdict.wait_until_us, e);
-    }
-    policy_verdict_done(&verdict);
-    return rc;
-}
-
-static int submit(struct local *lo, struct err *e)
-{
-    const struct local_scan *ls = lo->ls;
-    struct job j = {0};
-    int rc;
-
-    job_init(&j);
-    j.id = id_new();
-    j.tool = xstrdup("nmap");
-    j.targets = xstrdup(ls->targets);
-    j.ports = xstrdup(ls->ports);
-    j.arguments = xstrdup(ls->arguments);
-    j.pins = lo->pins.len ? xstrdup(lo->pins.data) : NULL;
-    j.limits = ls->limits && *ls->limits ? xstrdup(ls->limits) : NULL;
-    j.clip = ls->clip;
-    j.timeout_s = ls->timeout_s;
-    j.run_timeout_s = ls->timeout_s == INT64_MIN ? (int32_t)option_int(ls->settings, "scan-timeout")
-                                                 : (int32_t)ls->timeout_s;
-    j.queue_timeout_s = JOB_TIMEOUT_MAX_S;
-    j.priority = JOB_PRIORITY_DEFAULT;
-    j.max_attempts = 1;
-    j.created_us = wall_us();
-    j.queue_expires_us = j.created_us + (int64_t)j.queue_timeout_s * 1000000;
-    rc = store_job_add(lo->store, &j, e);
-    lo->job = j.id;
-    job_done(&j);
-    return rc == 0 ? store_commit(lo->store, e) : rc;
 }
 
 static void on_ready(void *arg, const struct sandbox_caps *caps)
@@ -174,7 +122,16 @@ static void on_ready(void *arg, const struct sandbox_caps *caps)
     struct local *lo = arg;
 
     (void)caps;
-    loop_again(lo->loop);
+    if (lo->submitted || lo->asked.fn) {
+        return;
+    }
+    lo->asked.fn = on_asked;
+    if (!lo->ls->profile && (!lo->ls->tool || str_eq(lo->ls->tool, "nmap"))) {
+        submit(lo); /* whose command line is the same for all versions */
+    } else {
+        programs_ask(lo->programs, lo->worker);
+        timer_arm(lo->loop, &lo->asked, 1);
+    }
 }
 
 static int start(struct local *lo, struct err *e)
@@ -183,7 +140,6 @@ static int start(struct local *lo, struct err *e)
     const struct option_set *o = lo->ls->settings;
     struct worker_config wc = {
         .runner_fd = take_fd(&lo->roles.runner_fd),
-        .tool_nmap = option_str(o, "tool-nmap"),
         .dispatch = {.allow_unsafe_args = option_bool(o, "allow-unsafe-args"),
                      .allow_unconfined = option_bool(o, "allow-unconfined"),
                      .grace_ms = (uint32_t)option_int(o, "kill-grace-ms"),
@@ -191,12 +147,14 @@ static int start(struct local *lo, struct err *e)
                      .nse = lo->nse,
                      .nmap_data = option_str(o, "nmap-data")},
         .scope = lo->scope,
+        .programs = lo->programs,
         .ready = on_ready,
         .ready_arg = lo,
     };
     struct sched_config sc = {
-        .slots = 1, .retry_base_ms = 1000, .beat_ms = 10000, .worker = "local"};
+        .slots = SLOTS, .retry_base_ms = 1000, .beat_ms = 10000, .worker = "local"};
     struct worker_link link;
+    struct planner_link planner;
     int rc;
 
     if ((rc = loop_new(&lo->loop, e)) != 0 || (rc = store_open("mem:", &lo->store, e)) != 0) {
@@ -210,6 +168,15 @@ static int start(struct local *lo, struct err *e)
         return rc;
     }
     worker_attach(lo->worker, lo->sched);
+    lo->conduct = conduct_new(lo->store);
+    planner = conduct_link(lo->conduct);
+    sched_plan_with(lo->sched, &planner);
+    lo->planning = (struct planning){.programs = lo->programs,
+                                     .worker = lo->worker,
+                                     .scope = lo->scope,
+                                     .store = lo->store,
+                                     .dispatch = wc.dispatch,
+                                     .slots = SLOTS};
     worker_on_runner_gone(lo->worker, on_runner_gone, lo);
     lo->turn.loop = lo->loop;
     lo->turn.store = lo->store;
@@ -273,7 +240,8 @@ static int start_roles(struct local *lo, struct err *e)
     if (rc == 0 && nse_load(option_str(o, "nmap-data"), &lo->nse, &why) != 0) {
         lo->nse = NULL;
     }
-    return rc;
+    lo->programs = programs_new(o);
+    return rc == 0 ? profiles_load(option_str(o, "profiles"), &lo->profiles, e) : rc;
 }
 
 static int finish(struct local *lo, struct err *e)
@@ -292,14 +260,17 @@ static int finish(struct local *lo, struct err *e)
 
 static void local_done(struct local *lo)
 {
+    timer_stop(&lo->asked);
     sched_free(lo->sched);
+    conduct_free(lo->conduct);
     worker_free(lo->worker);
     store_close(lo->store);
     loop_free(lo->loop);
     roles_done(&lo->roles);
     in_force_close(lo->scope);
     nse_free(lo->nse);
-    buf_done(&lo->pins);
+    programs_free(lo->programs);
+    profiles_free(lo->profiles);
     if (lo->work_dir) {
         nftw(lo->work_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
         free(lo->work_dir);
@@ -311,15 +282,13 @@ int local_scan_run(struct local_scan *ls, struct err *e)
     struct local lo = {.ls = ls, .roles = ROLES_NONE};
     int rc;
 
-    if ((rc = start_roles(&lo, e)) == 0 && (rc = check_request(&lo, e)) == 0 &&
-        (rc = start(&lo, e)) == 0 && (rc = submit(&lo, e)) == 0) {
-        lo.waiter.job = lo.job;
-        lo.waiter.fn = on_change;
-        sched_wait(lo.sched, &lo.waiter);
-        loop_again(lo.loop); /* the first turn claims, and need not wait for anything */
+    if ((rc = start_roles(&lo, e)) == 0 && (rc = start(&lo, e)) == 0) {
         rc = loop_run(lo.loop, e);
         sched_unwait(&lo.waiter);
-        if (rc == 0) {
+        if (rc == 0 && lo.refused.code) {
+            *e = lo.refused;
+            rc = e->code;
+        } else if (rc == 0) {
             rc = lo.over ? finish(&lo, e)
                          : err_set(e, ERR_SANDBOX, "the scan did not come to its end");
         }

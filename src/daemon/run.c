@@ -13,12 +13,24 @@ enum { PROGRESS_EVERY_MS = 500 };
 
 /* ---- records to rows ---- */
 
+/* The finished ones are only of use when a run does not come to its end; of a file always. */
+static void note_host(struct tool_run *r, const struct host *head)
+{
+    const char *text = host_address(head);
+    struct net_ip ip;
+
+    if (!r->reparse_done && text && net_ip_parse(text, &ip)) {
+        netset_add(head->timed_out ? &r->gave_up : &r->finished, &(struct net_range){ip, ip});
+    }
+}
+
 static int take_host(void *arg, const struct host *head, struct err *e)
 {
     struct tool_run *r = arg;
     int64_t seq;
 
     r->wrote = true;
+    note_host(r, head);
     return store_host_begin(r->store, &r->lease, head, &seq, e);
 }
 
@@ -47,6 +59,15 @@ static int take_progress(void *arg, const struct progress *p, struct err *e)
     }
     r->progress_ms = now;
     return sched_progress(r->sched, &r->lease, p, e);
+}
+
+void tool_run_status(struct tool_run *r, const char *line)
+{
+    struct progress p = {.percent_x100 = -1, .remaining_s = -1};
+
+    if (r->tool && r->tool->read_status && r->tool->read_status(line, &p)) {
+        (void)take_progress(r, &p, NULL); /* a lease that is lost is told by the next record */
+    }
 }
 
 static void replace(char **at, const char *s)
@@ -108,6 +129,7 @@ struct tool_run *tool_run_new(struct store *s, struct sched *sc, const struct le
     r->store = s;
     r->sched = sc;
     r->lease = *l;
+    r->start_us = wall_us();
     r->reader.sink = &sink;
     r->reader.arg = r;
     return r;
@@ -126,6 +148,10 @@ void tool_run_free(struct tool_run *r)
     free(r->blob_path);
     free(r->sandbox_json);
     strvec_done(&r->notes);
+    tool_plan_done(&r->plan);
+    netset_done(&r->finished);
+    netset_done(&r->gave_up);
+    cover_done(&r->cover);
     free(r);
 }
 
@@ -308,6 +334,27 @@ static void describe_sandbox(struct tool_run *r, const struct runner_end *end)
     r->sandbox_json = buf_take(&text);
 }
 
+static void describe_cover(struct tool_run *r, struct outcome *o)
+{
+    const struct cover_ask ask = {
+        .tool = r->tool,
+        .plan = r->import ? NULL : &r->plan,
+        .run_json = r->run_json,
+        .whole = o->state == JOB_COMPLETED,
+        .finished = &r->finished,
+        .gave_up = &r->gave_up,
+        .start_us = r->start_us,
+        .end_us = wall_us(),
+    };
+
+    if (r->tool) {
+        cover_done(&r->cover);
+        cover_cells(&ask, &r->cover);
+        o->cells = r->cover.cells;
+        o->n_cells = r->cover.n;
+    }
+}
+
 void tool_run_outcome(struct tool_run *r, const struct runner_end *end, struct outcome *o,
                       struct buf *message)
 {
@@ -324,6 +371,7 @@ void tool_run_outcome(struct tool_run *r, const struct runner_end *end, struct o
     o->confinement = r->confinement;
     o->sandbox_json = r->sandbox_json;
     o->run_json = r->run_json;
+    describe_cover(r, o);
     if (r->have_raw && r->raw.size > 0) {
         o->raw_path = r->blob_path;
         o->raw_sha256 = r->raw.sha256;

@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/netset.h"
+#include "daemon/cover.h"
 #include "ipc/record.h"
 #include "model/job.h"
 #include "runner/runner.h"
@@ -24,6 +26,12 @@ struct tool_run {
     enum run_stop stop;
     struct err store_error; /* why, for STOP_STORE */
     bool wrote;             /* stored something in this turn */
+    const struct tool *tool;
+    struct tool_plan plan; /* what it was told to do; owned */
+    bool import;           /* there was no tool: a file is read */
+    int64_t start_us;
+    struct netset finished, gave_up; /* hosts that were handed out; that the tool timed out on */
+    struct cover cover;              /* of its outcome */
     int64_t hosts;
     int64_t progress_ms; /* when progress was last stored */
     /* what the parser said; strings owned */
@@ -43,6 +51,8 @@ struct tool_run {
 
 struct tool_run *tool_run_new(struct store *s, struct sched *sc, const struct lease *l);
 void tool_run_free(struct tool_run *r);
+/* A line of the tool's standard error, which may say how far it is. */
+void tool_run_status(struct tool_run *r, const char *line);
 /* False: stop the tool. */
 bool tool_run_records(struct tool_run *r, const void *p, size_t n);
 void tool_run_lost_rows(struct tool_run *r);

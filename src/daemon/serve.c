@@ -18,9 +18,11 @@
 #include "base/mem.h"
 #include "box/seccomp.h"
 #include "daemon/access.h"
+#include "daemon/conduct.h"
 #include "daemon/in_force.h"
+#include "daemon/planning.h"
 #include "daemon/privilege.h"
-#include "daemon/probe.h"
+#include "daemon/programs.h"
 #include "daemon/resolver.h"
 #include "daemon/roles.h"
 #include "daemon/turn.h"
@@ -34,7 +36,7 @@ struct server {
     struct option_set *settings;
     struct service_user user;
     const char *dir; /* data directory */
-    char *blob_dir, *work_dir;
+    char *blob_dir, *work_dir, *import_dir;
     int lock_fd, listen_fd;
     struct roles roles;
     struct in_force *scope;
@@ -45,7 +47,11 @@ struct server {
     char *cert_path, *key_path;
     const char **hosts; /* points into hosts_text */
     char *hosts_text;
-    struct tool_seen nmap;
+    struct programs *programs;
+    struct profiles *profiles;
+    struct budget *budget;
+    struct conduct *conduct;
+    struct planning planning;
     struct loop *loop;
     struct store *store;
     struct sched *sched;
@@ -55,7 +61,7 @@ struct server {
     struct turn turn;
     struct timer drain_timer;
     int64_t drain_end_ms;
-    bool asked; /* for the tool's version */
+    bool asked; /* for the tools' versions */
     bool draining, failed;
 };
 
@@ -163,31 +169,6 @@ static int64_t retention_us(const struct option_set *o)
 
 /* ---- what can be run ---- */
 
-static void on_version(void *arg, const char *text)
-{
-    struct server *s = arg;
-    struct err e = {0};
-
-    if (tool_answered(&tool_nmap, &s->nmap, text, &e) != 0) {
-        log_warn("tool_unusable", KV("tool", "nmap"), KV("error", e.msg));
-    } else {
-        log_info("tool", KV("tool", "nmap"), KV("version", s->nmap.version));
-    }
-}
-
-static void ask_version(struct server *s)
-{
-    const char *configured = option_str(s->settings, "tool-nmap");
-    auto_free char *program = NULL;
-    struct err e = {0};
-
-    if (tool_see(&tool_nmap, configured, &s->nmap, &e) != 0 ||
-        tool_path(&tool_nmap, configured, &program, &e) != 0 ||
-        worker_ask(s->worker, &tool_nmap, program, on_version, s, &e) != 0) {
-        log_warn("tool_missing", KV("tool", "nmap"), KV("error", e.msg));
-    }
-}
-
 /* The runner has tried what it can do. */
 static void on_ready(void *arg, const struct sandbox_caps *caps)
 {
@@ -203,7 +184,7 @@ static void on_ready(void *arg, const struct sandbox_caps *caps)
              KV("limits", caps->limits));
     if (!s->asked) { /* it tells again when a way out is lost */
         s->asked = true;
-        ask_version(s);
+        programs_ask(s->programs, s->worker);
     }
     loop_again(s->loop);
 }
@@ -230,14 +211,15 @@ static int start_work(struct server *s, struct err *e)
     struct worker_config wc = {
         .runner_fd = take_fd(&s->roles.runner_fd),
         .blob_dir = s->blob_dir,
-        .tool_nmap = option_str(o, "tool-nmap"),
         .dispatch = {.allow_unsafe_args = option_bool(o, "allow-unsafe-args"),
                      .allow_unconfined = option_bool(o, "allow-unconfined"),
                      .grace_ms = (uint32_t)option_int(o, "kill-grace-ms"),
                      .output_max = (uint64_t)option_int(o, "max-output-mb") << 20,
                      .nse = s->nse,
-                     .nmap_data = option_str(o, "nmap-data")},
+                     .nmap_data = option_str(o, "nmap-data"),
+                     .budget = s->budget},
         .scope = s->scope,
+        .programs = s->programs,
         .ready = on_ready,
         .ready_arg = s,
     };
@@ -252,6 +234,7 @@ static int start_work(struct server *s, struct err *e)
         .arg = s,
     };
     struct worker_link link;
+    struct planner_link planner;
     int rc = worker_new(s->loop, s->store, &wc, &s->worker, e);
 
     if (rc != 0) {
@@ -262,6 +245,15 @@ static int start_work(struct server *s, struct err *e)
         return rc;
     }
     worker_attach(s->worker, s->sched);
+    s->conduct = conduct_new(s->store);
+    planner = conduct_link(s->conduct);
+    sched_plan_with(s->sched, &planner);
+    s->planning = (struct planning){.programs = s->programs,
+                                    .worker = s->worker,
+                                    .scope = s->scope,
+                                    .store = s->store,
+                                    .dispatch = wc.dispatch,
+                                    .slots = sc.slots};
     return sched_recover(s->sched, e);
 }
 
@@ -319,7 +311,18 @@ static const char *tool_hook(void *arg, const char **version)
 {
     struct server *s = arg;
 
-    return tool_look(&tool_nmap, option_str(s->settings, "tool-nmap"), &s->nmap, version);
+    const char *why = NULL;
+
+    (void)programs_look(s->programs, &tool_nmap, version, &why);
+    return why;
+}
+
+static const char *program_hook(void *arg, const struct tool *t, const char **version,
+                                const char **why)
+{
+    struct server *s = arg;
+
+    return programs_look(s->programs, t, version, why);
 }
 
 static int start_http(struct server *s, struct err *e)
@@ -350,6 +353,14 @@ static int start_http(struct server *s, struct err *e)
         .ttl_us = ttl_us(o),
         .reparse = reparse_hook,
         .reparse_arg = s,
+        .profiles = s->profiles,
+        .plan_facts = planning_facts,
+        .dry_run = planning_dry_run,
+        .plan_arg = &s->planning,
+        .program = program_hook,
+        .program_arg = s,
+        .import_dir = s->import_dir,
+        .import_max = (uint64_t)option_int(o, "max-import-mb") << 20,
     };
     struct http_config hc = {
         .hosts = s->hosts,
@@ -473,6 +484,12 @@ static int start_unprivileged(struct server *s, struct err *e)
         return rc;
     }
     load_scripts(s);
+    s->programs = programs_new(s->settings);
+    s->budget = budget_new((uint32_t)option_int(s->settings, "network-pps"));
+    s->import_dir = str_fmt("%s/import", s->blob_dir);
+    if ((rc = profiles_load(option_str(s->settings, "profiles"), &s->profiles, e)) != 0) {
+        return rc;
+    }
     if ((rc = start_work(s, e)) != 0 || (rc = start_http(s, e)) != 0 ||
         (rc = seccomp_role(ROLE_DAEMON, e)) != 0) {
         return rc;
@@ -497,6 +514,10 @@ static void server_done(struct server *s)
     worker_free(s->worker);
     resolver_free(s->resolver);
     in_force_close(s->scope);
+    conduct_free(s->conduct);
+    profiles_free(s->profiles);
+    budget_free(s->budget);
+    programs_free(s->programs);
     nse_free(s->nse);
     store_close(s->store);
     loop_free(s->loop);
@@ -508,6 +529,7 @@ static void server_done(struct server *s)
     free(s->cert_path);
     free(s->key_path);
     free(s->blob_dir);
+    free(s->import_dir);
     free(s->work_dir);
     free((void *)s->hosts);
     free(s->hosts_text);

@@ -14,6 +14,10 @@ int netd_main(const struct option_set *settings, const char *socket, const char 
 /* One scan without a server: the same policy, runner, parser and store ("mem:"). */
 struct local_scan {
     const char *targets, *ports, *arguments;
+    const char *tool;      /* NULL: nmap, or the profile's choice */
+    const char *profile;   /* NULL: one run of the tool */
+    uint32_t rate, shards; /* of a profile; 0: its own */
+    bool own_pace;
     const char *limits; /* the request's own, as limits_put() writes them; NULL or "": none */
     bool clip;
     int64_t timeout_s; /* INT64_MIN: default */

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/programs.h"
 #include "daemon/run.h"
 #include "runner/runner.h"
 #include "store/blob.h"
@@ -18,8 +20,8 @@ struct worker {
     struct sched *sched;
     struct runner *runner;
     struct worker_config config;
-    char *blob_dir, *tool_nmap; /* owned; config points to them */
-    struct tool_run **runs;     /* owned */
+    char *blob_dir;         /* owned; config points to it */
+    struct tool_run **runs; /* owned */
     uint32_t n, size;
     uint64_t last_run;
     struct sandbox_caps caps;
@@ -48,6 +50,9 @@ static void drop_run(struct worker *w, struct tool_run *r)
             w->runs[i] = w->runs[--w->n];
             break;
         }
+    }
+    if (w->config.dispatch.budget) {
+        budget_give(w->config.dispatch.budget, r->run, boot_ms());
     }
     tool_run_free(r);
 }
@@ -107,25 +112,70 @@ static int start(struct worker *w, struct tool_run *r, struct dispatch *d, struc
     return runner_launch(w->runner, &d->launch, e);
 }
 
-/* *wait_until_us: the scan window of the job's key is closed until then; nothing was started. */
-static int launch(struct worker *w, struct tool_run *r, const struct tool *t, const struct job *j,
-                  int64_t *wait_until_us, struct err *e)
+/* What a task of a planned job asks; false when the job has one of its own. */
+static int read_spec(const struct job *j, struct plan_spec *spec, bool *has, struct err *e)
 {
-    auto_free char *program = NULL;
-    struct dispatch d = {0};
-    int rc = tool_path(t, w->config.tool_nmap, &program, e);
+    *has = j->task_spec != NULL;
+    return *has ? plan_spec_read(j->task_spec, spec, e) : 0;
+}
 
-    if (rc != 0) {
-        return rc;
+/* *wait_until_us: it is not to be started before then. */
+static int launch(struct worker *w, struct tool_run *r, const struct job *j,
+                  const struct plan_spec *spec, int64_t *wait_until_us, struct err *e)
+{
+    const char *version = NULL, *why = NULL;
+    const char *program = programs_look(w->config.programs, r->tool, &version, &why);
+    const struct dispatch_ask ask = {
+        .job = j,
+        .spec = spec,
+        .key_name = in_force_key_name(w->config.scope, w->store, j->key_id),
+        .tool = r->tool,
+        .program = program,
+        .version = version,
+        .run = r->run,
+    };
+    struct dispatch d = {0};
+    int rc;
+
+    if (!program) {
+        return err_set(e, ERR_NOT_FOUND, "%s", why);
     }
-    rc = dispatch_plan(&w->config.dispatch, w->config.scope, &w->caps, j,
-                       in_force_key_name(w->config.scope, w->store, j->key_id), t, program, &d, e);
+    rc = dispatch_plan(&w->config.dispatch, w->config.scope, &w->caps, &ask, &d, e);
     *wait_until_us = d.wait_until_us;
     if (rc == 0 && !d.wait_until_us) {
+        r->plan = d.plan;
+        d.plan = (struct tool_plan){0};
         rc = start(w, r, &d, e);
     }
     dispatch_done(&d);
     return rc;
+}
+
+/* A file that was handed in, in place of a tool's output. */
+static int launch_import(struct worker *w, struct tool_run *r, const struct job *j, struct err *e)
+{
+    const struct strvec nothing = {0};
+    auto_free char *path =
+        str_fmt("%s/%s", w->config.blob_dir ? w->config.blob_dir : "", j->import_path);
+    auto_fd int input = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    auto_fd int blob = -1;
+    struct runner_launch l = {.run = r->run,
+                              .argv = &nothing,
+                              .parser = r->tool->parser->name,
+                              .grace_ms = w->config.dispatch.grace_ms,
+                              .output_max = UINT64_MAX,
+                              .wall_ms = (uint32_t)j->run_timeout_s * 1000,
+                              .input_fd = input,
+                              .plain = true};
+    int rc;
+
+    if (input < 0) {
+        return err_set(e, ERR_INVALID, "the file that was handed in is gone");
+    }
+    r->import = true;
+    rc = make_blob(w, r, &blob, e);
+    l.blob_fd = blob;
+    return rc == 0 ? runner_launch(w->runner, &l, e) : rc;
 }
 
 static void give_up(struct worker *w, struct tool_run *r, int rc, const char *message)
@@ -148,10 +198,46 @@ static void give_up(struct worker *w, struct tool_run *r, int rc, const char *me
     drop_run(w, r);
 }
 
+/* The job's time was over before this task's turn came. */
+static bool too_late(const struct job *j)
+{
+    return j->plan && j->started_us > 0 &&
+           wall_us() - j->started_us >= (int64_t)j->run_timeout_s * 1000000;
+}
+
+static void time_out(struct worker *w, struct tool_run *r)
+{
+    const struct outcome o = {.state = JOB_TIMED_OUT,
+                              .reason = REASON_TIMEOUT,
+                              .exit_status = -1,
+                              .error = "the time of the job was over before this task began"};
+
+    sched_finish(w->sched, &r->lease, &o);
+    drop_run(w, r);
+}
+
+static int begin(struct worker *w, struct tool_run *r, const struct job *j, int64_t *wait_until_us,
+                 struct err *e)
+{
+    struct plan_spec spec = {0};
+    bool has = false;
+    int rc = read_spec(j, &spec, &has, e);
+
+    if (rc == 0) {
+        const char *name = has ? spec.tool : j->tool;
+
+        r->tool = tool_find(name);
+        rc = !r->tool         ? err_set(e, ERR_NOT_FOUND, "this server has no tool '%s'", name)
+             : j->import_path ? launch_import(w, r, j, e)
+                              : launch(w, r, j, has ? &spec : NULL, wait_until_us, e);
+    }
+    plan_spec_done(&spec);
+    return rc;
+}
+
 static void link_run(void *arg, const struct task *task, const struct job *j)
 {
     struct worker *w = arg;
-    const struct tool *t = tool_find(j->tool);
     struct lease l = {
         .job_id = task->job_id, .idx = task->idx, .epoch = task->epoch, .token = task->token};
     struct tool_run *r = add_run(w, &l);
@@ -159,11 +245,11 @@ static void link_run(void *arg, const struct task *task, const struct job *j)
     struct err e = {0};
     int rc;
 
-    if (!t) {
-        rc = err_set(&e, ERR_NOT_FOUND, "this server has no tool '%s'", j->tool);
-    } else {
-        rc = launch(w, r, t, j, &wait_until_us, &e);
+    if (too_late(j)) {
+        time_out(w, r);
+        return;
     }
+    rc = begin(w, r, j, &wait_until_us, &e);
     if (rc != 0) {
         give_up(w, r, rc, e.msg);
     } else if (wait_until_us) {
@@ -179,7 +265,7 @@ static void link_cancel(void *arg, const struct lease *l)
     for (uint32_t i = 0; i < w->n; i++) {
         struct tool_run *r = w->runs[i];
 
-        if (r->lease.token == l->token && r->lease.epoch == l->epoch &&
+        if (r->lease.token == l->token && r->lease.epoch == l->epoch && r->lease.idx == l->idx &&
             id_cmp(&r->lease.job_id, &l->job_id) == 0) {
             r->stop = STOP_CANCEL;
             runner_stop(w->runner, r->run);
@@ -216,6 +302,15 @@ static void on_answer(void *arg, uint64_t ask, const char *text, size_t n)
     (void)ask;
     if (w->answered) {
         w->answered(w->answered_arg, copy);
+    }
+}
+
+static void on_status(void *arg, uint64_t run, const char *line)
+{
+    struct tool_run *r = find_run(arg, run);
+
+    if (r) {
+        tool_run_status(r, line);
     }
 }
 
@@ -286,6 +381,7 @@ int worker_new(struct loop *l, struct store *s, const struct worker_config *c, s
     struct worker *w = xcalloc(1, sizeof *w);
     struct runner_events ev = {.ready = on_ready,
                                .answer = on_answer,
+                               .status = on_status,
                                .records = on_records,
                                .ended = on_ended,
                                .gone = on_gone,
@@ -296,7 +392,6 @@ int worker_new(struct loop *l, struct store *s, const struct worker_config *c, s
     w->store = s;
     w->config = *c;
     w->config.blob_dir = w->blob_dir = xstrdup(c->blob_dir);
-    w->config.tool_nmap = w->tool_nmap = xstrdup(c->tool_nmap);
     rc = runner_connect(l, c->runner_fd, &ev, &w->runner, e);
     if (rc != 0) {
         worker_free(w);
@@ -336,7 +431,6 @@ void worker_free(struct worker *w)
     }
     free(w->runs);
     free(w->blob_dir);
-    free(w->tool_nmap);
     free(w);
 }
 

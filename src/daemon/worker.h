@@ -16,14 +16,15 @@
 #include "sched/sched.h"
 #include "store/store.h"
 
+struct programs;
 struct worker;
 
 struct worker_config {
-    int runner_fd;         /* taken */
-    const char *blob_dir;  /* NULL: raw output is not kept */
-    const char *tool_nmap; /* configured path or NULL */
+    int runner_fd;        /* taken */
+    const char *blob_dir; /* NULL: raw output is not kept */
     struct dispatch_config dispatch;
-    struct in_force *scope; /* borrowed */
+    struct in_force *scope;    /* borrowed */
+    struct programs *programs; /* borrowed */
     /* The runner has said what it can do, in a turn of the loop: once, and again whenever it can
      * do less. May be NULL. */
     void (*ready)(void *arg, const struct sandbox_caps *caps);

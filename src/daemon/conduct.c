@@ -1,0 +1,445 @@
+#include "daemon/conduct.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/cover.h"
+#include "daemon/sandbox_sum.h"
+#include "plan/plan.h"
+#include "sched/add.h"
+
+enum { REMEMBERED = 8, PAGE = 1000 };
+
+/* A job that was asked about lately. */
+struct led {
+    struct id id;
+    int64_t num, started_us;
+    struct plan *plan;
+    struct plan_spec *specs; /* by idx; texts of what is over and went well are dropped */
+    struct plan_task *tasks; /* the same ones */
+    char **errors;           /* owned: of tasks[].error */
+    char *command_line;      /* owned: of the first task */
+    size_t n, size;
+    uint32_t read; /* rows of the last page */
+    uint64_t used;
+};
+
+struct conduct {
+    struct store *store;
+    struct led jobs[REMEMBERED];
+    uint64_t clock;
+    struct buf summary, message; /* what the last answer points to */
+    struct job job;              /* the same */
+};
+
+/* ---- what is remembered ---- */
+
+static void led_done(struct led *l)
+{
+    plan_free(l->plan);
+    for (size_t i = 0; i < l->n; i++) {
+        plan_spec_done(&l->specs[i]);
+        free(l->errors[i]);
+    }
+    free(l->specs);
+    free(l->tasks);
+    free(l->errors);
+    free(l->command_line);
+    *l = (struct led){0};
+}
+
+static struct led *led_slot(struct conduct *c, const struct id *id)
+{
+    struct led *oldest = &c->jobs[0];
+
+    for (size_t i = 0; i < REMEMBERED; i++) {
+        struct led *l = &c->jobs[i];
+
+        if (l->plan && id_cmp(&l->id, id) == 0) {
+            l->used = ++c->clock;
+            return l;
+        }
+        if (l->used < oldest->used) {
+            oldest = l;
+        }
+    }
+    led_done(oldest);
+    oldest->used = ++c->clock;
+    return oldest;
+}
+
+/* The job's row is read each time: it may have been cancelled since. */
+static int led_find(struct conduct *c, const struct id *id, struct job *j, struct led **out,
+                    struct err *e)
+{
+    struct led *l;
+    int rc;
+
+    job_init(j);
+    rc = store_job_get(c->store, id, j, e);
+    if (rc != 0) {
+        return rc;
+    }
+    if (!j->plan) {
+        return err_set(e, ERR_INTERNAL, "the job has no plan");
+    }
+    l = led_slot(c, id);
+    l->started_us = j->started_us;
+    l->num = j->num;
+    if (!l->plan) {
+        rc = plan_read(j->plan, &l->plan, e);
+        l->id = *id;
+    }
+    *out = l;
+    return rc;
+}
+
+static void led_grow(struct led *l)
+{
+    if (l->n == l->size) {
+        l->size = l->size ? l->size * 2 : 16;
+        l->specs = xrealloc(l->specs, l->size * sizeof *l->specs);
+        l->tasks = xrealloc(l->tasks, l->size * sizeof *l->tasks);
+        l->errors = xrealloc(l->errors, l->size * sizeof(char *));
+        for (size_t i = 0; i < l->n; i++) {
+            l->tasks[i].spec = &l->specs[i];
+        }
+    }
+    l->specs[l->n] = (struct plan_spec){0};
+    l->tasks[l->n] = (struct plan_task){.spec = &l->specs[l->n], .percent_x100 = -1};
+    l->errors[l->n] = NULL;
+    l->n++;
+}
+
+static int take_task(void *arg, const struct task_info *t, struct err *e)
+{
+    struct led *l = arg;
+    size_t i = (size_t)t->task.idx;
+    int rc = 0;
+
+    l->read++;
+    if (i > l->n) {
+        return err_set(e, ERR_INTERNAL, "a task is missing");
+    }
+    if (i == l->n) {
+        led_grow(l);
+        rc = plan_spec_read(t->spec, &l->specs[i], e);
+    }
+    if (!l->command_line) {
+        l->command_line = xstrdup(t->command_line);
+    }
+    free(l->errors[i]);
+    l->errors[i] = xstrdup(t->error);
+    l->tasks[i] = (struct plan_task){
+        .spec = &l->specs[i],
+        .state = t->task.state,
+        .reason = t->reason,
+        .error = l->errors[i],
+        .partial = t->partial,
+        .percent_x100 = t->percent_x100,
+        .started_us = t->started_us,
+        .ended_us = t->ended_us,
+    };
+    return rc;
+}
+
+/* Brings the copy of the tasks up to date. */
+static int led_tasks(struct conduct *c, struct led *l, struct err *e)
+{
+    int32_t after = -1;
+    int rc;
+
+    do {
+        l->read = 0;
+        rc = store_tasks(c->store, l->num, after, PAGE, take_task, l, e);
+        after += PAGE;
+    } while (rc == 0 && l->read == PAGE);
+    return rc;
+}
+
+/* ---- what a task found ---- */
+
+struct reading {
+    struct conduct *c;
+    int64_t job_num;
+    int32_t idx;
+    const struct host_sink *to;
+    int64_t last, n;
+};
+
+static int read_host(void *arg, int64_t seq, const struct host *head, struct err *e)
+{
+    struct reading *r = arg;
+
+    r->last = seq;
+    r->n++;
+    return r->to->host ? r->to->host(r->to->arg, seq, head, e) : 0;
+}
+
+static int read_port(void *arg, const struct port *p, struct err *e)
+{
+    struct reading *r = arg;
+
+    return r->to->port ? r->to->port(r->to->arg, p, e) : 0;
+}
+
+static int read_host_end(void *arg, struct err *e)
+{
+    struct reading *r = arg;
+
+    return r->to->host_end ? r->to->host_end(r->to->arg, e) : 0;
+}
+
+static int task_hosts(void *arg, const struct host_sink *to, struct err *e)
+{
+    struct reading *r = arg;
+    const struct host_sink sink = {
+        .host = read_host, .port = read_port, .host_end = read_host_end, .arg = r};
+    struct host_filter f = {.limit = PAGE};
+    int rc;
+
+    r->to = to;
+    r->last = 0;
+    do {
+        r->n = 0;
+        f.after = r->last;
+        rc = store_task_hosts(r->c->store, r->job_num, r->idx, &f, &sink, e);
+    } while (rc == 0 && r->n == PAGE);
+    return rc;
+}
+
+/* ---- what follows ---- */
+
+/* Progress and summary as they are now. */
+static int refresh(struct conduct *c, struct led *l, const struct job *j, uint64_t lost,
+                   const struct strvec *notes, const struct strvec *flags,
+                   const struct outcome *ended, const char *tool, struct err *e)
+{
+    struct progress p = {.percent_x100 = -1, .remaining_s = -1};
+    auto_buf text = {0};
+    auto_buf sandbox = {0};
+    int rc = led_tasks(c, l, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    plan_progress(l->plan, l->tasks, l->n, wall_us(), l->started_us, &p);
+    plan_summary(l->plan, l->tasks, l->n, lost, notes, flags, j->summary_json, &text);
+    sandbox_sum(j->summary_json, ended, tool, &text, &sandbox);
+    return store_job_progress(c->store, &l->id, &p, sandbox.data, e);
+}
+
+static int go_on(struct conduct *c, struct led *l, const struct job *j, const struct task *t,
+                 const struct outcome *o, struct strvec *notes, struct strvec *flags, struct err *e)
+{
+    auto_tasks next = {0};
+    struct reading r = {.c = c, .job_num = j->num, .idx = t->idx};
+    const struct plan_ended ended = {
+        .spec = &l->specs[t->idx],
+        .state = o->state,
+        .reason = o->reason,
+        .hosts = task_hosts,
+        .arg = &r,
+        .pins = j->pins,
+    };
+    int rc = plan_next(l->plan, &ended, &next, notes, flags, e);
+
+    return rc == 0 ? sched_add_tasks(c->store, &j->id, &next, e) : rc;
+}
+
+static int on_ended(void *arg, const struct task *t, const struct outcome *o, struct err *e)
+{
+    struct conduct *c = arg;
+    struct job j = {0};
+    struct led *l;
+    auto_strvec notes = {0};
+    auto_strvec flags = {0};
+    int rc = led_find(c, &t->job_id, &j, &l, e);
+
+    if (rc == 0) {
+        rc = led_tasks(c, l, e);
+    }
+    if (rc == 0 && !j.cancel_requested && !j.import_path) {
+        struct err why = {0};
+
+        if (go_on(c, l, &j, t, o, &notes, &flags, &why) != 0) {
+            /* The rest of the job goes on; what is missing is said. */
+            auto_free char *note =
+                str_fmt("what follows from task %d could not be planned: %s", (int)t->idx, why.msg);
+
+            log_error("plan_failed", KV("task", t->idx), KV("error", why.msg));
+            strvec_push(&notes, note);
+        }
+    }
+    if (rc == 0) {
+        rc = refresh(c, l, &j, 0, &notes, &flags, o, l->specs[t->idx].tool, e);
+    }
+    job_done(&j);
+    return rc;
+}
+
+static void on_progress(void *arg, const struct id *job)
+{
+    struct conduct *c = arg;
+    struct job j = {0};
+    struct err e = {0};
+    struct led *l;
+
+    if (led_find(c, job, &j, &l, &e) == 0 && !job_state_terminal(j.state) &&
+        refresh(c, l, &j, 0, NULL, NULL, NULL, NULL, &e) != 0) {
+        log_warn("progress_failed", KV("error", e.msg));
+    }
+    job_done(&j);
+}
+
+/* ---- the end ---- */
+
+struct losses {
+    const struct led *l;
+    uint64_t n;
+};
+
+/* Hosts that a tool gave up on: in the targets of a task that went well, and not in its cells. */
+static int count_lost(void *arg, int32_t idx, const struct coverage_cell *cell, struct err *e)
+{
+    struct losses *x = arg;
+    const struct plan_task *t = (size_t)idx < x->l->n ? &x->l->tasks[idx] : NULL;
+    uint64_t addresses = cover_probes(cell->addresses, NULL);
+
+    (void)e;
+    if (t && t->state == JOB_COMPLETED && t->spec->addresses > addresses &&
+        t->spec->kind == STAGE_PORTS && !t->spec->repeats && cell->ports) {
+        x->n += (t->spec->addresses - addresses) * cover_probes("127.0.0.1", cell->ports);
+    }
+    return 0;
+}
+
+static bool out_of_time(const struct job *j)
+{
+    return j->started_us > 0 && wall_us() - j->started_us >= (int64_t)j->run_timeout_s * 1000000;
+}
+
+/* The first task that did not end well; NULL: all did. *well: one at least of the first stage. */
+static const struct plan_task *look_for_failure(const struct led *l, bool *well, bool *timed_out)
+{
+    const struct plan_task *first = NULL;
+
+    *well = *timed_out = false;
+    for (size_t i = 0; i < l->n; i++) {
+        const struct plan_task *t = &l->tasks[i];
+
+        *well = *well || (t->state == JOB_COMPLETED && t->spec->stage == 0);
+        *timed_out = *timed_out || t->state == JOB_TIMED_OUT;
+        if (!first && t->state != JOB_COMPLETED) {
+            first = t;
+        }
+    }
+    return first;
+}
+
+static void judge_end(struct conduct *c, const struct led *l, const struct job *j,
+                      struct outcome *o)
+{
+    bool well, timed_out;
+    const struct plan_task *bad = look_for_failure(l, &well, &timed_out);
+
+    *o = (struct outcome){.state = JOB_COMPLETED, .exit_status = -1};
+    buf_reset(&c->message);
+    if (j->cancel_requested) {
+        o->state = JOB_CANCELLED;
+        o->reason = REASON_CANCELLED;
+        buf_adds(&c->message, "cancelled");
+    } else if (timed_out && out_of_time(j)) {
+        o->state = JOB_TIMED_OUT;
+        o->reason = REASON_TIMEOUT;
+        buf_adds(&c->message, "the scan ran into its time limit and was stopped");
+    } else if (bad && !well) {
+        o->state = bad->state;
+        o->reason = bad->reason;
+        buf_adds(&c->message, bad->error ? bad->error : job_reason_name(bad->reason));
+    }
+    o->partial =
+        o->state != JOB_COMPLETED ? j->hosts > 0 : plan_summary_missing_x100(c->summary.data) > 0;
+    o->error = c->message.len ? c->message.data : NULL;
+}
+
+static int on_settle(void *arg, const struct id *id, struct outcome *o, struct err *e)
+{
+    struct conduct *c = arg;
+    struct losses lost = {0};
+    struct led *l;
+    int rc;
+
+    job_done(&c->job);
+    rc = led_find(c, id, &c->job, &l, e);
+    if (rc == 0) {
+        rc = led_tasks(c, l, e);
+    }
+    lost.l = l;
+    if (rc == 0) {
+        rc = store_coverage(c->store, c->job.num, count_lost, &lost, e);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    auto_buf text = {0};
+
+    plan_summary(l->plan, l->tasks, l->n, lost.n, NULL, NULL, c->job.summary_json, &text);
+    buf_reset(&c->summary);
+    sandbox_sum(c->job.summary_json, NULL, NULL, &text, &c->summary);
+    judge_end(c, l, &c->job, o);
+    free(c->job.sandbox_json);
+    free(c->job.confinement);
+    free(c->job.tool_version);
+    sandbox_sum_get(c->summary.data, &c->job.sandbox_json, &c->job.confinement,
+                    &c->job.tool_version);
+    o->summary_json = c->summary.data;
+    o->sandbox_json = c->job.sandbox_json;
+    o->confinement = c->job.confinement;
+    o->command_line = l->command_line;
+    o->tool_version = c->job.tool_version;
+    o->run_json = c->job.run_json;
+    return 0;
+}
+
+static void on_undone(void *arg)
+{
+    struct conduct *c = arg;
+
+    for (size_t i = 0; i < REMEMBERED; i++) {
+        led_done(&c->jobs[i]);
+    }
+}
+
+struct conduct *conduct_new(struct store *s)
+{
+    struct conduct *c = xcalloc(1, sizeof *c);
+
+    c->store = s;
+    job_init(&c->job);
+    return c;
+}
+
+void conduct_free(struct conduct *c)
+{
+    if (!c) {
+        return;
+    }
+    on_undone(c);
+    job_done(&c->job);
+    buf_done(&c->summary);
+    buf_done(&c->message);
+    free(c);
+}
+
+struct planner_link conduct_link(struct conduct *c)
+{
+    return (struct planner_link){.ended = on_ended,
+                                 .settle = on_settle,
+                                 .progress = on_progress,
+                                 .undone = on_undone,
+                                 .arg = c};
+}
