@@ -21,6 +21,7 @@ static void check_up(const struct up_ask *up, const uint8_t *body, size_t n)
 {
     struct netset counted = {.n = up->n_ranges};
     const struct netd_ask ask = {.run = up->run,
+                                 .raw = up->raw,
                                  .targets = &counted,
                                  .has_dns = up->has_dns,
                                  .dns = up->dns,

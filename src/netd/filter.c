@@ -8,12 +8,14 @@
 #include <linux/netfilter/nf_tables.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "netd/blocks.h"
 #include "netd/bytes.h"
 #include "netd/nat.h"
+#include "netd/netd.h"
 
 enum { PRIORITY = -500, DNS_PORT = 53 };
 
@@ -25,12 +27,16 @@ enum {
     IP_PROTO = 9,
     IP_SOURCE = 12,
     IP_DESTINATION = 16,
-    IP_PORT = 22, /* destination, behind a header without options */
+    IP_SOURCE_PORT = 20, /* behind a header without options, as the next two */
+    IP_PORT = 22,
+    IP_TCP_FLAGS = 33,
     IP6_NEXT = 6,
     IP6_SOURCE = 8,
     IP6_DESTINATION = 24,
     IP6_TYPE = 40, /* of ICMPv6, behind a header without extensions */
+    IP6_SOURCE_PORT = 40,
     IP6_PORT = 42,
+    IP6_TCP_FLAGS = 53,
     ARP_OPERATION = 6,
     ARP_SENDER = 14,
     ARP_TARGET = 24,
@@ -194,9 +200,38 @@ static void pass_targets_v6(struct nft *n, const struct filter *f)
     nft_rule_end(n);
 }
 
+/*
+ * The box's kernel knows nothing of connections that a tool has over raw sockets, and would end
+ * each of them by its answer to the first packet. The port is looked at first: for almost every
+ * packet that is all.
+ */
+static void drop_kernel_resets(struct nft *n, bool v6)
+{
+    static const uint16_t ports = UINT16_MAX - (NETD_SILENT_PORTS - 1);
+    static const uint8_t tcp = IPPROTO_TCP, reset = TH_RST;
+    const uint16_t first = htons(NETD_SILENT_PORT), mask = htons(ports);
+
+    nft_rule(n, "pass");
+    nft_load(n, NFT_PAYLOAD_NETWORK_HEADER, v6 ? IP6_SOURCE_PORT : IP_SOURCE_PORT, sizeof mask);
+    nft_mask(n, &mask, sizeof mask);
+    nft_is(n, &first, sizeof first);
+    type_is(n, v6 ? ETH_P_IPV6 : ETH_P_IP);
+    net_is(n, v6 ? IP6_NEXT : IP_PROTO, &tcp, 1);
+    nft_load(n, NFT_PAYLOAD_NETWORK_HEADER, v6 ? IP6_TCP_FLAGS : IP_TCP_FLAGS, 1);
+    nft_mask(n, &reset, 1);
+    nft_is(n, &reset, 1);
+    end(n, "noise", NF_DROP);
+}
+
 /* Where all that may pass ends: once for what the rate allows, once for what is above it. */
 static void pass(struct nft *n, const struct filter *f)
 {
+    if (f->raw && f->has_v4) {
+        drop_kernel_resets(n, false);
+    }
+    if (f->raw && f->has_v6) {
+        drop_kernel_resets(n, true);
+    }
     nft_rule(n, "pass");
     if (f->rate_pps) {
         nft_limited(n, "limit");

@@ -18,6 +18,7 @@ struct filter {
     const char *name; /* of the table, and of the interface that is filtered */
     const struct netset *targets;
     bool has_v4, has_v6, has_dns;
+    bool raw; /* netd.h, NETD_SILENT_PORT */
     struct net_ip v4, v6, gateway4, gateway6, dns;
     uint8_t gateway_mac[MAC_LEN];
     uint32_t rate_pps;

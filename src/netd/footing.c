@@ -228,6 +228,7 @@ void footing_make(struct footing *f, const struct netd_config *c, const char *br
     struct err why = {0};
 
     *f = (struct footing){.config = c};
+    beat_open(&f->ways.beat);
     if (broken) {
         snprintf(f->why, sizeof f->why, "%s", broken);
     } else if (prepare(f, &why) != 0) {
@@ -254,6 +255,7 @@ void footing_done(struct footing *f)
     pool_done(&ws->v4);
     pool_done(&ws->v6);
     free(ws->addresses);
+    beat_close(&ws->beat);
     gate_close(&f->gate);
     nft_close(&ws->nft);
     link_close(&ws->link);

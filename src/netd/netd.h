@@ -38,6 +38,12 @@
 #define NETD_INTERFACE   "eth0"
 #define NETD_GATEWAY_MAC "02:5c:a1:7e:00:01"
 
+/*
+ * Source ports for tools that speak TCP by themselves over raw sockets: what a box's kernel says to
+ * answers that it does not know (RST) does not leave the box from these.
+ */
+enum { NETD_SILENT_PORT = 61440, NETD_SILENT_PORTS = 16 };
+
 struct netd_config {
     uid_t uid; /* to become, keeping CAP_NET_ADMIN, when root */
     gid_t gid;
@@ -82,6 +88,7 @@ struct netd_ask {
     struct net_ip dns; /* with has_dns: udp and tcp 53 to it, too */
     uint32_t rate_pps; /* more is dropped and counted; 0: no limit */
     bool dedicated;    /* needs an address of its own */
+    bool raw;          /* the tool has raw sockets: beat.h, and NETD_SILENT_PORT */
 };
 
 /* Call-backs come later, never from inside a call. */

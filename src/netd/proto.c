@@ -64,6 +64,7 @@ void up_put(struct buf *b, const struct netd_ask *ask)
 {
     wire_u64(b, ask->run);
     wire_u8(b, ask->dedicated);
+    wire_u8(b, ask->raw);
     wire_u32(b, ask->rate_pps);
     maybe_ip_put(b, ask->has_dns, &ask->dns);
     wire_u32(b, (uint32_t)ask->targets->n);
@@ -73,6 +74,7 @@ bool up_get(struct wire *w, struct up_ask *out)
 {
     *out = (struct up_ask){.run = wire_get_u64(w)};
     out->dedicated = flag_get(w);
+    out->raw = flag_get(w);
     out->rate_pps = wire_get_u32(w);
     out->has_dns = maybe_ip_get(w, &out->dns);
     out->n_ranges = wire_get_u32(w);

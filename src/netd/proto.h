@@ -25,7 +25,7 @@ enum { NETD_RANGES_MAX = 131072, NETD_RANGES_AT_ONCE = 3900, NETD_WHY_MAX = 511 
 /* What UP asks for; its ranges come in pieces. */
 struct up_ask {
     uint64_t run;
-    bool dedicated, has_dns;
+    bool dedicated, raw, has_dns;
     struct net_ip dns;
     uint32_t rate_pps;
     uint32_t n_ranges;     /* in all */

@@ -28,6 +28,7 @@ struct server {
     struct watch uplink;
     struct timer remove;
     struct timer check;
+    struct timer beat;
     struct footing on;
     bool asking; /* between UP and the last of its RANGES: */
     struct up_ask ask;
@@ -182,6 +183,9 @@ static bool on_ranges(struct server *s, struct wire *w)
         if (made && !s->check.loop && nft_lasting(&s->on.ways.nft) == 0) {
             timer_arm(s->loop, &s->check, CHECK_MS);
         }
+        if (made && made->raw && !s->beat.loop) {
+            timer_arm(s->loop, &s->beat, BEAT_MS);
+        }
     }
     return true;
 }
@@ -218,6 +222,15 @@ static void on_check(struct timer *t)
     }
 }
 
+static void on_beat(struct timer *t)
+{
+    struct server *s = container_of(t, struct server, beat);
+
+    if (ways_beat(&s->on.ways)) {
+        timer_arm(s->loop, t, BEAT_MS);
+    }
+}
+
 static void on_remove(struct timer *t)
 {
     struct server *s = container_of(t, struct server, remove);
@@ -240,6 +253,7 @@ static void end_session(struct server *s)
     forget_ask(s);
     timer_stop(&s->remove);
     timer_stop(&s->check);
+    timer_stop(&s->beat);
     if (s->on.ways.nft.sock) {
         ways_remove_all(&s->on.ways);
     }
@@ -356,6 +370,7 @@ int netd_serve(const struct netd_start *st, struct err *e)
                        .chan = {.watch = {.fd = -1}},
                        .remove = {.fn = on_remove},
                        .check = {.fn = on_check},
+                       .beat = {.fn = on_beat},
                        .ask_netns = -1};
     int rc = loop_new(&s.loop, e);
 

@@ -27,6 +27,19 @@ static struct scan_address *free_address(const struct ways *ws, bool v6)
     return NULL;
 }
 
+bool ways_beat(const struct ways *ws)
+{
+    bool any = false;
+
+    for (const struct way *w = ws->list; w; w = w->next) {
+        if (w->raw && w->index) {
+            beat_send(&ws->beat, w->index, !w->box.has_v4);
+            any = true;
+        }
+    }
+    return any;
+}
+
 uint32_t ways_dedicated(const struct ways *ws, bool v6)
 {
     uint32_t n = 0;
@@ -180,6 +193,7 @@ static int make_filter(struct ways *ws, const struct way *w, const struct up_ask
         .gateway6 = w->box.gateway6,
         .dns = ask->dns,
         .rate_pps = ask->rate_pps,
+        .raw = ask->raw,
     };
 
     memcpy(f.gateway_mac, w->box.gateway_mac, MAC_LEN);
@@ -242,6 +256,7 @@ int way_up(struct ways *ws, const struct up_ask *ask, int netns_fd, const struct
     int rc = take_addresses(ws, w, ask, avoid, e);
 
     w->run = ask->run;
+    w->raw = ask->raw;
     snprintf(w->name, sizeof w->name, NETD_PREFIX "%02x_%x", ws->instance & 0xff, ws->serial++);
     if (rc == 0) {
         rc = make_veth(ws, w, netns_fd, e);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "box/box.h"
+#include "netd/beat.h"
 #include "netd/filter.h"
 #include "netd/instance.h"
 #include "netd/link.h"
@@ -32,6 +33,7 @@ struct ways {
     struct scan_address *addresses; /* owned */
     size_t n_addresses;
     struct way *list, *dying;
+    struct beat beat;
 };
 
 struct way {
@@ -40,6 +42,7 @@ struct way {
     char name[NAME_LEN];
     int index;
     bool dedicated;
+    bool raw;        /* it gets a beat */
     bool has_filter; /* ways_check() */
     bool pool_v4, pool_v6;
     struct net_ip net_v4, net_v6;           /* with pool_*: to give back */
@@ -60,4 +63,6 @@ void ways_check(struct ways *ws);
 void way_remove(struct ways *ws);
 /* All of them, now. */
 void ways_remove_all(struct ways *ws);
+/* One beat for each that is to have it; false: there is none. */
+bool ways_beat(const struct ways *ws);
 uint32_t ways_dedicated(const struct ways *ws, bool v6);

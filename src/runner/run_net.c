@@ -49,6 +49,7 @@ static void ask_netd(struct run *r)
         .dns = r->dns,
         .rate_pps = r->limits.rate_pps,
         .dedicated = r->want_dedicated,
+        .raw = r->box.raw_sockets,
     };
     struct err e = {0};
 

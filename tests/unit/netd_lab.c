@@ -374,7 +374,7 @@ int rig_up(struct rig *r, uint64_t run, int ns, const char *targets)
 {
     auto_netset set = {0};
     auto_free char *copy = xstrdup(targets);
-    struct netd_ask ask = {.run = run, .netns_fd = ns, .targets = &set};
+    struct netd_ask ask = {.run = run, .netns_fd = ns, .targets = &set, .raw = r->raw};
     char *save = NULL;
 
     for (char *t = strtok_r(copy, ",", &save); t; t = strtok_r(NULL, ",", &save)) {
@@ -487,7 +487,7 @@ static size_t put_transport(uint8_t *at, const struct packet *p, uint8_t proto)
         at[0] = p->icmp_type;
         return 24;
     }
-    put16(at, 40000);
+    put16(at, p->source ? p->source : 40000);
     put16(at + 2, p->port ? p->port : 9);
     if (proto == IPPROTO_UDP) {
         put16(at + 4, 12);

@@ -47,6 +47,7 @@ struct rig {
     struct netd *netd;
     int pidfd, fd;
     bool ready, usable, gone;
+    bool raw; /* what rig_up() asks for from here on */
     char why[600];
     bool forward_v4, forward_v6;
     uint32_t dedicated_v4, dedicated_v6;
@@ -88,6 +89,7 @@ struct packet {
     bool vlan;
     uint8_t proto;     /* 0: UDP */
     uint16_t port;     /* 0: 9 */
+    uint16_t source;   /* 0: 40000 */
     uint16_t fragment; /* flags and offset */
     bool options;
     uint8_t icmp_type; /* with one of the two ICMPs */

@@ -246,6 +246,121 @@ static void the_rate_has_a_limit(void)
     rig_stop(&r);
 }
 
+/* A way for a tool with raw sockets, or without. */
+static void way_start(struct rig *r, struct lab_box *b, const char *targets, bool raw)
+{
+    struct netd_config c = rig_config();
+    int ns;
+
+    (void)lab_get();
+    rig_start(r, &c);
+    r->raw = raw;
+    ns = lab_namespace();
+    CHECK_INT(rig_up(r, 1, ns, targets), 0);
+    lab_box_open(b, r, ns);
+    (void)lab_arrived(&lab_get()->in);
+}
+
+static void resets_from_the_silent_ports_stay_in_the_box(const char *to, bool raw, unsigned kept)
+{
+    enum { RST = 4, SYN = 2, RST_ACK = 20 };
+    const uint16_t last = NETD_SILENT_PORT + NETD_SILENT_PORTS - 1;
+    const struct packet some[] = {
+        {.proto = IPPROTO_TCP, .tcp_flags = RST, .source = NETD_SILENT_PORT},
+        {.proto = IPPROTO_TCP, .tcp_flags = RST_ACK, .source = last},
+        {.proto = IPPROTO_TCP, .tcp_flags = SYN, .source = NETD_SILENT_PORT},
+        {.proto = IPPROTO_TCP, .tcp_flags = RST, .source = NETD_SILENT_PORT - 1},
+        {.proto = IPPROTO_TCP, .tcp_flags = RST, .source = (uint16_t)(last + 1)},
+        {.proto = IPPROTO_UDP, .source = NETD_SILENT_PORT},
+    };
+    struct egress_counts n;
+    struct lab_box b;
+    struct rig r;
+
+    way_start(&r, &b, to, raw);
+    for (size_t i = 0; i < ARRAY_LEN(some); i++) {
+        struct packet p = some[i];
+
+        p.to = to;
+        lab_send(&b, &p);
+    }
+    n = rig_down(&r, 1);
+    CHECK_INT(n.noise, kept);
+    CHECK_INT(n.passed, ARRAY_LEN(some) - kept);
+    lab_box_done(&b);
+    rig_stop(&r);
+}
+
+static void a_raw_tool_may_speak_tcp_without_its_kernel(void)
+{
+    resets_from_the_silent_ports_stay_in_the_box("10.77.1.2", true, 2);
+    resets_from_the_silent_ports_stay_in_the_box("fd77:1::2", true, 2);
+    resets_from_the_silent_ports_stay_in_the_box("10.77.1.2", false, 0);
+}
+
+/* To a multicast group of this link. */
+static bool is_beat(const uint8_t *frame, size_t n)
+{
+    static const uint8_t v4[] = {0x01, 0, 0x5e, 0, 0, 0xfe}, v6[] = {0x33, 0x33, 0, 0, 1, 0x14};
+
+    return n > sizeof v4 && (memcmp(frame, v4, sizeof v4) == 0 || memcmp(frame, v6, 6) == 0);
+}
+
+static bool hears_beats(struct lab_box *b, unsigned want, unsigned tries)
+{
+    uint8_t frame[256];
+    size_t n;
+
+    while (want > 0 && tries-- > 0) {
+        want -= lab_heard(b, frame, sizeof frame, &n) && is_beat(frame, n);
+    }
+    return want == 0;
+}
+
+static void something_moves_on_the_link_of_a_raw_tool(void)
+{
+    static const char *const targets[] = {"10.77.1.2", "fd77:1::2"};
+    enum { TRIES = 100, LISTEN = 10 };
+
+    for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
+        struct egress_counts n, none = {0};
+        struct lab_box b;
+        struct rig r;
+
+        way_start(&r, &b, targets[i], true);
+        CHECK(hears_beats(&b, 2, TRIES));
+        CHECK_INT(lab_arrived(&lab_get()->in), 0);
+        n = rig_down(&r, 1);
+        CHECK(memcmp(&n, &none, sizeof n) == 0);
+        lab_box_done(&b);
+        rig_stop(&r);
+        way_start(&r, &b, targets[i], false);
+        CHECK(!hears_beats(&b, 1, LISTEN));
+        lab_box_done(&b);
+        rig_stop(&r);
+    }
+}
+
+static void every_box_sees_the_same_gateway(void)
+{
+    struct lab_box b[2];
+    uint8_t mac[6];
+    struct rig r;
+    char text[18];
+
+    way_start(&r, &b[0], "10.77.1.2", false);
+    memcpy(mac, r.address.gateway_mac, sizeof mac);
+    b[1].ns = lab_namespace();
+    CHECK_INT(rig_up(&r, 2, b[1].ns, "10.77.1.2"), 0);
+    CHECK(memcmp(mac, r.address.gateway_mac, sizeof mac) == 0);
+    snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
+             mac[4], mac[5]);
+    CHECK_STR(text, NETD_GATEWAY_MAC);
+    lab_box_done(&b[0]);
+    close(b[1].ns);
+    rig_stop(&r);
+}
+
 static void only_a_resolver_that_a_policy_names_may_be_asked(void)
 {
     auto_free char *path = str_fmt("%s/dns.yaml", test_dir());
@@ -1183,8 +1298,10 @@ static void making_a_way_is_quick(void)
 TESTS(it_says_what_it_can_do_and_leaves_nothing, what_is_in_scope_passes_and_nothing_else,
       ipv6_has_the_same_rules, fragments_are_judged_as_whole_packets,
       the_gateway_may_be_asked_for_and_nobody_else, the_rate_has_a_limit,
-      dns_goes_to_the_one_resolver_only, only_a_resolver_that_a_policy_names_may_be_asked,
-      large_sets_are_loaded_whole, counters_of_a_table_that_is_gone_are_not_zero,
+      a_raw_tool_may_speak_tcp_without_its_kernel, something_moves_on_the_link_of_a_raw_tool,
+      every_box_sees_the_same_gateway, dns_goes_to_the_one_resolver_only,
+      only_a_resolver_that_a_policy_names_may_be_asked, large_sets_are_loaded_whole,
+      counters_of_a_table_that_is_gone_are_not_zero,
       others_cannot_open_a_box_by_removing_its_filter, a_divided_set_is_the_same_set,
       small_sets_are_not_divided, sets_of_many_sizes_are_filtered_exactly,
       targets_outside_the_scope_file_are_refused, some_targets_no_file_can_allow,
