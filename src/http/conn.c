@@ -69,6 +69,9 @@ void conn_close(struct conn *c)
     if (r && r->stream) {
         stream_end(r);
     }
+    if (r) {
+        req_drop_sink(r);
+    }
     tls_free(c->tls);
     c->tls = NULL;
     fd_close(&c->w.fd);
@@ -214,18 +217,28 @@ void conn_run_ready(struct conn *c)
 
 /* ---- time ---- */
 
+static int64_t body_deadline(const struct conn *c)
+{
+    const struct http_req *r = c->req;
+    int64_t rate_ms = BODY_GRACE_MS + (int64_t)r->body_len * 1000 / 1024;
+
+    if (r->sink) {
+        return c->since_ms + BODY_GRACE_MS + (int64_t)(r->taken / (UPLOAD_RATE / 1000));
+    }
+    return c->since_ms + MIN(rate_ms, (int64_t)c->s->cfg.body_timeout_ms);
+}
+
 static void conn_timer(struct timer *t)
 {
     struct conn *c = container_of(t, struct conn, t);
-    int64_t now = loop_now_ms(c->s->loop), rate_ms;
+    int64_t now = loop_now_ms(c->s->loop);
 
     c->s->flushed = false;
     if (c->deadline_ms == 0) {
         return;
     }
     if (c->phase == PH_BODY) { /* what has come since moves the deadline, to a limit */
-        rate_ms = BODY_GRACE_MS + (int64_t)c->req->body_len * 1000 / 1024;
-        c->deadline_ms = c->since_ms + MIN(rate_ms, (int64_t)c->s->cfg.body_timeout_ms);
+        c->deadline_ms = body_deadline(c);
     }
     if (now < c->deadline_ms) {
         timer_arm(c->s->loop, t, c->deadline_ms - now);

@@ -29,7 +29,8 @@ enum {
     LINGER_BYTES = 262144,    /* read and dropped after an error */
     LINGER_MS = 2000,
     HANDSHAKE_MS = 10000,
-    BODY_GRACE_MS = 10000, /* then a body has to come at 1 KiB/s */
+    BODY_GRACE_MS = 10000, /* then a body has to come at 1 KiB/s, */
+    UPLOAD_RATE = 16384,   /* an upload at so many bytes a second, however long it takes */
     SPARE_REQS = 256,      /* unused requests kept */
 };
 
@@ -44,8 +45,10 @@ struct http_req {
     struct http_head head;
     struct http_chunked chunked;
     struct target target;
-    uint32_t body_len; /* after head.len */
-    bool decoded;      /* head, target and route are valid */
+    uint32_t body_len;      /* after head.len */
+    struct http_sink *sink; /* of an upload, until its handler has it */
+    uint64_t taken;         /* bytes that the sink was given */
+    bool decoded;           /* head, target and route are valid */
     struct route_match match;
     struct buf params; /* values of the path's parameters, each with a NUL */
 
@@ -162,6 +165,7 @@ struct http_req *req_get(struct http_server *s, struct conn *c);
 void req_put(struct http_server *s, struct http_req *r);
 void req_reset(struct http_req *r); /* keeps the buffers and what was sent ahead */
 void req_free(struct http_req *r);
+void req_drop_sink(struct http_req *r);
 bool req_is_events(const struct http_req *r); /* a running stream of a ROUTE_STREAM */
 
 /* reply.c */

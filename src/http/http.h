@@ -29,16 +29,26 @@ struct http_str { /* not NUL-terminated */
 
 typedef void (*http_handler)(struct http_req *r, void *app);
 
-enum { ROUTE_OPEN = 1, ROUTE_LEGACY = 2, ROUTE_STREAM = 4 };
+enum { ROUTE_OPEN = 1, ROUTE_LEGACY = 2, ROUTE_STREAM = 4, ROUTE_UPLOAD = 8 };
 
 struct http_route {
     const char *method;  /* "GET" (also answers HEAD) */
     const char *pattern; /* "/scans/{id}" */
     http_handler fn;
-    unsigned flags;  /* ROUTE_OPEN: no key; ROUTE_LEGACY: errors in the old service's shape */
-    size_t body_max; /* 0: 1 MiB */
+    unsigned flags;  /* ROUTE_OPEN: no key; ROUTE_LEGACY: errors in the old service's shape;
+                        ROUTE_UPLOAD: the body goes to a sink, http_body() is empty */
+    size_t body_max; /* 0: 1 MiB; of an upload the sink has it */
     const char *id;  /* operationId in openapi.json; the metrics' route label */
     unsigned needs;  /* the app's: what authorize() asks of the caller */
+};
+
+/* Takes the body of an upload as it arrives. */
+struct http_sink {
+    /* 0, or the status of an error that ends the request, with its detail in *why (static). */
+    int (*take)(struct http_sink *k, const char *p, size_t n, const char **why);
+    /* The request ended before its handler was called: frees. */
+    void (*drop)(struct http_sink *k);
+    uint64_t max; /* bytes; more is a 413 */
 };
 
 struct http_config {
@@ -49,6 +59,9 @@ struct http_config {
      * and returns false to refuse. What http_header() and the like give it may move afterwards.
      */
     bool (*authorize)(struct http_req *r, const struct http_route *route, void *app);
+    /* For routes with ROUTE_UPLOAD, after authorize() and before anything of the body is taken.
+     * NULL: it answered itself; the connection ends then. */
+    struct http_sink *(*upload)(struct http_req *r, const struct http_route *route, void *app);
     /* No route: status 404 or 405 (allow: the other methods). Answers. */
     void (*no_route)(struct http_req *r, int status, const char *allow, void *app);
     /* Body for an error that the server itself makes (400, 408, 413, 431, 503). NULL: plain. */
@@ -83,6 +96,8 @@ const char *http_query(const struct http_req *r, const char *name); /* decoded; 
 const char *http_query_name(const struct http_req *r, unsigned i);
 const char *http_header(const struct http_req *r, const char *name); /* NULL if absent */
 struct http_str http_body(const struct http_req *r);
+/* Of an upload, whose body is whole: the handler's from now on. */
+struct http_sink *http_take_sink(struct http_req *r);
 const char *http_peer(const struct http_req *r); /* "127.0.0.1" or "unix" */
 const struct http_route *http_req_route(const struct http_req *r);
 void http_set_user(struct http_req *r, void *user); /* the handler's own */

@@ -37,7 +37,13 @@ void conn_fail(struct conn *c, int status, const char *why)
 
     c->phase = PH_BUSY;
     conn_deadline(c, 0);
+    req_drop_sink(r);
     reply_error(r, status, why);
+}
+
+static bool is_upload(const struct http_req *r)
+{
+    return r->match.route && r->match.route->flags & ROUTE_UPLOAD;
 }
 
 /* The head is whole: whose host, which path, which route? False: failed. */
@@ -73,7 +79,7 @@ static bool conn_head_done(struct conn *c)
     route = r->match.route;
     r->chunked = (struct http_chunked){.max = route && route->body_max ? route->body_max : 1048576};
     r->close = h->close || c->s->draining;
-    if (h->content_length > r->chunked.max) {
+    if (!is_upload(r) && h->content_length > r->chunked.max) {
         conn_fail(c, 413, "body too large");
         return false;
     }
@@ -103,6 +109,66 @@ static bool conn_authorize(struct conn *c, bool early)
         r->faulty = false;
     }
     return r->authorized;
+}
+
+/* Asks for the sink of an upload. False: answered, and the connection ends: its body is unread. */
+static bool conn_upload(struct conn *c)
+{
+    struct http_req *r = c->req;
+    const struct http_head *h = &r->head;
+    bool close = r->close;
+
+    if (!conn_authorize(c, true)) {
+        c->s->stats.requests++;
+        c->phase = PH_BUSY;
+        return false;
+    }
+    r->close = r->faulty = true;
+    r->sink = c->s->cfg.upload(r, r->match.route, c->s->cfg.app);
+    assert(r->sink || r->answered);
+    if (!r->sink) {
+        c->s->stats.requests++;
+        c->phase = PH_BUSY;
+        return false;
+    }
+    r->close = close;
+    r->faulty = false;
+    r->chunked.max = r->sink->max;
+    if (h->content_length > r->sink->max) {
+        conn_fail(c, 413, "body too large");
+        return false;
+    }
+    if (r->in_size < h->len + READ_AHEAD) {
+        r->in_size = h->len + READ_AHEAD;
+        r->in = xrealloc(r->in, r->in_size);
+    }
+    return true;
+}
+
+/* As conn_body(), but what was read goes on to the sink at once. */
+static int conn_take(struct conn *c)
+{
+    struct http_req *r = c->req;
+    char *at = r->in + r->head.len;
+    size_t have = r->in_len - r->head.len;
+    size_t used, out;
+    const char *why = NULL;
+    int rc, status;
+
+    if (r->head.chunked) {
+        rc = http_chunked_feed(&r->chunked, at, have, &used, &out);
+    } else {
+        used = out = (size_t)MIN((uint64_t)have, r->head.content_length - r->taken);
+        rc = r->taken + out == r->head.content_length ? HTTP_DONE : HTTP_MORE;
+    }
+    status = out ? r->sink->take(r->sink, at, out, &why) : 0;
+    memmove(at, at + used, have - used);
+    r->in_len -= (uint32_t)used;
+    r->taken += out;
+    if (status) {
+        r->chunked.why = why;
+    }
+    return status ? status : rc;
 }
 
 /* HTTP_MORE, HTTP_DONE or a status. Bytes behind the body move up to its end. */
@@ -213,8 +279,11 @@ void conn_process(struct conn *c)
         }
         c->phase = PH_BODY;
         c->since_ms = 0;
+        if (is_upload(r) && !conn_upload(c)) {
+            return;
+        }
     }
-    rc = conn_body(c);
+    rc = r->sink ? conn_take(c) : conn_body(c);
     if (rc == HTTP_DONE) {
         conn_dispatch(c);
     } else if (rc != HTTP_MORE) {
@@ -232,6 +301,9 @@ static bool conn_room(struct conn *c)
 
     if (r->in_len < r->in_size) {
         return true;
+    }
+    if (r->sink) {
+        return false; /* what is read is given away at once: there is always room */
     }
     if (c->phase == PH_BODY) {
         max = r->head.len + r->chunked.max + READ_AHEAD;

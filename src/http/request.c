@@ -27,6 +27,16 @@ bool req_is_events(const struct http_req *r)
     return r && r->stream && r->match.route && r->match.route->flags & ROUTE_STREAM;
 }
 
+void req_drop_sink(struct http_req *r)
+{
+    struct http_sink *k = r->sink;
+
+    r->sink = NULL;
+    if (k) {
+        k->drop(k);
+    }
+}
+
 static void buf_shrink(struct buf *b)
 {
     if (b->size > OUT_KEPT) {
@@ -51,6 +61,7 @@ void req_reset(struct http_req *r)
     buf_shrink(&r->out);
     buf_shrink(&r->body);
     r->body_len = 0;
+    r->taken = 0;
     r->sent = 0;
     r->stream = NULL;
     r->decoded = r->waiting = r->raw = r->authorized = r->answered = r->leaving = false;
@@ -145,6 +156,14 @@ const char *http_header(const struct http_req *r, const char *name)
 struct http_str http_body(const struct http_req *r)
 {
     return (struct http_str){r->in + r->head.len, r->body_len};
+}
+
+struct http_sink *http_take_sink(struct http_req *r)
+{
+    struct http_sink *k = r->sink;
+
+    r->sink = NULL;
+    return k;
 }
 
 const char *http_peer(const struct http_req *r)

@@ -256,6 +256,133 @@ static void large_bodies_arrive_whole(void)
     stop();
 }
 
+/* ---- uploads ---- */
+
+#define UPLOAD "POST /upload HTTP/1.1\r\n" HOST "X-API-Key: k\r\n"
+
+static void an_upload_goes_on_piece_by_piece_and_the_next_request_is_found(void)
+{
+    enum { SIZE = 900000 };
+    auto_buf text = {0}, got = {0};
+    size_t sent = 0;
+    int fd;
+
+    start();
+    fd = dial();
+    buf_addf(&text, UPLOAD "Content-Length: %d\r\n\r\n", SIZE);
+    for (size_t i = 0; i < SIZE; i++) {
+        buf_addc(&text, (char)('a' + i % 26));
+    }
+    buf_adds(&text, GET("/hello"));
+    while (sent < text.len) {
+        ssize_t n = send(fd, text.data + sent, text.len - sent, MSG_NOSIGNAL);
+
+        sent += n > 0 ? (size_t)n : 0;
+        turn();
+    }
+    CHECK(!hear(fd, &got));
+    CHECK_INT(count(&got, "HTTP/1.1 200"), 2);
+    CHECK_INT(app.uploaded.len, SIZE);
+    CHECK(memcmp(app.uploaded.data, strstr(text.data, "\r\n\r\n") + 4, SIZE) == 0);
+    CHECK(app.pieces_max <= 65536);
+    CHECK_INT(app.handled, 2);
+    CHECK_INT(app.drops, 0);
+    close(fd);
+    stop();
+}
+
+static void a_chunked_upload_arrives_whole_however_it_is_split(void)
+{
+    static const char text[] = UPLOAD "Transfer-Encoding: chunked\r\n\r\n"
+                                      "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n" GET("/hello");
+
+    for (size_t step = 1; step < sizeof text; step += 7) {
+        auto_buf got = {0};
+        int fd;
+
+        start();
+        fd = dial();
+        for (size_t at = 0; at < sizeof text - 1; at += step) {
+            CHECK(send(fd, text + at, MIN(step, sizeof text - 1 - at), MSG_NOSIGNAL) > 0);
+            turn();
+        }
+        CHECK(!hear(fd, &got));
+        CHECK_INT(count(&got, "HTTP/1.1 200"), 2);
+        CHECK_STR(app.uploaded.data, "hello world");
+        CHECK_INT(app.handled, 2);
+        CHECK_INT(app.drops, 0);
+        close(fd);
+        stop();
+    }
+}
+
+static void an_upload_that_fails_is_dropped_once_and_its_connection_ends(void)
+{
+    static const struct {
+        const char *text;
+        int status, sinks, take_status;
+    } rows[] = {
+        {"POST /upload HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc", 401, 0, 0},
+        {"POST /upload?bad=1 HTTP/1.1\r\n" HOST "X-API-Key: k\r\nContent-Length: 3\r\n\r\nabc", 422,
+         0, 0},
+        {UPLOAD "Content-Length: 1000001\r\n\r\nabc", 413, 1, 0},
+        {UPLOAD "Transfer-Encoding: chunked\r\n\r\nf4241\r\nabc", 413, 1, 0},
+        {UPLOAD "Transfer-Encoding: chunked\r\n\r\n3\r\nabcX", 400, 1, 0},
+        {UPLOAD "Content-Length: 3\r\n\r\nabc", 507, 1, 507},
+    };
+    auto_buf got = {0};
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        start();
+        app.take_status = rows[i].take_status;
+        CHECK(ask(rows[i].text, &got));
+        check_status(&got, rows[i].status);
+        CHECK_INT(count(&got, "Connection: close\r\n"), 1);
+        CHECK_INT(app.sinks, rows[i].sinks);
+        CHECK_INT(app.drops, rows[i].sinks);
+        CHECK_INT(app.handled, 0);
+        stop();
+    }
+}
+
+static void an_upload_whose_client_leaves_is_dropped(void)
+{
+    int fd;
+
+    start();
+    fd = dial();
+    say(fd, UPLOAD "Content-Length: 100\r\n\r\nabc");
+    turns(3);
+    CHECK_INT(app.sinks, 1);
+    CHECK_STR(app.uploaded.data, "abc");
+    close(fd);
+    turns(3);
+    CHECK_INT(app.drops, 1);
+    CHECK_INT(app.handled, 0);
+    fd = dial();
+    say(fd, UPLOAD "Content-Length: 100\r\n\r\nabc");
+    turns(3);
+    http_server_free(app.server); /* the server ends with one under way */
+    app.server = NULL;
+    CHECK_INT(app.drops, 2);
+    close(fd);
+    stop();
+}
+
+static void an_offered_upload_is_asked_for(void)
+{
+    auto_buf got = {0};
+
+    start();
+    CHECK(!ask(UPLOAD "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n", &got));
+    CHECK_STR(got.data, "HTTP/1.1 100 Continue\r\n\r\n");
+    turns(3);
+    CHECK_INT(app.drops, 1);
+    CHECK(ask(UPLOAD "Expect: 100-continue\r\nContent-Length: 1000001\r\n\r\n", &got));
+    check_status(&got, 413);
+    stop();
+}
+
 /* ---- refusals ---- */
 
 static void each_refused_request_gets_one_answer_and_the_end(void)
@@ -481,8 +608,12 @@ TESTS(a_connection_serves_one_request_after_another,
       unknown_paths_and_methods_are_told_apart, head_is_get_without_the_body,
       headers_of_a_handler_cannot_split_the_answer, old_clients_get_what_they_asked_for,
       a_client_that_stops_sending_still_gets_its_answers, an_expected_body_is_asked_for_once,
-      large_bodies_arrive_whole, each_refused_request_gets_one_answer_and_the_end,
-      errors_take_the_shape_of_the_route, hosts_are_addresses_localhost_and_the_configured_names,
+      large_bodies_arrive_whole, an_upload_goes_on_piece_by_piece_and_the_next_request_is_found,
+      a_chunked_upload_arrives_whole_however_it_is_split,
+      an_upload_that_fails_is_dropped_once_and_its_connection_ends,
+      an_upload_whose_client_leaves_is_dropped, an_offered_upload_is_asked_for,
+      each_refused_request_gets_one_answer_and_the_end, errors_take_the_shape_of_the_route,
+      hosts_are_addresses_localhost_and_the_configured_names,
       who_is_refused_does_not_get_to_send_a_large_body,
       who_is_refused_with_a_small_body_keeps_the_connection,
       a_client_that_still_sends_sees_why_it_was_refused, a_unix_socket_serves_any_host_name,

@@ -31,6 +31,10 @@ struct app {
     bool stream_waits, stream_breaks;
     int more_calls, done_calls;
     int64_t metric_n;
+    struct http_sink sink;
+    struct buf uploaded;
+    size_t pieces_max;
+    int sinks, drops, take_status;
 };
 
 static struct app app;
@@ -122,6 +126,39 @@ static inline void local_answer(struct http_req *r, void *arg)
     http_reply(r, 200, "text/plain", "local", 5);
 }
 
+static inline int take(struct http_sink *k, const char *p, size_t n, const char **why)
+{
+    buf_add(&app.uploaded, p, n);
+    app.pieces_max = MAX(app.pieces_max, n);
+    *why = "no space";
+    return app.take_status;
+}
+
+static inline void drop(struct http_sink *k)
+{
+    app.drops++;
+}
+
+static inline struct http_sink *upload(struct http_req *r, const struct http_route *route,
+                                       void *arg)
+{
+    if (http_query(r, "bad")) {
+        http_reply(r, 422, "text/plain", "bad", 3);
+        return NULL;
+    }
+    app.sinks++;
+    app.sink = (struct http_sink){.take = take, .drop = drop, .max = 1000000};
+    return &app.sink;
+}
+
+static inline void uploaded(struct http_req *r, void *arg)
+{
+    CHECK(http_take_sink(r) == &app.sink);
+    app.handled++;
+    buf_addf(http_out(r), "%zu", app.uploaded.len);
+    http_reply_buf(r, 200, "text/plain");
+}
+
 static inline bool authorize(struct http_req *r, const struct http_route *route, void *arg)
 {
     if (route->flags & ROUTE_OPEN || str_eq(http_header(r, "x-api-key"), "k")) {
@@ -150,6 +187,7 @@ static const struct http_route routes[] = {
     {"GET", "/forget", hold_without_abort, ROUTE_OPEN, 0, "forget"},
     {"GET", "/stream", streamed, ROUTE_OPEN, 0, "stream"},
     {"GET", "/events", streamed, ROUTE_OPEN | ROUTE_STREAM, 0, "events"},
+    {"POST", "/upload", uploaded, ROUTE_UPLOAD, 0, "upload"},
     {"GET", "/peer", peer, ROUTE_OPEN, 0, "peer"},
     {"GET", "/local", local_answer, ROUTE_OPEN, 0, "local"},
     {0},
@@ -168,6 +206,7 @@ static inline void stop(void)
 {
     http_server_free(app.server);
     loop_free(app.loop);
+    buf_done(&app.uploaded);
     app = (struct app){0};
 }
 
@@ -178,6 +217,7 @@ static inline void start_with(struct http_config *c)
     stop(); /* a test that failed leaves its server */
     c->routes = routes;
     c->authorize = authorize;
+    c->upload = upload;
     c->error_body = error_body;
     CHECK_OK(loop_new(&app.loop, ERR));
     CHECK_OK(http_server_new(app.loop, c, &app.server, ERR));
