@@ -19,6 +19,7 @@
 #include "box/seccomp.h"
 #include "daemon/access.h"
 #include "daemon/conduct.h"
+#include "daemon/imports.h"
 #include "daemon/in_force.h"
 #include "daemon/planning.h"
 #include "daemon/privilege.h"
@@ -211,6 +212,7 @@ static int start_work(struct server *s, struct err *e)
     struct worker_config wc = {
         .runner_fd = take_fd(&s->roles.runner_fd),
         .blob_dir = s->blob_dir,
+        .import_dir = s->import_dir,
         .dispatch = {.allow_unsafe_args = option_bool(o, "allow-unsafe-args"),
                      .allow_unconfined = option_bool(o, "allow-unconfined"),
                      .grace_ms = (uint32_t)option_int(o, "kill-grace-ms"),
@@ -245,6 +247,10 @@ static int start_work(struct server *s, struct err *e)
         return rc;
     }
     worker_attach(s->worker, s->sched);
+    if ((rc = imports_open(s->import_dir, e)) != 0) {
+        return rc;
+    }
+    imports_sweep(s->store, s->import_dir, 0);
     s->conduct = conduct_new(s->store);
     planner = conduct_link(s->conduct);
     sched_plan_with(s->sched, &planner);

@@ -8,11 +8,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/imports.h"
 #include "daemon/programs.h"
 #include "daemon/run.h"
 #include "runner/runner.h"
 #include "store/blob.h"
 #include "tool/tool.h"
+
+enum { IMPORT_SETTLED_S = 60 /* an upload that is under way is newer than that */ };
 
 struct worker {
     struct loop *loop;
@@ -25,8 +28,9 @@ struct worker {
     uint32_t n, size;
     uint64_t last_run;
     struct sandbox_caps caps;
-    bool ready; /* caps are known */
-    bool lost;  /* the runner is gone */
+    bool ready;    /* caps are known */
+    bool imported; /* a file that was handed in may be of no use any more */
+    bool lost;     /* the runner is gone */
     void (*gone)(void *arg);
     void *gone_arg;
     void (*answered)(void *arg, const char *text);
@@ -360,6 +364,7 @@ static void on_ended(void *arg, const struct runner_end *end)
         }
         sched_finish(w->sched, &r->lease, &o);
     }
+    w->imported = w->imported || r->import;
     buf_done(&message);
     drop_run(w, r);
 }
@@ -448,6 +453,10 @@ void worker_on_runner_gone(struct worker *w, void (*fn)(void *arg), void *arg)
 
 void worker_turn_done(struct worker *w, bool committed)
 {
+    if (committed && w->imported) {
+        w->imported = false;
+        imports_sweep(w->store, w->config.import_dir, IMPORT_SETTLED_S);
+    }
     for (uint32_t i = 0; i < w->n; i++) {
         struct tool_run *r = w->runs[i];
 

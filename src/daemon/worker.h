@@ -20,8 +20,9 @@ struct programs;
 struct worker;
 
 struct worker_config {
-    int runner_fd;        /* taken */
-    const char *blob_dir; /* NULL: raw output is not kept */
+    int runner_fd;          /* taken */
+    const char *blob_dir;   /* NULL: raw output is not kept */
+    const char *import_dir; /* where files that were handed in are; NULL: there are none */
     struct dispatch_config dispatch;
     struct in_force *scope;    /* borrowed */
     struct programs *programs; /* borrowed */
