@@ -29,7 +29,7 @@ static const int SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRIT
 
 /* ---- parsers ---- */
 
-static const struct parser *const parsers[] = {&parser_nmap_xml};
+static const struct parser *const parsers[] = {&parser_nmap_xml, &parser_masscan, &parser_zmap};
 static const struct parser *extra;
 
 void runner_add_parser(const struct parser *p)
