@@ -1,0 +1,44 @@
+/*
+ * merge - how what two tasks of a planned job say of one host, or of one port, becomes one.
+ *
+ * Pure rules without a store: both backends keep what comes out. A word has a stage behind it, the
+ * one that said it; the word of a later stage wins, and among those of one stage the one that came
+ * last. Which stage that was is kept beside each member of a host (marks) and each port, so that it
+ * makes no difference how the tasks of different stages alternate.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "model/host.h"
+
+/* Bounds of what is joined; what is more is left out. */
+enum {
+    MERGE_ADDRS_MAX = 64,
+    MERGE_NAMES_MAX = 256,
+    MERGE_LIST_MAX = 64,        /* extraports: states, and reasons of each */
+    MERGE_TEXT_MAX = 256 << 10, /* bytes of an extraports text that is read */
+};
+
+/* The marks of a host of which only this head is known. */
+int64_t host_marks(const struct host *head, int32_t stage);
+/*
+ * Joins `from` into `to`, which is held under *marks and whose extraports are added up in `sum`
+ * (borrowed by *to afterwards). Strings of `to` may come to point into `from`; *to grows by
+ * host_add_addr() and host_add_name(). False: nothing changed, not even the marks.
+ */
+bool host_join(struct host *to, int64_t *marks, const struct host *from, int32_t stage,
+               struct buf *sum);
+
+/* What is to be kept: false if it is `held`, else *out, with strings of both. */
+bool port_join(const struct port *held, int32_t held_stage, const struct port *from, int32_t stage,
+               struct port *out);
+
+/*
+ * Two extraports texts, counts added by state and by reason; "ports" are joined, and left out where
+ * one side does not say which. False: nothing is to be added (`b` is no such text, or `sum` would
+ * be too long); an `a` that is no such text counts as empty.
+ */
+bool extraports_sum(const char *a, const char *b, struct buf *sum);

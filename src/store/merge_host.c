@@ -1,0 +1,254 @@
+/* Heads of hosts, and ports: which word is kept. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/internal.h"
+#include "store/merge.h"
+
+/* ---- marks: of each member the stage that said it plus one, in a byte; 0: nobody did ---- */
+
+enum mark { MARK_STATE, MARK_TIMED, MARK_COMMENT, MARK_OS, MARK_SCRIPTS, MARK_MORE, MARKS };
+
+static int64_t rank_of(int32_t stage)
+{
+    return MAX(0, MIN(stage, 254)) + 1;
+}
+
+static int64_t mark_get(int64_t marks, enum mark m)
+{
+    return marks >> 8 * m & 255;
+}
+
+static void mark_set(int64_t *marks, enum mark m, int64_t rank)
+{
+    *marks = (*marks & ~(INT64_C(255) << 8 * m)) | rank << 8 * m;
+}
+
+int64_t host_marks(const struct host *h, int32_t stage)
+{
+    const bool said[MARKS] = {
+        [MARK_STATE] = h->state, [MARK_TIMED] = true,         [MARK_COMMENT] = h->comment,
+        [MARK_OS] = h->os,       [MARK_SCRIPTS] = h->scripts, [MARK_MORE] = h->more};
+    int64_t marks = 0;
+
+    for (int m = 0; m < MARKS; m++) {
+        mark_set(&marks, (enum mark)m, said[m] ? rank_of(stage) : 0);
+    }
+    return marks;
+}
+
+/* ---- heads ---- */
+
+/* True if the new word of this stage wins, which is noted. */
+static bool wins(int64_t *marks, enum mark m, int64_t rank)
+{
+    if (rank < mark_get(*marks, m)) {
+        return false;
+    }
+    mark_set(marks, m, rank);
+    return true;
+}
+
+static bool set_text(const char **to, const char *from)
+{
+    if (str_eq(*to, from)) {
+        return false;
+    }
+    *to = from;
+    return true;
+}
+
+/* A later stage's word; NULL says nothing. */
+static bool take_text(const char **to, int64_t *marks, enum mark m, const char *from, int64_t rank)
+{
+    return from && wins(marks, m, rank) && set_text(to, from);
+}
+
+/* Up wins over all else. The reason is that of the state which is kept. */
+static bool take_state(struct host *to, int64_t *marks, const struct host *from, int64_t rank)
+{
+    bool was_up = str_eq(to->state, "up");
+    bool is_up = str_eq(from->state, "up");
+    bool turns = !to->state || (is_up && !was_up);
+    bool changed;
+
+    if (!from->state || (was_up && !is_up)) {
+        return false;
+    }
+    if (turns) {
+        mark_set(marks, MARK_STATE, rank);
+    } else if (!wins(marks, MARK_STATE, rank)) {
+        return false;
+    }
+    changed = !str_eq(to->state, from->state);
+    to->state = from->state;
+    if (changed || from->reason) {
+        changed |= !str_eq(to->reason, from->reason) || to->reason_ttl != from->reason_ttl;
+        to->reason = from->reason;
+        to->reason_ttl = from->reason_ttl;
+    }
+    return changed;
+}
+
+static bool take_times(struct host *to, const struct host *from)
+{
+    int64_t start = to->start_s;
+    int64_t end = MAX(to->end_s, from->end_s);
+    bool changed;
+
+    if (from->start_s != 0 && (start == 0 || from->start_s < start)) {
+        start = from->start_s;
+    }
+    changed = start != to->start_s || end != to->end_s;
+    to->start_s = start;
+    to->end_s = end;
+    return changed;
+}
+
+static bool take_timed_out(struct host *to, int64_t *marks, const struct host *from, int64_t rank)
+{
+    bool changed = wins(marks, MARK_TIMED, rank) && to->timed_out != from->timed_out;
+
+    if (changed) {
+        to->timed_out = from->timed_out;
+    }
+    return changed;
+}
+
+/* The same address may be written in two ways. */
+static bool same_address(const struct host_addr *a, const struct host_addr *b)
+{
+    uint8_t ka[HOST_KEY];
+    uint8_t kb[HOST_KEY];
+
+    if (str_eq(a->addr, b->addr)) {
+        return true;
+    }
+    return host_key(a->addr, ka) && host_key(b->addr, kb) && memcmp(ka, kb, HOST_KEY) == 0;
+}
+
+static bool join_address(struct host *to, const struct host_addr *from)
+{
+    for (size_t i = 0; i < to->n_addrs; i++) {
+        struct host_addr *is = &to->addrs[i];
+
+        if (same_address(is, from)) {
+            return !is->vendor && set_text(&is->vendor, from->vendor);
+        }
+    }
+    if (to->n_addrs >= MERGE_ADDRS_MAX) {
+        return false;
+    }
+    *host_add_addr(to) = *from;
+    return true;
+}
+
+static bool join_name(struct host *to, const struct host_name *from)
+{
+    for (size_t i = 0; i < to->n_names; i++) {
+        if (str_eq(to->names[i].name, from->name) && str_eq(to->names[i].type, from->type)) {
+            return false;
+        }
+    }
+    if (to->n_names >= MERGE_NAMES_MAX) {
+        return false;
+    }
+    *host_add_name(to) = *from;
+    return true;
+}
+
+static bool join_lists(struct host *to, const struct host *from)
+{
+    bool changed = false;
+
+    for (size_t i = 0; i < from->n_addrs; i++) {
+        changed |= join_address(to, &from->addrs[i]);
+    }
+    for (size_t i = 0; i < from->n_names; i++) {
+        changed |= join_name(to, &from->names[i]);
+    }
+    return changed;
+}
+
+static bool join_extraports(struct host *to, const char *from, struct buf *sum)
+{
+    if (!from) {
+        return false;
+    }
+    if (!to->extraports) {
+        to->extraports = from;
+        return true;
+    }
+    buf_reset(sum);
+    if (!extraports_sum(to->extraports, from, sum)) {
+        return false;
+    }
+    to->extraports = sum->data;
+    return true;
+}
+
+bool host_join(struct host *to, int64_t *marks, const struct host *from, int32_t stage,
+               struct buf *sum)
+{
+    const int64_t before = *marks;
+    int64_t rank = rank_of(stage);
+    bool changed = take_state(to, marks, from, rank);
+
+    changed |= take_times(to, from);
+    changed |= take_timed_out(to, marks, from, rank);
+    changed |= take_text(&to->comment, marks, MARK_COMMENT, from->comment, rank);
+    changed |= take_text(&to->os, marks, MARK_OS, from->os, rank);
+    changed |= take_text(&to->scripts, marks, MARK_SCRIPTS, from->scripts, rank);
+    changed |= take_text(&to->more, marks, MARK_MORE, from->more, rank);
+    changed |= join_lists(to, from);
+    changed |= join_extraports(to, from->extraports, sum);
+    return changed || *marks != before;
+}
+
+/* ---- ports ---- */
+
+int32_t port_key(const struct port *p)
+{
+    static const char *const order[] = {"tcp", "udp", "sctp", "ip"};
+    int32_t rank = 0;
+
+    while (rank < (int32_t)ARRAY_LEN(order) && !str_eq(p->protocol, order[rank])) {
+        rank++;
+    }
+    return rank << 16 | p->number;
+}
+
+static void keep_service(struct port *to, const struct port *from)
+{
+    to->has_service = true;
+    to->service = from->service;
+    to->product = from->product;
+    to->version = from->version;
+    to->extrainfo = from->extrainfo;
+    to->tunnel = from->tunnel;
+    to->method = from->method;
+    to->hostname = from->hostname;
+    to->ostype = from->ostype;
+    to->devicetype = from->devicetype;
+    to->conf = from->conf;
+    to->cpe = from->cpe;
+    to->more = from->more;
+}
+
+bool port_join(const struct port *held, int32_t held_stage, const struct port *from, int32_t stage,
+               struct port *out)
+{
+    if (stage < held_stage) {
+        return false;
+    }
+    *out = *from;
+    if (str_eq(held->state, from->state)) {
+        if (held->has_service && !from->has_service) {
+            keep_service(out, held);
+        }
+        if (!from->scripts) {
+            out->scripts = held->scripts;
+        }
+    }
+    return true;
+}
