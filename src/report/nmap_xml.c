@@ -358,7 +358,7 @@ static void add_service(struct buf *b, const struct port *p)
     if (p->more) {
         add_service_more(b, p->more);
     }
-    xml_attr(b, "method", str_eq(p->method, "probed") ? "probed" : "table");
+    xml_attr(b, "method", !p->method || strcmp(p->method, "table") == 0 ? "table" : "probed");
     buf_adds(b, " conf=\"");
     buf_addu(b, p->conf > 0 ? (uint64_t)MIN(p->conf, 10) : 0);
     if (p->cpe) {
