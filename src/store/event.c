@@ -10,8 +10,8 @@ enum { EVENTS_MAX = 1000 };
 
 /* ---- events ---- */
 
-static const char *const types[] = {"job.created", "job.state", "job.progress", "job.hosts",
-                                    "job.deleted"};
+static const char *const types[] = {"job.created", "job.state",   "job.progress",
+                                    "job.hosts",   "job.deleted", "job.task"};
 
 const char *event_type_name(int type)
 {
@@ -65,6 +65,13 @@ static void host_members(struct json *o, const struct job *j)
     json_int(o, "ports_open", j->ports_open);
 }
 
+static void task_members(struct json *o, const struct task *t)
+{
+    json_int(o, "task", t->idx);
+    json_int(o, "stage", t->stage);
+    json_str(o, "task_state", job_state_name(t->state));
+}
+
 int event_add(struct store *s, const struct work *w, const char *type, const char *task)
 {
     auto_buf text = {0};
@@ -86,6 +93,8 @@ int event_add(struct store *s, const struct work *w, const char *type, const cha
         progress_members(&o, &w->job, task);
     } else if (num == 3) {
         host_members(&o, &w->job);
+    } else if (num == 5) {
+        task_members(&o, &w->row.task);
     }
     json_end(&o);
     ev.seq = s->now.next_event++;

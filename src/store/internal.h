@@ -16,9 +16,17 @@
 struct tally {
     int64_t counts[JOB_STATES];
     int64_t next_job, next_event, next_result, next_purge;
+    int64_t next_slot;      /* of the hosts of merged sets: where their ports are */
     int64_t created_max_us; /* of all jobs ever stored */
     int64_t next_audit;
     uint8_t audit_head[32]; /* hash of the last entry */
+
+    int64_t planned_queued;  /* of counts[JOB_QUEUED]: planned jobs */
+    int64_t planned_running; /* of counts[JOB_RUNNING] */
+    int64_t tasks_ready;     /* of planned jobs: those that can be claimed, */
+    int64_t tasks_timed;     /* those that are scheduled or wait, */
+    int64_t tasks_unmerged;  /* and those whose results are to be merged */
+    int64_t next_merge;
 };
 
 enum { USE_HOURS = 24 };
@@ -44,16 +52,64 @@ struct task_row {
     int64_t result; /* number of the set of hosts of its run; 0: none */
 };
 
-/* A job with its task, as the rules change them. */
+struct host_counts {
+    int64_t hosts, hosts_up, ports_open;
+};
+
+/* What more is kept of a task of a planned job: what of a plain job's task is kept of the job. */
+struct part {
+    int64_t weight;
+    bool found_only, repeats;
+    int32_t percent_x100;
+    enum job_reason reason;
+    bool partial;
+    char *error, *command_line; /* owned */
+    int64_t started_us, ended_us;
+    struct host_counts counts; /* of row.result */
+    int64_t merge;             /* its place in the order of ends while its results are to be merged
+                                  into the job's; 0: there are none (left) */
+    int64_t merge_pos;         /* how far that is; of store_merge_step() alone */
+};
+
+/* How far a planned job is. */
+struct board {
+    int32_t tasks;          /* made so far */
+    int32_t tasks_left;     /* not over; */
+    int32_t tasks_queued;   /* of these: can be claimed */
+    int32_t tasks_unmerged; /* over, with results that are not yet in the job's */
+    int64_t result;         /* number of the job's own set of hosts; 0: none yet */
+};
+
+/*
+ * A job as the rules change it. A plain one with its only task: the two move together, and what is
+ * told of the one is told of the other. A planned one with the task that was asked for (if any),
+ * which moves on its own.
+ */
 struct work {
     struct job job;
     struct task_row row;
+    struct part part; /* these two: of a planned job */
+    struct board board;
+};
+
+/* A task by its place. */
+struct task_at {
+    int64_t job_num;
+    int32_t idx;
+};
+
+/* A host of a merged set, beside its head. */
+struct merged_host {
+    int64_t result, seq;
+    int64_t slot;  /* where its ports are */
+    int64_t marks; /* which stage said what of it: merge_host.c */
+    int64_t n_ports, n_open;
 };
 
 /* A run that delivers hosts. */
 struct intake {
     struct lease lease;
-    int64_t job_num, result;
+    int64_t job_num, result;             /* of the task lease.idx */
     int64_t hosts, hosts_up, ports_open; /* of complete hosts */
     int64_t ports;                       /* rows of complete hosts */
     bool open;                           /* a host is being received: */
@@ -78,13 +134,15 @@ struct store_ops {
     int (*job_add)(struct store *s, const struct job *j);
     /* All members but the request and the texts. */
     int (*job_put)(struct store *s, const struct job *j);
-    /* The large texts: pins, limits, stderr_tail, sandbox_json, run_json. What is NULL stays. */
+    /* The large texts: pins, limits, plan, stderr_tail, sandbox_json, run_json, summary_json. What
+     * is NULL stays. */
     int (*job_text_put)(struct store *s, const struct job *j);
     /* Fills them; they are NULL before. */
     int (*job_text_get)(struct store *s, struct job *j);
     /* By id, or by num when id is NULL. *out is zeroed before, and comes without the texts. */
     int (*job_find)(struct store *s, const struct id *id, int64_t num, struct job *out);
-    int (*job_drop)(struct store *s, int64_t num); /* job, its tasks, its blob row */
+    /* Job, its tasks, coverage, blob rows. */
+    int (*job_drop)(struct store *s, int64_t num, bool planned);
     int (*job_list)(struct store *s, const struct job_filter *f, job_fn fn, void *arg);
     int (*job_heads)(struct store *s, const struct job_filter *f, job_head_fn fn, void *arg);
     /* Terminal, completed before; by completion, then num. */
@@ -97,13 +155,45 @@ struct store_ops {
     int (*task_add)(struct store *s, const struct task_row *r);
     int (*task_put)(struct store *s, const struct task_row *r);
     int (*task_find)(struct store *s, int64_t job_num, int32_t idx, struct task_row *out);
-    /* blocked: NULL, or not empty. s->keys names all keys that have jobs that wait. */
+    /* blocked: NULL, or not empty. s->keys names all keys that have jobs that wait. By priority,
+     * job, idx. */
     int (*task_next)(struct store *s, const struct strvec *blocked, struct task_row *out,
                      bool *found);
-    int (*task_running)(struct store *s, task_fn fn, void *arg); /* by job */
-    /* Scheduled or waiting, and run_at_us <= now; by that, then job. */
-    int (*task_due)(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
+    int (*task_running)(struct store *s, task_fn fn, void *arg); /* by job, idx */
+    /* Scheduled or waiting, and run_at_us <= now; by that, then job, idx. */
+    int (*task_due)(struct store *s, int64_t now_us, uint32_t limit, struct task_at *v,
+                    uint32_t *n);
     int (*task_due_next)(struct store *s, int64_t *next_us);
+    /* Waiting, by job, idx, from the one behind `after` on. */
+    int (*task_waiting)(struct store *s, struct task_at after, uint32_t limit, struct task_at *v,
+                        uint32_t *n);
+
+    /* Planned jobs. Of the job: id, key, priority, and whether it runs. */
+    int (*board_add)(struct store *s, const struct job *j, const struct board *b);
+    int (*board_put)(struct store *s, const struct job *j, const struct board *b);
+    int (*board_find)(struct store *s, int64_t job_num, struct board *out); /* ERR_NOT_FOUND */
+    /* The first job that runs with nothing left and nothing unmerged; 0: none. */
+    int (*board_ripe)(struct store *s, int64_t *job_num);
+    /* A new task with its part. */
+    int (*part_add)(struct store *s, const struct task_row *r, const struct part *p,
+                    const char *spec);
+    int (*part_put)(struct store *s, const struct task_row *r, const struct part *p);
+    int (*part_find)(struct store *s, int64_t job_num, int32_t idx, struct part *out);
+    int (*part_spec)(struct store *s, int64_t job_num, int32_t idx, char **spec);
+    /* Tasks that neither run nor are over end like this; *n is how many. */
+    int (*part_end_idle)(struct store *s, int64_t job_num, enum job_state state,
+                         enum job_reason reason, const char *error, int64_t now_us, int64_t *n);
+    int (*parts)(struct store *s, int64_t job_num, int32_t after, uint32_t limit, task_info_fn fn,
+                 void *arg);
+    /* What is next in the order of ends, among those whose `merge` is set; job_num 0: none. */
+    int (*part_to_merge)(struct store *s, struct task_at *out);
+    /* Calls with what each task leaves behind: its set of hosts (0: none), its raw file or NULL. */
+    int (*part_remains)(struct store *s, int64_t job_num,
+                        int (*fn)(struct store *s, int64_t result, const char *path));
+
+    int (*cell_add)(struct store *s, int64_t job_num, int32_t idx, size_t seq,
+                    const struct coverage_cell *c);
+    int (*cells)(struct store *s, int64_t job_num, cell_fn fn, void *arg);
 
     int (*host_put)(struct store *s, int64_t result, int64_t seq, int64_t port_first,
                     const struct host *head);
@@ -114,8 +204,29 @@ struct store_ops {
     int (*hosts)(struct store *s, int64_t result, const struct host_filter *f,
                  const struct host_sink *sink);
 
-    int (*blob_put)(struct store *s, int64_t job_num, uint32_t epoch, const struct outcome *o);
-    int (*blob_path)(struct store *s, int64_t job_num, char **path); /* NULL: none */
+    /* A complete host of a plain set gets its place in the order of addresses. */
+    int (*host_place)(struct store *s, int64_t result, int64_t seq, const uint8_t key[HOST_KEY]);
+
+    /* Merged sets. The hosts of set `from` behind `seq`, and of the first of them the ports behind
+     * the first `port`; a positive return of the sink stops and is returned. The sink writes to
+     * merged sets meanwhile. */
+    int (*merge_source)(struct store *s, int64_t from, int64_t seq, int64_t port,
+                        const struct host_sink *sink);
+    int (*merged_find)(struct store *s, int64_t result, const uint8_t key[HOST_KEY], int64_t *seq);
+    /* By result and seq. head: NULL, or its strings are copied into its arena, the caller's. */
+    int (*merged_get)(struct store *s, struct merged_host *m, struct host *head);
+    /* Adds or replaces. key: its place, of a new one; else NULL. */
+    int (*merged_put)(struct store *s, const struct merged_host *m, const struct host *head,
+                      const uint8_t *key);
+    int (*merged_count)(struct store *s, const struct merged_host *m); /* n_ports, n_open */
+    /* Strings are copied into the arena. */
+    int (*merged_port_get)(struct store *s, const struct merged_host *m, int32_t key,
+                           struct arena *a, struct port *out, int32_t *stage, bool *found);
+    int (*merged_port_put)(struct store *s, const struct merged_host *m, int32_t key,
+                           const struct port *p, int32_t stage);
+
+    int (*blob_put)(struct store *s, const struct task *t, const struct outcome *o);
+    int (*blob_path)(struct store *s, int64_t job_num, int32_t idx, char **path); /* NULL: none */
     /* path may be NULL. */
     int (*purge_add)(struct store *s, int64_t id, int64_t result, const char *path);
     int (*purge_step)(struct store *s, uint32_t max_rows, bool *more, char **path, int64_t *id);
@@ -195,14 +306,51 @@ int store_read_end(struct store *s, int rc, struct err *e);
 int store_change_end(struct store *s, int rc, struct err *e);
 int64_t store_now(struct store *s);
 
-/* Loads a job, its task and what its intake counted since the last commit. Then work_done(). */
+/*
+ * Loads a job (by id, or by num when id is NULL): a plain one with its task, a planned one with its
+ * board; and what its intake counted since the last commit. Then work_done().
+ */
 int work_load(struct store *s, const struct id *id, int64_t num, struct work *w);
+/* The same with one of its tasks; ERR_NOT_FOUND: there is no such task. */
+int work_load_task(struct store *s, const struct id *id, int64_t num, int32_t idx, struct work *w);
 void work_done(struct work *w);
+/* The job, and the task with it if the job is plain. */
 void work_move(struct store *s, struct work *w, enum job_state to);
+/* Job (rev + 1), its event, and the task if the job is plain. */
 int work_save(struct store *s, struct work *w, const char *event, const char *task);
 int work_end(struct store *s, struct work *w, enum job_state state, enum job_reason reason,
              const char *error);
 void work_enqueue(struct work *w, int64_t now_us); /* queue time limit starts */
+/* Counts of the hosts of the task's run: kept of a plain job, or of a planned job's task. */
+struct host_counts work_counts(const struct work *w);
+void work_count(struct work *w, struct host_counts c);
+
+/* ---- planned.c ---- */
+
+/* A task of a planned job moves alone; the counters follow. */
+void part_move(struct store *s, struct work *w, enum job_state to);
+int part_save(struct store *s, struct work *w); /* task, part, board; no rev, no event */
+int board_save(struct store *s, struct work *w);
+/* What claim, finish, ... mean to such a task. They save. */
+int part_start(struct store *s, struct work *w);
+int part_queue(struct store *s, struct work *w);
+int part_put_back(struct store *s, struct work *w, int64_t until_us);
+int part_retry(struct store *s, struct work *w, const struct outcome *o, int64_t retry_at_us);
+int part_finish(struct store *s, struct work *w, const struct outcome *o);
+/* Ends the task (part_move, part_save), and tells it as an event of its job. */
+int part_end(struct store *s, struct work *w, enum job_state state, enum job_reason reason,
+             const char *error);
+/* Ends those that neither run nor are over; the board is not yet saved. */
+int parts_end_idle(struct store *s, struct work *w, enum job_state state, enum job_reason reason,
+                   const char *error);
+/* All results of the task are in the job's: its own set is removed later. Saves. */
+int part_merged(struct store *s, struct work *w);
+/* What is left of a job's tasks goes with it. */
+int parts_discard(struct store *s, struct work *w);
+/* Texts are borrowed. */
+struct task_info part_info(const struct task_row *r, const struct part *p, const char *spec);
+int cells_add(struct store *s, const struct work *w, const struct outcome *o);
+void text_set(char **at, const char *text); /* replaces by a copy */
 
 /* 0, or the cap of the store that is reached. */
 int store_room(struct store *s);
@@ -221,9 +369,10 @@ int event_add(struct store *s, const struct work *w, const char *type, const cha
 const char *event_type_name(int type);
 int event_type_num(const char *name);
 
-struct intake *intake_of(struct store *s, int64_t job_num);
-void intake_overlay(struct store *s, struct job *j); /* counts that are not in the row yet */
-void intake_drop(struct store *s, int64_t job_num);
+struct intake *intake_of(struct store *s, int64_t job_num, int32_t idx);
+/* Counts of a plain job that are not in its row yet; a planned one's are of what is merged. */
+void intake_overlay(struct store *s, struct job *j);
+void intake_drop(struct store *s, int64_t job_num, int32_t idx);
 void intake_drop_all(struct store *s);
 int intake_flush(struct store *s); /* before a commit: counts and events */
 /* Before a run ends: its unfinished host goes, its counts are told. */
@@ -231,6 +380,12 @@ int intake_end(struct store *s, struct work *w);
 bool intake_reparses(const struct store *s); /* of any job */
 /* Forgets a run's results; they and the raw file are removed later. */
 int result_discard(struct store *s, struct work *w, const char *raw_path);
+
+/* ---- merged sets ---- */
+
+/* Where a port is among those of its host: tcp, udp, sctp, ip, all else, each by number. */
+enum { PORT_KEYS = 8 << 16 };
+int32_t port_key(const struct port *p);
 
 /* ---- for tests ---- */
 

@@ -13,25 +13,95 @@ enum { LIST_MAX = 1000, BATCH = 512 };
 void work_done(struct work *w)
 {
     job_done(&w->job);
+    free(w->part.error);
+    free(w->part.command_line);
+    w->part.error = w->part.command_line = NULL;
 }
 
-int work_load(struct store *s, const struct id *id, int64_t num, struct work *w)
+static int load_job(struct store *s, const struct id *id, int64_t num, struct work *w)
 {
     int rc;
 
     *w = (struct work){0};
     rc = s->ops->job_find(s, id, num, &w->job);
+    if (rc == 0 && w->job.planned) {
+        rc = s->ops->board_find(s, w->job.num, &w->board);
+        if (rc != 0) {
+            work_done(w);
+        }
+    }
+    return rc;
+}
+
+static int load_task(struct store *s, int32_t idx, struct work *w)
+{
+    int rc = s->ops->task_find(s, w->job.num, idx, &w->row);
+
+    if (rc == 0 && w->job.planned) {
+        rc = s->ops->part_find(s, w->job.num, idx, &w->part);
+    }
+    if (rc == 0) {
+        const struct intake *it = w->job.planned ? intake_of(s, w->job.num, idx) : NULL;
+
+        w->row.task.job_id = w->job.id;
+        if (it) {
+            w->part.counts = (struct host_counts){it->hosts, it->hosts_up, it->ports_open};
+        }
+    }
+    return rc;
+}
+
+int work_load(struct store *s, const struct id *id, int64_t num, struct work *w)
+{
+    int rc = load_job(s, id, num, w);
+
     if (rc != 0) {
         return rc;
     }
+    if (w->job.planned) {
+        w->row.task = (struct task){.job_id = w->job.id, .job_num = w->job.num, .idx = -1};
+        return 0;
+    }
     intake_overlay(s, &w->job);
-    rc = s->ops->task_find(s, w->job.num, 0, &w->row);
+    rc = load_task(s, 0, w);
     if (rc != 0) {
         work_done(w);
         return rc == ERR_NOT_FOUND ? store_fail(s, ERR_INTERNAL, "a job has no task") : rc;
     }
-    w->row.task.job_id = w->job.id;
     return 0;
+}
+
+int work_load_task(struct store *s, const struct id *id, int64_t num, int32_t idx, struct work *w)
+{
+    int rc = load_job(s, id, num, w);
+
+    if (rc != 0) {
+        return rc;
+    }
+    intake_overlay(s, &w->job);
+    rc = load_task(s, idx, w);
+    if (rc != 0) {
+        work_done(w);
+    }
+    return rc;
+}
+
+struct host_counts work_counts(const struct work *w)
+{
+    const struct job *j = &w->job;
+
+    return j->planned ? w->part.counts : (struct host_counts){j->hosts, j->hosts_up, j->ports_open};
+}
+
+void work_count(struct work *w, struct host_counts c)
+{
+    if (w->job.planned) {
+        w->part.counts = c;
+    } else {
+        w->job.hosts = c.hosts;
+        w->job.hosts_up = c.hosts_up;
+        w->job.ports_open = c.ports_open;
+    }
 }
 
 void work_move(struct store *s, struct work *w, enum job_state to)
@@ -45,13 +115,18 @@ void work_move(struct store *s, struct work *w, enum job_state to)
         key_waiting_add(s, w->job.key_id, job_state_waits(to) ? 1 : -1);
     }
     w->job.state = to;
-    w->row.task.state = to;
     if (to != JOB_QUEUED) {
         w->job.queue_expires_us = 0;
     }
     if (to != JOB_SCHEDULED && to != JOB_WAITING) {
         w->job.run_at_us = 0;
-        w->row.task.run_at_us = 0;
+    }
+    if (w->job.planned) {
+        s->now.planned_queued += (to == JOB_QUEUED) - (from == JOB_QUEUED);
+        s->now.planned_running += (to == JOB_RUNNING) - (from == JOB_RUNNING);
+    } else {
+        w->row.task.state = to;
+        w->row.task.run_at_us = w->job.run_at_us;
     }
 }
 
@@ -69,12 +144,12 @@ int work_save(struct store *s, struct work *w, const char *event, const char *ta
     w->job.rev++;
     rc = s->ops->job_put(s, &w->job);
     if (rc == 0) {
-        rc = s->ops->task_put(s, &w->row);
+        rc = w->job.planned ? board_save(s, w) : s->ops->task_put(s, &w->row);
     }
     return rc == 0 ? event_add(s, w, event, task) : rc;
 }
 
-static void replace(char **at, const char *text)
+void text_set(char **at, const char *text)
 {
     char *copy = xstrdup(text);
 
@@ -89,7 +164,7 @@ int work_end(struct store *s, struct work *w, enum job_state state, enum job_rea
     w->job.completed_us = store_now(s);
     w->job.reason = reason;
     w->job.remaining_s = -1;
-    replace(&w->job.error, error);
+    text_set(&w->job.error, error);
     return work_save(s, w, "job.state", NULL);
 }
 
@@ -157,6 +232,10 @@ static void start_job(struct store *s, const struct job *j, struct work *w)
     w->job.limits = j->limits;
     w->job.scope_rule = j->scope_rule;
     w->job.clip = j->clip;
+    w->job.profile = j->profile;
+    w->job.plan = j->plan;
+    w->job.planned = j->plan != NULL;
+    w->job.import_path = j->import_path;
     w->job.created_us = j->created_us;
     w->job.run_at_us = MAX(j->run_at_us, 0);
     if (w->job.state == JOB_QUEUED) {
@@ -192,13 +271,14 @@ static int job_add(struct store *s, struct job *j)
     }
     s->now.next_job++;
     s->now.counts[w.job.state]++;
+    s->now.planned_queued += w.job.planned && w.job.state == JOB_QUEUED;
     key_waiting_add(s, j->key_id, 1);
     s->now.created_max_us = MAX(s->now.created_max_us, j->created_us);
-    if (j->pins || j->limits) {
+    if (j->pins || j->limits || j->plan) {
         rc = s->ops->job_text_put(s, &w.job);
     }
     if (rc == 0) {
-        rc = s->ops->task_add(s, &w.row);
+        rc = w.job.planned ? s->ops->board_add(s, &w.job, &w.board) : s->ops->task_add(s, &w.row);
     }
     if (rc == 0) {
         rc = event_add(s, &w, "job.created", NULL);
@@ -207,6 +287,7 @@ static int job_add(struct store *s, struct job *j)
         j->num = w.job.num;
         j->rev = w.job.rev;
         j->state = w.job.state;
+        j->planned = w.job.planned;
         j->run_at_us = w.job.run_at_us;
         j->queue_expires_us = w.job.queue_expires_us;
     }
@@ -298,6 +379,21 @@ int job_head_of(void *arg, const struct job *j, struct err *e)
 
 /* ---- ending without a run ---- */
 
+static int cancel(struct store *s, struct work *w)
+{
+    int rc = store_begin(s);
+
+    w->job.cancel_requested = true;
+    if (rc == 0 && w->job.planned) {
+        rc = parts_end_idle(s, w, JOB_CANCELLED, REASON_CANCELLED, NULL);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    return w->job.state == JOB_RUNNING ? work_save(s, w, "job.state", NULL)
+                                       : work_end(s, w, JOB_CANCELLED, REASON_CANCELLED, NULL);
+}
+
 static int job_cancel(struct store *s, const struct id *id, enum job_state *now)
 {
     struct work w;
@@ -313,13 +409,7 @@ static int job_cancel(struct store *s, const struct id *id, enum job_state *now)
         rc = store_fail(s, ERR_CONFLICT, "job has already finished: it is %s",
                         job_state_name(w.job.state));
     } else if (!w.job.cancel_requested) {
-        rc = store_begin(s);
-        w.job.cancel_requested = true;
-        if (rc == 0) {
-            rc = w.job.state == JOB_RUNNING
-                     ? work_save(s, &w, "job.state", NULL)
-                     : work_end(s, &w, JOB_CANCELLED, REASON_CANCELLED, NULL);
-        }
+        rc = cancel(s, &w);
     }
     if (rc == 0 && now) {
         *now = w.job.state;
@@ -336,13 +426,16 @@ int store_job_cancel(struct store *s, const struct id *id, enum job_state *now, 
 static int drop(struct store *s, struct work *w)
 {
     auto_free char *raw = NULL;
-    int rc = s->ops->blob_path(s, w->job.num, &raw);
+    int rc = w->job.planned ? parts_discard(s, w) : s->ops->blob_path(s, w->job.num, 0, &raw);
 
-    if (rc == 0) {
+    if (rc == 0 && !w->job.planned) {
         rc = result_discard(s, w, raw);
     }
+    if (rc == 0 && w->job.import_path) {
+        rc = s->ops->purge_add(s, s->now.next_purge++, 0, w->job.import_path);
+    }
     if (rc == 0) {
-        rc = s->ops->job_drop(s, w->job.num);
+        rc = s->ops->job_drop(s, w->job.num, w->job.planned);
     }
     if (rc == 0) {
         s->now.counts[w->job.state]--;

@@ -16,6 +16,10 @@ static void thing_free(enum mem_kind kind, void *thing)
     if (kind == MEM_JOB) {
         job_done(&((struct mem_job *)thing)->job);
         free(((struct mem_job *)thing)->raw_path);
+    } else if (kind == MEM_TASK) {
+        mem_task_free(thing);
+    } else if (kind == MEM_CELL) {
+        mem_cell_free(thing);
     } else if (kind == MEM_PURGE) {
         free(((struct mem_purge *)thing)->path);
     } else if (kind == MEM_EVENT) {
@@ -201,6 +205,21 @@ static const struct store_ops ops = {
     .task_running = mem_task_running,
     .task_due = mem_task_due,
     .task_due_next = mem_task_due_next,
+    .task_waiting = mem_task_waiting,
+    .board_add = mem_board_add,
+    .board_put = mem_board_put,
+    .board_find = mem_board_find,
+    .board_ripe = mem_board_ripe,
+    .part_add = mem_part_add,
+    .part_put = mem_part_put,
+    .part_find = mem_part_find,
+    .part_spec = mem_part_spec,
+    .part_end_idle = mem_part_end_idle,
+    .parts = mem_parts,
+    .part_to_merge = mem_part_to_merge,
+    .part_remains = mem_part_remains,
+    .cell_add = mem_cell_add,
+    .cells = mem_cells,
     .host_put = mem_host_put,
     .port_put = mem_port_put,
     .host_seal = mem_host_seal,
@@ -235,8 +254,12 @@ int mem_open(struct store **out)
     struct mem *m = xcalloc(1, sizeof *m);
 
     m->base.ops = &ops;
-    m->base.committed = (struct tally){
-        .next_job = 1, .next_event = 1, .next_result = 1, .next_purge = 1, .next_audit = 1};
+    m->base.committed = (struct tally){.next_job = 1,
+                                       .next_event = 1,
+                                       .next_result = 1,
+                                       .next_purge = 1,
+                                       .next_audit = 1,
+                                       .next_merge = 1};
     *out = &m->base;
     return 0;
 }

@@ -11,18 +11,38 @@ struct mem_host {
     struct host host; /* owns its strings */
     bool sealed;
     int64_t n_open;
+    /* of a merged set: */
+    int64_t marks;
+    int32_t *stages; /* owned: of each port */
+    uint64_t turn;   /* which one made it, or made a copy for the undo */
 };
 
 struct mem_result {
     int64_t num;
     struct mem_host **hosts; /* [seq - 1] */
     int64_t n, size;
+    uint32_t *index; /* owned; of a merged set: hash table by address of seqs, 0: empty */
+    size_t index_size, indexed;
 };
 
 struct mem_job {
     struct job job;
+    struct task_row row; /* of a plain job */
+    struct board board;  /* of a planned one */
+    char *raw_path;      /* of a plain one's run */
+};
+
+/* A task of a planned job. */
+struct mem_task {
     struct task_row row;
-    char *raw_path;
+    struct part part;
+    char *spec, *raw_path;
+};
+
+struct mem_cell {
+    int64_t job_num;
+    int32_t idx;
+    struct coverage_cell cell; /* texts are owned */
 };
 
 struct mem_purge {
@@ -52,14 +72,24 @@ struct mem_list {
     size_t n, size;
 };
 
-enum mem_kind { MEM_JOB, MEM_PURGE, MEM_EVENT, MEM_IDEM, MEM_KEY, MEM_AUDIT, MEM_KINDS };
+enum mem_kind {
+    MEM_JOB,
+    MEM_TASK,
+    MEM_CELL,
+    MEM_PURGE,
+    MEM_EVENT,
+    MEM_IDEM,
+    MEM_KEY,
+    MEM_AUDIT,
+    MEM_KINDS
+};
 
 /* What a change did, so that a rollback can do the opposite. */
 struct mem_undo {
     enum { UNDO_ADD, UNDO_REMOVE, UNDO_CHANGE, UNDO_HOST, UNDO_SEAL } what;
     enum mem_kind kind;
     size_t at;
-    void *old; /* owned: what was removed or replaced */
+    void *old; /* owned: what was removed or replaced; UNDO_MERGED: struct mem_host or NULL */
     int64_t result, seq;
 };
 
@@ -70,6 +100,7 @@ struct mem {
     size_t n_results;
     struct mem_undo *undo;
     size_t n_undo, undo_size;
+    uint64_t turn;
 };
 
 static inline struct mem *mem_of(struct store *s)
@@ -87,6 +118,26 @@ void mem_result_free(struct mem_result *r);
 struct mem_result *mem_result_find(struct mem *m, int64_t num); /* NULL: no host yet */
 void mem_result_remove(struct mem *m, int64_t num);
 
+struct mem_result *mem_result_of(struct mem *m, int64_t num); /* made if need be */
+struct mem_host *mem_host_copy(const struct host *from);      /* the head */
+void mem_host_free(struct mem_host *mh);
+void mem_port_copy(struct host *h, struct port *to, const struct port *from); /* into its arena */
+void mem_result_add(struct mem_result *r, struct mem_host *mh);
+
+int mem_host_place(struct store *s, int64_t result, int64_t seq, const uint8_t key[HOST_KEY]);
+int mem_merge_source(struct store *s, int64_t from, int64_t seq, int64_t port,
+                     const struct host_sink *sink);
+int mem_merged_find(struct store *s, int64_t result, const uint8_t key[HOST_KEY], int64_t *seq);
+int mem_merged_get(struct store *s, struct merged_host *m, struct host *head);
+int mem_merged_put(struct store *s, const struct merged_host *m, const struct host *head,
+                   const uint8_t *key);
+int mem_merged_count(struct store *s, const struct merged_host *m);
+int mem_merged_port_get(struct store *s, const struct merged_host *m, int32_t key,
+                        struct arena *a, struct port *out, int32_t *stage, bool *found);
+int mem_merged_port_put(struct store *s, const struct merged_host *m, int32_t key,
+                        const struct port *p, int32_t stage);
+void mem_merged_undo(struct mem *m, const struct mem_undo *u);
+
 int mem_host_put(struct store *s, int64_t result, int64_t seq, int64_t port_first,
                  const struct host *head);
 int mem_port_put(struct store *s, int64_t result, int64_t n, int64_t seq, const struct port *p);
@@ -100,20 +151,48 @@ int mem_job_put(struct store *s, const struct job *j);
 int mem_job_text_put(struct store *s, const struct job *j);
 int mem_job_find(struct store *s, const struct id *id, int64_t num, struct job *out);
 int mem_job_text_get(struct store *s, struct job *j);
-int mem_job_drop(struct store *s, int64_t num);
+int mem_job_drop(struct store *s, int64_t num, bool planned);
 int mem_job_list(struct store *s, const struct job_filter *f, job_fn fn, void *arg);
 int mem_job_heads(struct store *s, const struct job_filter *f, job_head_fn fn, void *arg);
 int mem_job_ended(struct store *s, int64_t before_us, uint32_t limit, int64_t *nums, uint32_t *n);
 int mem_job_overdue(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
 int mem_job_overdue_next(struct store *s, int64_t *next_us);
-int mem_task_due(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
+struct mem_job *mem_job_at(struct mem *m, size_t i);
+bool mem_job_where(struct mem *m, const struct id *id, int64_t num, size_t *at);
+void mem_job_store(struct mem *m, size_t at,
+                   const struct mem_job *mj); /* a copy, undone by a rollback */
+int mem_job_missing(struct store *s);
+void mem_task_free(struct mem_task *mt);
+void mem_cell_free(struct mem_cell *mc);
+int mem_task_due(struct store *s, int64_t now_us, uint32_t limit, struct task_at *v, uint32_t *n);
 int mem_task_due_next(struct store *s, int64_t *next_us);
+int mem_task_waiting(struct store *s, struct task_at after, uint32_t limit, struct task_at *v,
+                     uint32_t *n);
+int mem_board_add(struct store *s, const struct job *j, const struct board *b);
+int mem_board_put(struct store *s, const struct job *j, const struct board *b);
+int mem_board_find(struct store *s, int64_t job_num, struct board *out);
+int mem_board_ripe(struct store *s, int64_t *job_num);
+int mem_part_add(struct store *s, const struct task_row *r, const struct part *p, const char *spec);
+int mem_part_put(struct store *s, const struct task_row *r, const struct part *p);
+int mem_part_find(struct store *s, int64_t job_num, int32_t idx, struct part *out);
+int mem_part_spec(struct store *s, int64_t job_num, int32_t idx, char **spec);
+int mem_part_end_idle(struct store *s, int64_t job_num, enum job_state state,
+                      enum job_reason reason, const char *error, int64_t now_us, int64_t *n);
+int mem_parts(struct store *s, int64_t job_num, int32_t after, uint32_t limit, task_info_fn fn,
+              void *arg);
+int mem_part_to_merge(struct store *s, struct task_at *out);
+int mem_part_remains(struct store *s, int64_t job_num,
+                     int (*fn)(struct store *s, int64_t result, const char *path));
+void mem_tasks_drop(struct mem *m, int64_t job_num); /* and coverage */
+int mem_cell_add(struct store *s, int64_t job_num, int32_t idx, size_t seq,
+                 const struct coverage_cell *c);
+int mem_cells(struct store *s, int64_t job_num, cell_fn fn, void *arg);
 int mem_task_put(struct store *s, const struct task_row *r);
 int mem_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row *out);
 int mem_task_next(struct store *s, const struct strvec *blocked, struct task_row *out, bool *found);
 int mem_task_running(struct store *s, task_fn fn, void *arg);
-int mem_blob_put(struct store *s, int64_t job_num, uint32_t epoch, const struct outcome *o);
-int mem_blob_path(struct store *s, int64_t job_num, char **path);
+int mem_blob_put(struct store *s, const struct task *t, const struct outcome *o);
+int mem_blob_path(struct store *s, int64_t job_num, int32_t idx, char **path);
 int mem_purge_add(struct store *s, int64_t id, int64_t result, const char *path);
 bool mem_purge_any(struct store *s);
 int mem_purge_step(struct store *s, uint32_t max_rows, bool *more, char **path, int64_t *id);

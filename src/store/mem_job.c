@@ -1,4 +1,4 @@
-/* Jobs and their tasks in memory. */
+/* Jobs in memory. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +28,11 @@ static struct mem_job *job_copy(const struct mem_job *from)
     j->pins = xstrdup(j->pins);
     j->limits = xstrdup(j->limits);
     j->scope_rule = xstrdup(j->scope_rule);
+    j->profile = xstrdup(j->profile);
+    j->plan = xstrdup(j->plan);
+    j->import_path = xstrdup(j->import_path);
+    j->task_spec = NULL;
+    j->summary_json = xstrdup(j->summary_json);
     return c;
 }
 
@@ -36,6 +41,8 @@ static void lend_texts(struct job *to, const struct job *from)
 {
     to->pins = from->pins;
     to->limits = from->limits;
+    to->plan = from->plan;
+    to->summary_json = from->summary_json;
     to->stderr_tail = from->stderr_tail;
     to->sandbox_json = from->sandbox_json;
     to->run_json = from->run_json;
@@ -45,15 +52,15 @@ static const struct job no_texts;
 
 /* ---- jobs ---- */
 
-static struct mem_job *job_at(struct mem *m, size_t i)
+struct mem_job *mem_job_at(struct mem *m, size_t i)
 {
     return m->lists[MEM_JOB].v[i];
 }
 
-static bool find(struct mem *m, const struct id *id, int64_t num, size_t *at)
+bool mem_job_where(struct mem *m, const struct id *id, int64_t num, size_t *at)
 {
     for (size_t i = 0; i < m->lists[MEM_JOB].n; i++) {
-        const struct job *j = &job_at(m, i)->job;
+        const struct job *j = &mem_job_at(m, i)->job;
 
         if (id ? id_cmp(&j->id, id) == 0 : j->num == num) {
             *at = i;
@@ -63,7 +70,12 @@ static bool find(struct mem *m, const struct id *id, int64_t num, size_t *at)
     return false;
 }
 
-static int missing(struct store *s)
+void mem_job_store(struct mem *m, size_t at, const struct mem_job *mj)
+{
+    mem_replace(m, MEM_JOB, at, job_copy(mj));
+}
+
+int mem_job_missing(struct store *s)
 {
     return store_fail(s, ERR_NOT_FOUND, "no such job");
 }
@@ -74,7 +86,7 @@ int mem_job_add(struct store *s, const struct job *j)
     struct mem_job mj = {.job = *j};
     size_t at;
 
-    if (find(m, &j->id, 0, &at)) {
+    if (mem_job_where(m, &j->id, 0, &at)) {
         return store_fail(s, ERR_CONFLICT, "a job with this id exists already");
     }
     lend_texts(&mj.job, &no_texts);
@@ -88,13 +100,13 @@ int mem_job_put(struct store *s, const struct job *j)
     struct mem_job mj;
     size_t at;
 
-    if (!find(m, NULL, j->num, &at)) {
-        return missing(s);
+    if (!mem_job_where(m, NULL, j->num, &at)) {
+        return mem_job_missing(s);
     }
-    mj = *job_at(m, at);
+    mj = *mem_job_at(m, at);
     mj.job = *j;
-    lend_texts(&mj.job, &job_at(m, at)->job);
-    mem_replace(m, MEM_JOB, at, job_copy(&mj));
+    lend_texts(&mj.job, &mem_job_at(m, at)->job);
+    mem_job_store(m, at, &mj);
     return 0;
 }
 
@@ -104,16 +116,18 @@ int mem_job_text_put(struct store *s, const struct job *j)
     struct mem_job mj;
     size_t at;
 
-    if (!find(m, NULL, j->num, &at)) {
-        return missing(s);
+    if (!mem_job_where(m, NULL, j->num, &at)) {
+        return mem_job_missing(s);
     }
-    mj = *job_at(m, at);
+    mj = *mem_job_at(m, at);
     mj.job.pins = j->pins ? j->pins : mj.job.pins;
     mj.job.limits = j->limits ? j->limits : mj.job.limits;
     mj.job.stderr_tail = j->stderr_tail ? j->stderr_tail : mj.job.stderr_tail;
     mj.job.sandbox_json = j->sandbox_json ? j->sandbox_json : mj.job.sandbox_json;
     mj.job.run_json = j->run_json ? j->run_json : mj.job.run_json;
-    mem_replace(m, MEM_JOB, at, job_copy(&mj));
+    mj.job.plan = j->plan ? j->plan : mj.job.plan;
+    mj.job.summary_json = j->summary_json ? j->summary_json : mj.job.summary_json;
+    mem_job_store(m, at, &mj);
     return 0;
 }
 
@@ -123,15 +137,17 @@ int mem_job_text_get(struct store *s, struct job *j)
     const struct job *from;
     size_t at;
 
-    if (!find(m, NULL, j->num, &at)) {
-        return missing(s);
+    if (!mem_job_where(m, NULL, j->num, &at)) {
+        return mem_job_missing(s);
     }
-    from = &job_at(m, at)->job;
+    from = &mem_job_at(m, at)->job;
     j->pins = xstrdup(from->pins);
     j->limits = xstrdup(from->limits);
     j->stderr_tail = xstrdup(from->stderr_tail);
     j->sandbox_json = xstrdup(from->sandbox_json);
     j->run_json = xstrdup(from->run_json);
+    j->plan = xstrdup(from->plan);
+    j->summary_json = xstrdup(from->summary_json);
     return 0;
 }
 
@@ -142,10 +158,10 @@ int mem_job_find(struct store *s, const struct id *id, int64_t num, struct job *
     struct mem_job mj;
     size_t at;
 
-    if (!find(m, id, num, &at)) {
-        return missing(s);
+    if (!mem_job_where(m, id, num, &at)) {
+        return mem_job_missing(s);
     }
-    mj = *job_at(m, at);
+    mj = *mem_job_at(m, at);
     mj.raw_path = NULL;
     lend_texts(&mj.job, &no_texts);
     copy = job_copy(&mj);
@@ -154,15 +170,17 @@ int mem_job_find(struct store *s, const struct id *id, int64_t num, struct job *
     return 0;
 }
 
-int mem_job_drop(struct store *s, int64_t num)
+int mem_job_drop(struct store *s, int64_t num, bool planned)
 {
     struct mem *m = mem_of(s);
     size_t at;
 
-    if (!find(m, NULL, num, &at)) {
-        return missing(s);
+    if (!mem_job_where(m, NULL, num, &at)) {
+        return mem_job_missing(s);
     }
+    (void)planned;
     mem_remove(m, MEM_JOB, at);
+    mem_tasks_drop(m, num);
     return 0;
 }
 
@@ -185,7 +203,7 @@ int mem_job_list(struct store *s, const struct job_filter *f, job_fn fn, void *a
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < n && given < f->limit; i++) {
-        struct job j = job_at(m, f->oldest_first ? i : n - 1 - i)->job;
+        struct job j = mem_job_at(m, f->oldest_first ? i : n - 1 - i)->job;
 
         if (matches(&j, f)) {
             lend_texts(&j, &no_texts);
@@ -217,11 +235,6 @@ static int64_t overdue_at(const struct mem_job *mj)
     return mj->job.queue_expires_us;
 }
 
-static int64_t due_at(const struct mem_job *mj)
-{
-    return mj->row.task.run_at_us; /* only of those that are scheduled or waiting */
-}
-
 /* The first after (after_us, after_num) in the order of time, then number. */
 static const struct mem_job *earliest(struct mem *m, time_fn at, int64_t after_us,
                                       int64_t after_num)
@@ -229,7 +242,7 @@ static const struct mem_job *earliest(struct mem *m, time_fn at, int64_t after_u
     const struct mem_job *best = NULL;
 
     for (size_t i = 0; i < m->lists[MEM_JOB].n; i++) {
-        const struct mem_job *mj = job_at(m, i);
+        const struct mem_job *mj = mem_job_at(m, i);
         int64_t us = at(mj);
 
         if (us != 0 && (us > after_us || (us == after_us && mj->job.num > after_num)) &&
@@ -269,108 +282,5 @@ int mem_job_overdue_next(struct store *s, int64_t *next_us)
     const struct mem_job *mj = earliest(mem_of(s), overdue_at, INT64_MIN, 0);
 
     *next_us = mj ? overdue_at(mj) : 0;
-    return 0;
-}
-
-int mem_task_due(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n)
-{
-    *n = until(mem_of(s), due_at, now_us, limit, nums);
-    return 0;
-}
-
-int mem_task_due_next(struct store *s, int64_t *next_us)
-{
-    const struct mem_job *mj = earliest(mem_of(s), due_at, INT64_MIN, 0);
-
-    *next_us = mj ? due_at(mj) : 0;
-    return 0;
-}
-
-/* ---- tasks ---- */
-
-int mem_task_put(struct store *s, const struct task_row *r)
-{
-    struct mem *m = mem_of(s);
-    struct mem_job mj;
-    size_t at;
-
-    if (!find(m, NULL, r->task.job_num, &at)) {
-        return missing(s);
-    }
-    mj = *job_at(m, at);
-    mj.row = *r;
-    mem_replace(m, MEM_JOB, at, job_copy(&mj));
-    return 0;
-}
-
-int mem_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row *out)
-{
-    struct mem *m = mem_of(s);
-    size_t at;
-
-    if (idx != 0 || !find(m, NULL, job_num, &at)) {
-        return missing(s);
-    }
-    *out = job_at(m, at)->row;
-    return 0;
-}
-
-int mem_task_next(struct store *s, const struct strvec *blocked, struct task_row *out, bool *found)
-{
-    struct mem *m = mem_of(s);
-
-    *found = false;
-    for (size_t i = 0; i < m->lists[MEM_JOB].n; i++) {
-        const struct mem_job *mj = job_at(m, i);
-        const struct task_row *r = &mj->row;
-
-        if (r->task.state == JOB_QUEUED && (!*found || r->task.priority > out->task.priority) &&
-            !key_blocked(blocked, mj->job.key_id)) {
-            *out = *r;
-            *found = true;
-        }
-    }
-    return 0;
-}
-
-int mem_task_running(struct store *s, task_fn fn, void *arg)
-{
-    struct mem *m = mem_of(s);
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < m->lists[MEM_JOB].n; i++) {
-        struct task t = job_at(m, i)->row.task;
-
-        if (t.state == JOB_RUNNING) {
-            rc = fn(arg, &t, &s->err);
-        }
-    }
-    return rc;
-}
-
-/* ---- raw files ---- */
-
-int mem_blob_put(struct store *s, int64_t job_num, uint32_t epoch, const struct outcome *o)
-{
-    struct mem *m = mem_of(s);
-    struct mem_job mj;
-    size_t at;
-
-    (void)epoch;
-    if (!find(m, NULL, job_num, &at)) {
-        return missing(s);
-    }
-    mj = *job_at(m, at);
-    mj.raw_path = (char *)(uintptr_t)o->raw_path; /* only to be copied */
-    mem_replace(m, MEM_JOB, at, job_copy(&mj));
-    return 0;
-}
-
-int mem_blob_path(struct store *s, int64_t job_num, char **path)
-{
-    struct mem *m = mem_of(s);
-    size_t at;
-
-    *path = find(m, NULL, job_num, &at) ? xstrdup(job_at(m, at)->raw_path) : NULL;
     return 0;
 }

@@ -18,11 +18,16 @@ enum { HOSTS_MAX = 1000 };
 
 /* ---- intakes ---- */
 
-struct intake *intake_of(struct store *s, int64_t job_num)
+static bool is_of(const struct intake *it, int64_t job_num, int32_t idx)
+{
+    return it->job_num == job_num && it->lease.idx == idx;
+}
+
+struct intake *intake_of(struct store *s, int64_t job_num, int32_t idx)
 {
     struct intake *it = s->intakes;
 
-    while (it && it->job_num != job_num) {
+    while (it && !is_of(it, job_num, idx)) {
         it = it->next;
     }
     return it;
@@ -30,7 +35,7 @@ struct intake *intake_of(struct store *s, int64_t job_num)
 
 void intake_overlay(struct store *s, struct job *j)
 {
-    const struct intake *it = intake_of(s, j->num);
+    const struct intake *it = j->planned ? NULL : intake_of(s, j->num, 0);
 
     if (it && !it->reparse) {
         j->hosts = it->hosts;
@@ -39,10 +44,10 @@ void intake_overlay(struct store *s, struct job *j)
     }
 }
 
-void intake_drop(struct store *s, int64_t job_num)
+void intake_drop(struct store *s, int64_t job_num, int32_t idx)
 {
     for (struct intake **p = &s->intakes; *p; p = &(*p)->next) {
-        if ((*p)->job_num == job_num) {
+        if (is_of(*p, job_num, idx)) {
             struct intake *it = *p;
 
             *p = it->next;
@@ -58,22 +63,26 @@ void intake_drop(struct store *s, int64_t job_num)
 void intake_drop_all(struct store *s)
 {
     while (s->intakes) {
-        intake_drop(s, s->intakes->job_num);
+        intake_drop(s, s->intakes->job_num, s->intakes->lease.idx);
     }
 }
 
 static int flush_one(struct store *s, struct intake *it)
 {
     struct work w;
-    int rc = work_load(s, NULL, it->job_num, &w);
+    int rc = work_load_task(s, NULL, it->job_num, it->lease.idx, &w);
 
     if (rc != 0) {
         return rc;
     }
-    w.job.rev++;
-    rc = s->ops->job_put(s, &w.job);
-    if (rc == 0) {
-        rc = event_add(s, &w, "job.hosts", NULL);
+    if (w.job.planned) { /* its own counts are those of what is merged */
+        rc = s->ops->part_put(s, &w.row, &w.part);
+    } else {
+        w.job.rev++;
+        rc = s->ops->job_put(s, &w.job);
+        if (rc == 0) {
+            rc = event_add(s, &w, "job.hosts", NULL);
+        }
     }
     work_done(&w);
     it->changed = false;
@@ -94,18 +103,18 @@ int intake_flush(struct store *s)
 
 int intake_end(struct store *s, struct work *w)
 {
-    const struct intake *it = intake_of(s, w->job.num);
+    const struct intake *it = intake_of(s, w->job.num, w->row.task.idx);
     int64_t ports;
     int rc = 0;
 
     if (w->row.result) {
-        rc = s->ops->result_cut(s, w->row.result, w->job.hosts, &ports);
+        rc = s->ops->result_cut(s, w->row.result, work_counts(w).hosts, &ports);
     }
-    if (rc == 0 && it && it->changed) {
+    if (rc == 0 && it && it->changed && !w->job.planned) {
         w->job.rev++; /* the row is written with the end */
         rc = event_add(s, w, "job.hosts", NULL);
     }
-    intake_drop(s, w->job.num);
+    intake_drop(s, w->job.num, w->row.task.idx);
     return rc;
 }
 
@@ -114,16 +123,16 @@ int result_discard(struct store *s, struct work *w, const char *raw_path)
     int64_t ports;
     int rc = 0;
 
-    intake_drop(s, w->job.num);
+    intake_drop(s, w->job.num, w->row.task.idx);
     if (w->row.result) {
-        rc = s->ops->result_cut(s, w->row.result, w->job.hosts, &ports);
+        rc = s->ops->result_cut(s, w->row.result, work_counts(w).hosts, &ports);
     }
     if (rc == 0 && (w->row.result || raw_path)) {
         rc = s->ops->purge_add(s, s->now.next_purge, w->row.result, raw_path);
         s->now.next_purge++;
     }
     w->row.result = 0;
-    w->job.hosts = w->job.hosts_up = w->job.ports_open = 0;
+    work_count(w, (struct host_counts){0});
     return rc;
 }
 
@@ -140,13 +149,14 @@ bool intake_reparses(const struct store *s)
 static struct intake *intake_new(struct store *s, const struct work *w, const struct lease *l)
 {
     struct intake *it = xcalloc(1, sizeof *it);
+    struct host_counts c = work_counts(w);
 
     it->lease = *l;
     it->job_num = w->job.num;
     it->result = w->row.result;
-    it->hosts = w->job.hosts;
-    it->hosts_up = w->job.hosts_up;
-    it->ports_open = w->job.ports_open;
+    it->hosts = c.hosts;
+    it->hosts_up = c.hosts_up;
+    it->ports_open = c.ports_open;
     it->next = s->intakes;
     s->intakes = it;
     return it;
@@ -173,7 +183,7 @@ static int intake_start(struct store *s, const struct lease *l, struct intake **
 {
     struct work w;
     int64_t ports = 0;
-    int rc = work_load(s, &l->job_id, 0, &w);
+    int rc = work_load_task(s, &l->job_id, 0, l->idx, &w);
 
     if (rc != 0) {
         return rc == ERR_NOT_FOUND ? store_fenced(s) : rc;
@@ -187,7 +197,7 @@ static int intake_start(struct store *s, const struct lease *l, struct intake **
         w.row.result = s->now.next_result++;
         rc = s->ops->task_put(s, &w.row);
     } else if (rc == 0) {
-        rc = s->ops->result_cut(s, w.row.result, w.job.hosts, &ports);
+        rc = s->ops->result_cut(s, w.row.result, work_counts(&w).hosts, &ports);
     }
     if (rc == 0) {
         *out = intake_new(s, &w, l);
@@ -343,7 +353,7 @@ int store_raw_path(struct store *s, int64_t job_num, char **path, struct err *e)
     int rc = s->ops->task_find(s, job_num, 0, &row);
 
     if (rc == 0) {
-        rc = s->ops->blob_path(s, job_num, &got);
+        rc = s->ops->blob_path(s, job_num, 0, &got);
     }
     if (rc == 0) {
         *path = got;
@@ -370,7 +380,10 @@ static int reparse_begin(struct store *s, struct work *w, struct lease *l)
         return store_fail(s, ERR_CONFLICT, "job is %s: it has not ended yet",
                           job_state_name(w->job.state));
     }
-    if (intake_of(s, w->job.num)) {
+    if (w->job.planned) {
+        return store_fail(s, ERR_CONFLICT, "the results of a planned job have no single raw file");
+    }
+    if (intake_of(s, w->job.num, 0)) {
         return store_fail(s, ERR_CONFLICT, "the job's results are being rebuilt already");
     }
     if ((rc = store_begin(s)) != 0) {
@@ -421,7 +434,7 @@ static int reparse_end(struct store *s, struct work *w, struct intake *it, bool 
     if (rc == 0) {
         rc = s->ops->purge_keep(s, is.noted);
     }
-    intake_drop(s, w->job.num);
+    intake_drop(s, w->job.num, 0);
     if (rc == 0) {
         rc = result_discard(s, w, NULL);
     }
@@ -475,7 +488,7 @@ int store_reparse_abandon(struct store *s, const struct lease *l, struct err *e)
         rc = store_fenced(s);
     }
     if (rc == 0) {
-        intake_drop(s, it->job_num);
+        intake_drop(s, it->job_num, 0);
     }
     return store_read_end(s, rc, e);
 }

@@ -21,7 +21,7 @@
 #include "store/sqlite_log.h"
 
 enum {
-    FORMAT = 2, /* user_version in schema/001_start.sql */
+    FORMAT = 3, /* user_version in schema/001_start.sql */
     PAGE_SIZE = 4096,
     LOG_PASSIVE = 8 << 20, /* bytes of log not yet in the database */
     LOG_TRUNCATE = 64 << 20,
@@ -179,7 +179,9 @@ static int sqlite_begin(struct store *s)
 static const char put_tally[] =
     "UPDATE tally SET scheduled = ?, queued = ?, waiting = ?, running = ?, completed = ?,"
     " failed = ?, cancelled = ?, timed_out = ?, next_job = ?, next_event = ?, next_result = ?,"
-    " next_purge = ?, created_max_us = ?, next_audit = ?, audit_head = ? WHERE one = 1";
+    " next_purge = ?, next_slot = ?, created_max_us = ?, next_audit = ?, audit_head = ?,"
+    " planned_queued = ?, planned_running = ?, tasks_ready = ?, tasks_timed = ?,"
+    " tasks_unmerged = ?, next_merge = ? WHERE one = 1";
 
 static int sqlite_commit(struct store *s, const struct tally *t)
 {
@@ -195,9 +197,16 @@ static int sqlite_commit(struct store *s, const struct tally *t)
         b_int(&b, t->next_event);
         b_int(&b, t->next_result);
         b_int(&b, t->next_purge);
+        b_int(&b, t->next_slot);
         b_int(&b, t->created_max_us);
         b_int(&b, t->next_audit);
         b_blob(&b, t->audit_head, sizeof t->audit_head);
+        b_int(&b, t->planned_queued);
+        b_int(&b, t->planned_running);
+        b_int(&b, t->tasks_ready);
+        b_int(&b, t->tasks_timed);
+        b_int(&b, t->tasks_unmerged);
+        b_int(&b, t->next_merge);
         rc = sq_run(q, b.st, "write the counts");
         if (rc != 0) {
             return rc;
@@ -388,7 +397,8 @@ static int load_tally(struct sqlite *q)
 {
     static const char get[] =
         "SELECT scheduled, queued, waiting, running, completed, failed, cancelled, timed_out,"
-        " next_job, next_event, next_result, next_purge, created_max_us, next_audit, audit_head"
+        " next_job, next_event, next_result, next_purge, next_slot, created_max_us, next_audit, audit_head,"
+        " planned_queued, planned_running, tasks_ready, tasks_timed, tasks_unmerged, next_merge"
         " FROM tally";
     struct columns c = {sq_stmt(q, get), 0};
     struct tally *t = &q->base.committed;
@@ -405,9 +415,16 @@ static int load_tally(struct sqlite *q)
         t->next_event = c_int(&c);
         t->next_result = c_int(&c);
         t->next_purge = c_int(&c);
+        t->next_slot = c_int(&c);
         t->created_max_us = c_int(&c);
         t->next_audit = c_int(&c);
         c_bytes(&c, t->audit_head, sizeof t->audit_head);
+        t->planned_queued = c_int(&c);
+        t->planned_running = c_int(&c);
+        t->tasks_ready = c_int(&c);
+        t->tasks_timed = c_int(&c);
+        t->tasks_unmerged = c_int(&c);
+        t->next_merge = c_int(&c);
         sqlite3_reset(c.st);
     }
     return rc < 0 ? rc : 0;
@@ -464,6 +481,21 @@ static const struct store_ops ops = {
     .task_running = sqlite_task_running,
     .task_due = sqlite_task_due,
     .task_due_next = sqlite_task_due_next,
+    .task_waiting = sqlite_task_waiting,
+    .board_add = sqlite_board_add,
+    .board_put = sqlite_board_put,
+    .board_find = sqlite_board_find,
+    .board_ripe = sqlite_board_ripe,
+    .part_add = sqlite_part_add,
+    .part_put = sqlite_part_put,
+    .part_find = sqlite_part_find,
+    .part_spec = sqlite_part_spec,
+    .part_end_idle = sqlite_part_end_idle,
+    .parts = sqlite_parts,
+    .part_to_merge = sqlite_part_to_merge,
+    .part_remains = sqlite_part_remains,
+    .cell_add = sqlite_cell_add,
+    .cells = sqlite_cells,
     .host_put = sqlite_host_put,
     .port_put = sqlite_port_put,
     .host_seal = sqlite_host_seal,

@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "store/internal.h"
 
-enum { STMTS_MAX = 128, TOOLS_MAX = 64 };
+enum { STMTS_MAX = 256, TOOLS_MAX = 64 };
 
 struct migration {
     int version;
@@ -103,7 +103,7 @@ int sqlite_job_put(struct store *s, const struct job *j);
 int sqlite_job_text_put(struct store *s, const struct job *j);
 int sqlite_job_text_get(struct store *s, struct job *j);
 int sqlite_job_find(struct store *s, const struct id *id, int64_t num, struct job *out);
-int sqlite_job_drop(struct store *s, int64_t num);
+int sqlite_job_drop(struct store *s, int64_t num, bool planned);
 int sqlite_job_ended(struct store *s, int64_t before_us, uint32_t limit, int64_t *nums,
                      uint32_t *n);
 int sqlite_job_overdue(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
@@ -119,6 +119,7 @@ void sqlite_job_read(struct sqlite *q, struct columns *c, struct job *out); /* J
 #define JOB_COLUMNS                                                                        \
     "num, id, rev, state, tool, targets, ports, arguments, timeout_s, run_timeout_s, "     \
     "queue_timeout_s, priority, max_attempts, key_id, old_route, clip, scope_rule, "       \
+    "planned, profile, import_path, "                                                      \
     "created_us, started_us, completed_us, "                                               \
     "run_at_us, queue_expires_us, reason, error, exit_status, exit_signal, command_line, " \
     "tool_version, confinement, partial, cancel_requested, attempts, lost, percent_x100, " \
@@ -130,8 +131,43 @@ int sqlite_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_
 int sqlite_task_next(struct store *s, const struct strvec *blocked, struct task_row *out,
                      bool *found);
 int sqlite_task_running(struct store *s, task_fn fn, void *arg);
-int sqlite_task_due(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
+int sqlite_task_due(struct store *s, int64_t now_us, uint32_t limit, struct task_at *v,
+                    uint32_t *n);
+int sqlite_task_waiting(struct store *s, struct task_at after, uint32_t limit, struct task_at *v,
+                        uint32_t *n);
 int sqlite_task_due_next(struct store *s, int64_t *next_us);
+
+#define TASK_COLUMNS                                                                         \
+    "job_num, idx, state, priority, epoch, token, beat, attempts, failed, lost, run_at_us, " \
+    "worker, result, stage"
+void sqlite_task_read(struct columns *c, struct task_row *out); /* TASK_COLUMNS */
+/* Where the next task of a planned job is, with its priority; num 0: there is none. */
+struct pick {
+    int64_t priority, num;
+    bool planned;
+};
+int sqlite_planned_next(struct sqlite *q, const struct strvec *blocked, struct pick *best);
+/* Looks at the first row of a statement that gives (priority, num): whether it comes before. */
+int sqlite_look(struct sqlite *q, sqlite3_stmt *st, bool planned, struct pick *best);
+int sqlite_board_add(struct store *s, const struct job *j, const struct board *b);
+int sqlite_board_put(struct store *s, const struct job *j, const struct board *b);
+int sqlite_board_find(struct store *s, int64_t job_num, struct board *out);
+int sqlite_board_ripe(struct store *s, int64_t *job_num);
+int sqlite_part_add(struct store *s, const struct task_row *r, const struct part *p,
+                    const char *spec);
+int sqlite_part_put(struct store *s, const struct task_row *r, const struct part *p);
+int sqlite_part_find(struct store *s, int64_t job_num, int32_t idx, struct part *out);
+int sqlite_part_spec(struct store *s, int64_t job_num, int32_t idx, char **spec);
+int sqlite_part_end_idle(struct store *s, int64_t job_num, enum job_state state,
+                         enum job_reason reason, const char *error, int64_t now_us, int64_t *n);
+int sqlite_parts(struct store *s, int64_t job_num, int32_t after, uint32_t limit, task_info_fn fn,
+                 void *arg);
+int sqlite_part_to_merge(struct store *s, struct task_at *out);
+int sqlite_part_remains(struct store *s, int64_t job_num,
+                        int (*fn)(struct store *s, int64_t result, const char *path));
+int sqlite_cell_add(struct store *s, int64_t job_num, int32_t idx, size_t seq,
+                    const struct coverage_cell *c);
+int sqlite_cells(struct store *s, int64_t job_num, cell_fn fn, void *arg);
 
 int sqlite_host_put(struct store *s, int64_t result, int64_t seq, int64_t port_first,
                     const struct host *head);
@@ -141,8 +177,23 @@ int sqlite_result_cut(struct store *s, int64_t result, int64_t n_hosts, int64_t 
 int sqlite_hosts(struct store *s, int64_t result, const struct host_filter *f,
                  const struct host_sink *sink);
 
-int sqlite_blob_put(struct store *s, int64_t job_num, uint32_t epoch, const struct outcome *o);
-int sqlite_blob_path(struct store *s, int64_t job_num, char **path);
+int sqlite_hosts_by_address(struct store *s, int64_t result, const struct host_filter *f,
+                            const struct host_sink *sink);
+int sqlite_host_place(struct store *s, int64_t result, int64_t seq, const uint8_t key[HOST_KEY]);
+int sqlite_merge_source(struct store *s, int64_t from, int64_t seq, int64_t port,
+                        const struct host_sink *sink);
+int sqlite_merged_find(struct store *s, int64_t result, const uint8_t key[HOST_KEY], int64_t *seq);
+int sqlite_merged_get(struct store *s, struct merged_host *m, struct host *head);
+int sqlite_merged_put(struct store *s, const struct merged_host *m, const struct host *head,
+                      const uint8_t *key);
+int sqlite_merged_count(struct store *s, const struct merged_host *m);
+int sqlite_merged_port_get(struct store *s, const struct merged_host *m, int32_t key,
+                           struct arena *a, struct port *out, int32_t *stage, bool *found);
+int sqlite_merged_port_put(struct store *s, const struct merged_host *m, int32_t key,
+                           const struct port *p, int32_t stage);
+
+int sqlite_blob_put(struct store *s, const struct task *t, const struct outcome *o);
+int sqlite_blob_path(struct store *s, int64_t job_num, int32_t idx, char **path);
 int sqlite_purge_add(struct store *s, int64_t id, int64_t result, const char *path);
 int sqlite_purge_step(struct store *s, uint32_t max_rows, bool *more, char **path, int64_t *id);
 int sqlite_purge_drop(struct store *s, int64_t id);

@@ -88,6 +88,9 @@ void sqlite_job_read(struct sqlite *q, struct columns *c, struct job *out)
     out->old_route = c_int(c) != 0;
     out->clip = c_int(c) != 0;
     out->scope_rule = text(c);
+    out->planned = c_int(c) != 0;
+    out->profile = text(c);
+    out->import_path = text(c);
     out->created_us = c_int(c);
     out->started_us = c_int(c);
     out->completed_us = c_int(c);
@@ -147,8 +150,8 @@ static void bind_fate(struct binder *b, const struct job *j)
 static const char insert_job[] =
     "INSERT INTO job (num, id, rev, state, tool, targets, ports, arguments, timeout_s,"
     " run_timeout_s, queue_timeout_s, priority, max_attempts, key_id, keyed, old_route, clip,"
-    " scope_rule, created_us, run_at_us, queue_expires_us)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    " scope_rule, planned, profile, import_path, created_us, run_at_us, queue_expires_us)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /* No job up to this one was created later than the mark says: where lists by time may start. */
 static int put_mark(struct sqlite *q, const struct job *j)
@@ -189,6 +192,9 @@ int sqlite_job_add(struct store *s, const struct job *j)
     b_int(&b, j->old_route);
     b_int(&b, j->clip);
     b_text(&b, j->scope_rule);
+    b_int(&b, j->planned);
+    b_text(&b, j->profile);
+    b_text(&b, j->import_path);
     b_int(&b, j->created_us);
     b_int(&b, j->run_at_us);
     b_int(&b, j->queue_expires_us);
@@ -220,28 +226,32 @@ int sqlite_job_put(struct store *s, const struct job *j)
 int sqlite_job_text_put(struct store *s, const struct job *j)
 {
     static const char put[] =
-        "INSERT INTO job_text (job_num, pins, limits, stderr_tail, sandbox_json, run_json)"
-        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (job_num) DO UPDATE SET"
+        "INSERT INTO job_text (job_num, pins, limits, plan, stderr_tail, sandbox_json, run_json,"
+        " summary_json) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job_num) DO UPDATE SET"
         " pins = coalesce(excluded.pins, pins), limits = coalesce(excluded.limits, limits),"
+        " plan = coalesce(excluded.plan, plan),"
         " stderr_tail = coalesce(excluded.stderr_tail, stderr_tail),"
         " sandbox_json = coalesce(excluded.sandbox_json, sandbox_json),"
-        " run_json = coalesce(excluded.run_json, run_json)";
+        " run_json = coalesce(excluded.run_json, run_json),"
+        " summary_json = coalesce(excluded.summary_json, summary_json)";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, put), 0};
 
     b_int(&b, j->num);
     b_text(&b, j->pins);
     b_text(&b, j->limits);
+    b_text(&b, j->plan);
     b_text(&b, j->stderr_tail);
     b_text(&b, j->sandbox_json);
     b_text(&b, j->run_json);
+    b_text(&b, j->summary_json);
     return sq_run(q, b.st, "store a job's texts");
 }
 
 int sqlite_job_text_get(struct store *s, struct job *j)
 {
-    static const char get[] = "SELECT pins, limits, stderr_tail, sandbox_json, run_json"
-                              " FROM job_text WHERE job_num = ?";
+    static const char get[] = "SELECT pins, limits, plan, stderr_tail, sandbox_json, run_json,"
+                              " summary_json FROM job_text WHERE job_num = ?";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, get), 0};
     struct columns c = {b.st, 0};
@@ -252,9 +262,11 @@ int sqlite_job_text_get(struct store *s, struct job *j)
     if (rc > 0) {
         j->pins = text(&c);
         j->limits = text(&c);
+        j->plan = text(&c);
         j->stderr_tail = text(&c);
         j->sandbox_json = text(&c);
         j->run_json = text(&c);
+        j->summary_json = text(&c);
         sqlite3_reset(b.st);
     }
     return rc < 0 ? rc : 0;
@@ -294,17 +306,18 @@ static int drop_from(struct sqlite *q, const char *sql, int64_t num)
     return sq_run(q, b.st, "delete a job");
 }
 
-int sqlite_job_drop(struct store *s, int64_t num)
+int sqlite_job_drop(struct store *s, int64_t num, bool planned)
 {
+    enum { OF_ALL = 5 };
     static const char *const sql[] = {
-        "DELETE FROM job WHERE num = ?",
-        "DELETE FROM job_text WHERE job_num = ?",
-        "DELETE FROM task WHERE job_num = ?",
-        "DELETE FROM blob WHERE job_num = ?",
+        "DELETE FROM job WHERE num = ?",          "DELETE FROM job_text WHERE job_num = ?",
+        "DELETE FROM task WHERE job_num = ?",     "DELETE FROM blob WHERE job_num = ?",
+        "DELETE FROM coverage WHERE job_num = ?", "DELETE FROM planned WHERE job_num = ?",
+        "DELETE FROM part WHERE job_num = ?",     "DELETE FROM spec WHERE job_num = ?",
     };
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(sql); i++) {
+    for (size_t i = 0; rc == 0 && i < (planned ? ARRAY_LEN(sql) : OF_ALL); i++) {
         rc = drop_from(sqlite_of(s), sql[i], num);
     }
     return rc;

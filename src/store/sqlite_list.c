@@ -1,7 +1,7 @@
 /*
- * Lists of jobs in SQLite: by number, and merged from the indexes (tool, state, num) and, of queued
- * jobs, (tool, keyed, priority, num) when a filter names states or a tool, so that a page costs the
- * same however many jobs there are.
+ * Lists of jobs in SQLite: by number, and merged from the indexes (tool, state, num) and, of plain
+ * queued jobs, (tool, keyed, priority, num) when a filter names states or a tool, so that a page
+ * costs the same however many jobs there are.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -74,23 +74,26 @@ struct stream {
 
 enum { STREAMS_MAX = JOB_STATES + 2 * (JOB_PRIORITY_MAX + 1) };
 
-static const char list_up[] = "SELECT num FROM job WHERE tool = ? AND state = ? AND state <> 1"
-                              " AND num > ? AND num < ? ORDER BY num LIMIT ?";
-static const char list_down[] = "SELECT num FROM job WHERE tool = ? AND state = ? AND state <> 1"
-                                " AND num > ? AND num < ? ORDER BY num DESC LIMIT ?";
+static const char list_up[] =
+    "SELECT num FROM job WHERE tool = ? AND state = ?"
+    " AND (state <> 1 OR planned = 1) AND num > ? AND num < ? ORDER BY num LIMIT ?";
+static const char list_down[] =
+    "SELECT num FROM job WHERE tool = ? AND state = ?"
+    " AND (state <> 1 OR planned = 1) AND num > ? AND num < ? ORDER BY num DESC LIMIT ?";
 static const char ready_up[] = "SELECT num FROM job WHERE tool = ? AND priority = ? AND keyed = ?"
-                               " AND state = 1 AND num > ? AND num < ? ORDER BY num LIMIT ?";
+                               " AND state = 1 AND planned = 0 AND num > ? AND num < ? ORDER BY num"
+                               " LIMIT ?";
 static const char ready_down[] = "SELECT num FROM job WHERE tool = ? AND priority = ? AND keyed = ?"
-                                 " AND state = 1 AND num > ? AND num < ?"
+                                 " AND state = 1 AND planned = 0 AND num > ? AND num < ?"
                                  " ORDER BY num DESC LIMIT ?";
 
-/* By state, but queued jobs by priority. */
+/* By state, but plain jobs that are queued by priority. */
 static unsigned streams_of(uint32_t states, struct stream out[STREAMS_MAX])
 {
     unsigned n = 0;
 
     for (int st = 0; st < JOB_STATES; st++) {
-        if ((states & (1u << st)) && st != JOB_QUEUED) {
+        if (states & (1u << st)) {
             out[n++] = (struct stream){list_up, list_down, st, -1};
         }
     }

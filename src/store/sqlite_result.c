@@ -325,14 +325,15 @@ int sqlite_hosts(struct store *s, int64_t result, const struct host_filter *f,
 
 /* ---- raw files, and what is to be removed ---- */
 
-int sqlite_blob_put(struct store *s, int64_t job_num, uint32_t epoch, const struct outcome *o)
+int sqlite_blob_put(struct store *s, const struct task *t, const struct outcome *o)
 {
-    static const char put[] = "INSERT INTO blob VALUES (?, ?, ?, ?, ?, ?)";
+    static const char put[] = "INSERT INTO blob VALUES (?, ?, ?, ?, ?, ?, ?)";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, put), 0};
 
-    b_int(&b, job_num);
-    b_int(&b, epoch);
+    b_int(&b, t->job_num);
+    b_int(&b, t->idx);
+    b_int(&b, t->epoch);
     b_text(&b, o->raw_path);
     b_text(&b, o->raw_sha256);
     b_int(&b, o->raw_size);
@@ -340,13 +341,14 @@ int sqlite_blob_put(struct store *s, int64_t job_num, uint32_t epoch, const stru
     return sq_run(q, b.st, "store a raw file's name");
 }
 
-int sqlite_blob_path(struct store *s, int64_t job_num, char **path)
+int sqlite_blob_path(struct store *s, int64_t job_num, int32_t idx, char **path)
 {
     struct sqlite *q = sqlite_of(s);
-    struct binder b = {sq_stmt(q, "SELECT path FROM blob WHERE job_num = ?"), 0};
+    struct binder b = {sq_stmt(q, "SELECT path FROM blob WHERE job_num = ? AND idx = ?"), 0};
     int rc;
 
     b_int(&b, job_num);
+    b_int(&b, idx);
     rc = sq_step(q, b.st, "read a raw file's name");
     if (rc > 0) {
         *path = xstrdup((const char *)sqlite3_column_text(b.st, 0));

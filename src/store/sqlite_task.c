@@ -5,11 +5,6 @@
 #include "base/mem.h"
 #include "store/sqlite.h"
 
-#define TASK_COLUMNS                                                                         \
-    "job_num, idx, state, priority, epoch, token, beat, attempts, failed, lost, run_at_us, " \
-    "worker,"                                                                                \
-    " result"
-
 static void bind_task(struct binder *b, const struct task_row *r)
 {
     const struct task *t = &r->task;
@@ -25,11 +20,12 @@ static void bind_task(struct binder *b, const struct task_row *r)
     b_int(b, t->run_at_us);
     b_text(b, t->worker);
     b_int(b, r->result);
+    b_int(b, t->stage);
     b_int(b, t->job_num);
     b_int(b, t->idx);
 }
 
-/* That of a queued job is implied by the job until something happens to it. */
+/* A plain job's. That of a queued job is implied by the job until something happens to it. */
 int sqlite_task_add(struct store *s, const struct task_row *r)
 {
     return r->task.state == JOB_QUEUED ? 0 : sqlite_task_put(s, r);
@@ -39,7 +35,8 @@ int sqlite_task_put(struct store *s, const struct task_row *r)
 {
     static const char put[] =
         "INSERT OR REPLACE INTO task (state, priority, epoch, token, beat, attempts, failed, lost,"
-        " run_at_us, worker, result, job_num, idx) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        " run_at_us, worker, result, stage, job_num, idx)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, put), 0};
 
@@ -47,7 +44,7 @@ int sqlite_task_put(struct store *s, const struct task_row *r)
     return sq_run(q, b.st, "store a task");
 }
 
-static void read_task(struct columns *c, struct task_row *out)
+void sqlite_task_read(struct columns *c, struct task_row *out)
 {
     struct task *t = &out->task;
 
@@ -65,12 +62,14 @@ static void read_task(struct columns *c, struct task_row *out)
     t->run_at_us = c_int(c);
     snprintf(t->worker, sizeof t->worker, "%s", c_text(c));
     out->result = c_int(c);
+    t->stage = (int32_t)c_int(c);
 }
 
 /* A task without a row, from its job. */
 static int implied(struct sqlite *q, int64_t job_num, struct task_row *out)
 {
-    static const char get[] = "SELECT priority FROM job WHERE num = ? AND state = 1";
+    static const char get[] =
+        "SELECT priority FROM job WHERE num = ? AND state = 1 AND planned = 0";
     struct binder b = {sq_stmt(q, get), 0};
     int rc;
 
@@ -97,7 +96,7 @@ int sqlite_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_
     b_int(&b, idx);
     rc = sq_step(q, b.st, "read a task");
     if (rc > 0) {
-        read_task(&c, out);
+        sqlite_task_read(&c, out);
         sqlite3_reset(b.st);
     } else if (rc == 0 && idx == 0) {
         rc = implied(q, job_num, out);
@@ -108,13 +107,7 @@ int sqlite_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_
     return MIN(rc, 0);
 }
 
-/* The best so far: higher priority, then older. */
-struct pick {
-    int64_t priority, num; /* num 0: none yet */
-};
-
-/* Looks at the first row of a statement that gives (priority, num). */
-static int look(struct sqlite *q, sqlite3_stmt *st, struct pick *p)
+int sqlite_look(struct sqlite *q, sqlite3_stmt *st, bool planned, struct pick *p)
 {
     struct columns c = {st, 0};
     int rc = sq_step(q, st, "find a task");
@@ -124,7 +117,7 @@ static int look(struct sqlite *q, sqlite3_stmt *st, struct pick *p)
         int64_t num = c_int(&c);
 
         if (p->num == 0 || priority > p->priority || (priority == p->priority && num < p->num)) {
-            *p = (struct pick){priority, num};
+            *p = (struct pick){priority, num, planned};
         }
         sqlite3_reset(st);
     }
@@ -133,8 +126,9 @@ static int look(struct sqlite *q, sqlite3_stmt *st, struct pick *p)
 
 static int look_at_tools(struct sqlite *q, int keyed, struct pick *p)
 {
-    static const char get[] = "SELECT priority, num FROM job WHERE state = 1 AND tool = ?"
-                              " AND keyed = ? ORDER BY priority DESC, num LIMIT 1";
+    static const char get[] =
+        "SELECT priority, num FROM job WHERE state = 1 AND planned = 0 AND tool = ?"
+        " AND keyed = ? ORDER BY priority DESC, num LIMIT 1";
     int rc = 0;
 
     for (int tool = 1; rc == 0 && tool <= q->n_tools; tool++) {
@@ -142,7 +136,7 @@ static int look_at_tools(struct sqlite *q, int keyed, struct pick *p)
 
         b_int(&b, tool);
         b_int(&b, keyed);
-        rc = look(q, b.st, p);
+        rc = sqlite_look(q, b.st, false, p);
     }
     return rc;
 }
@@ -150,8 +144,9 @@ static int look_at_tools(struct sqlite *q, int keyed, struct pick *p)
 /* However much the blocked ones have queued: each other key's first job is looked at. */
 static int look_at_keys(struct sqlite *q, const struct strvec *blocked, struct pick *p)
 {
-    static const char get[] = "SELECT priority, num FROM job WHERE state = 1 AND keyed = 1"
-                              " AND key_id = ? ORDER BY priority DESC, num LIMIT 1";
+    static const char get[] =
+        "SELECT priority, num FROM job WHERE state = 1 AND planned = 0 AND keyed = 1"
+        " AND key_id = ? ORDER BY priority DESC, num LIMIT 1";
     struct store *s = &q->base;
     int rc = 0;
 
@@ -164,9 +159,40 @@ static int look_at_keys(struct sqlite *q, const struct strvec *blocked, struct p
         }
         b = (struct binder){sq_stmt(q, get), 0};
         b_text(&b, t->key);
-        rc = look(q, b.st, p);
+        rc = sqlite_look(q, b.st, false, p);
     }
     return rc;
+}
+
+static int plain_next(struct sqlite *q, const struct strvec *blocked, struct pick *best)
+{
+    int rc = 0;
+
+    if (!key_blocked(blocked, "")) {
+        rc = look_at_tools(q, 0, best);
+    }
+    if (rc == 0) {
+        rc = blocked ? look_at_keys(q, blocked, best) : look_at_tools(q, 1, best);
+    }
+    return rc;
+}
+
+static int first_queued(struct sqlite *q, int64_t job_num, struct task_row *out)
+{
+    static const char get[] = "SELECT " TASK_COLUMNS " FROM task WHERE job_num = ? AND state = 1"
+                              " ORDER BY idx LIMIT 1";
+    struct binder b = {sq_stmt(q, get), 0};
+    struct columns c = {b.st, 0};
+    int rc;
+
+    b_int(&b, job_num);
+    rc = sq_step(q, b.st, "read a task");
+    if (rc > 0) {
+        sqlite_task_read(&c, out);
+        sqlite3_reset(b.st);
+        return 0;
+    }
+    return rc < 0 ? rc : store_fail(&q->base, ERR_INTERNAL, "a task that was counted is not there");
 }
 
 int sqlite_task_next(struct store *s, const struct strvec *blocked, struct task_row *out,
@@ -176,14 +202,17 @@ int sqlite_task_next(struct store *s, const struct strvec *blocked, struct task_
     struct pick best = {0};
     int rc = 0;
 
-    if (!key_blocked(blocked, "")) {
-        rc = look_at_tools(q, 0, &best);
+    if (s->now.counts[JOB_QUEUED] > s->now.planned_queued) {
+        rc = plain_next(q, blocked, &best);
     }
-    if (rc == 0) {
-        rc = blocked ? look_at_keys(q, blocked, &best) : look_at_tools(q, 1, &best);
+    if (rc == 0 && s->now.tasks_ready > 0) {
+        rc = sqlite_planned_next(q, blocked, &best);
     }
     *found = rc == 0 && best.num > 0;
-    return *found ? sqlite_task_find(s, best.num, 0, out) : rc;
+    if (*found) {
+        rc = best.planned ? first_queued(q, best.num, out) : sqlite_task_find(s, best.num, 0, out);
+    }
+    return rc;
 }
 
 int sqlite_task_running(struct store *s, task_fn fn, void *arg)
@@ -199,7 +228,7 @@ int sqlite_task_running(struct store *s, task_fn fn, void *arg)
         struct task_row row;
         int stop;
 
-        read_task(&c, &row);
+        sqlite_task_read(&c, &row);
         c_bytes(&c, row.task.job_id.b, ID_LEN);
         stop = fn(arg, &row.task, &s->err);
         if (stop != 0) {
@@ -210,15 +239,48 @@ int sqlite_task_running(struct store *s, task_fn fn, void *arg)
     return rc;
 }
 
-int sqlite_task_due(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n)
+/* Reads (job_num, idx). */
+static int places(struct sqlite *q, sqlite3_stmt *st, uint32_t limit, struct task_at *v,
+                  uint32_t *n)
 {
-    static const char get[] = "SELECT job_num FROM task WHERE run_at_us <> 0 AND run_at_us <= ?"
-                              " ORDER BY run_at_us, job_num, idx";
+    uint32_t got = 0;
+    int rc = 0;
+
+    while (got < limit && (rc = sq_step(q, st, "read tasks")) > 0) {
+        struct columns c = {st, 0};
+
+        v[got].job_num = c_int(&c);
+        v[got++].idx = (int32_t)c_int(&c);
+    }
+    if (rc > 0 || limit == 0) {
+        sqlite3_reset(st);
+    }
+    *n = got;
+    return MIN(rc, 0);
+}
+
+int sqlite_task_due(struct store *s, int64_t now_us, uint32_t limit, struct task_at *v, uint32_t *n)
+{
+    static const char get[] = "SELECT job_num, idx FROM task WHERE run_at_us <> 0"
+                              " AND run_at_us <= ? ORDER BY run_at_us, job_num, idx";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, get), 0};
 
     b_int(&b, now_us);
-    return sqlite_nums(q, b.st, limit, nums, n);
+    return places(q, b.st, limit, v, n);
+}
+
+int sqlite_task_waiting(struct store *s, struct task_at after, uint32_t limit, struct task_at *v,
+                        uint32_t *n)
+{
+    static const char get[] = "SELECT job_num, idx FROM task WHERE state = 2"
+                              " AND (job_num, idx) > (?, ?) ORDER BY job_num, idx";
+    struct sqlite *q = sqlite_of(s);
+    struct binder b = {sq_stmt(q, get), 0};
+
+    b_int(&b, after.job_num);
+    b_int(&b, after.idx);
+    return places(q, b.st, limit, v, n);
 }
 
 int sqlite_task_due_next(struct store *s, int64_t *next_us)

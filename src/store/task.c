@@ -1,4 +1,4 @@
-/* Tasks: claims, leases, and how runs end. A job has one task; they move together. */
+/* Tasks: claims, leases, and how runs end. What is different in planned jobs is in planned.c. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ static int load_claimed(struct store *s, const struct lease *l, struct work *w)
     int rc = store_whole(s);
 
     if (rc == 0) {
-        rc = work_load(s, &l->job_id, 0, w);
+        rc = work_load_task(s, &l->job_id, 0, l->idx, w);
     }
     return rc == ERR_NOT_FOUND ? store_fenced(s) : rc;
 }
@@ -48,19 +48,31 @@ static int claim(struct store *s, struct work *w, const char *worker)
 {
     struct task *t = &w->row.task;
     struct job *j = &w->job;
+    bool starts = j->state != JOB_RUNNING; /* else it is planned, and another task came first */
 
-    work_move(s, w, JOB_RUNNING);
+    if (starts) {
+        work_move(s, w, JOB_RUNNING);
+    }
     t->epoch++;
     t->token = s->token(s->hook_arg);
     t->beat = 0;
     t->attempts++;
     memset(t->worker, 0, sizeof t->worker);
     snprintf(t->worker, sizeof t->worker, "%s", worker);
-    j->attempts = t->attempts;
-    j->percent_x100 = -1;
-    j->remaining_s = -1;
+    if (starts) {
+        j->attempts = t->attempts;
+        j->percent_x100 = -1;
+        j->remaining_s = -1;
+    }
     if (j->started_us == 0) {
         j->started_us = store_now(s);
+    }
+    if (j->planned) {
+        int rc = part_start(s, w);
+
+        if (rc != 0 || !starts) {
+            return rc;
+        }
     }
     return work_save(s, w, "job.state", NULL);
 }
@@ -73,7 +85,7 @@ int store_task_claim(struct store *s, const char *worker, const struct strvec *b
     bool found = false;
     int rc = store_whole(s);
 
-    if (rc == 0 && s->now.counts[JOB_QUEUED] > 0) {
+    if (rc == 0 && store_task_ready(s)) {
         rc = s->ops->task_next(s, blocked && blocked->n > 0 ? blocked : NULL, &row, &found);
     }
     if (rc == 0 && !found) {
@@ -84,7 +96,7 @@ int store_task_claim(struct store *s, const char *worker, const struct strvec *b
         rc = store_begin(s);
     }
     if (rc == 0) {
-        rc = work_load(s, NULL, row.task.job_num, &w);
+        rc = work_load_task(s, NULL, row.task.job_num, row.task.idx, &w);
     }
     if (rc == 0) {
         rc = claim(s, &w, worker);
@@ -92,19 +104,22 @@ int store_task_claim(struct store *s, const char *worker, const struct strvec *b
     if (rc == 0) {
         rc = s->ops->job_text_get(s, &w.job);
     }
+    if (rc == 0 && w.job.planned) {
+        rc = s->ops->part_spec(s, w.job.num, w.row.task.idx, &w.job.task_spec);
+    }
     if (rc == 0) {
         *task = w.row.task;
         *job = w.job;
         *out = true;
-    } else {
-        work_done(&w);
+        w.job = (struct job){0}; /* it is the caller's now */
     }
+    work_done(&w);
     return store_change_end(s, rc, e);
 }
 
 bool store_task_ready(struct store *s)
 {
-    return s->now.counts[JOB_QUEUED] > 0;
+    return s->now.counts[JOB_QUEUED] - s->now.planned_queued + s->now.tasks_ready > 0;
 }
 
 /* ---- while it runs ---- */
@@ -137,9 +152,12 @@ int store_task_progress(struct store *s, const struct lease *l, const struct pro
     if (rc == 0) {
         rc = store_begin(s);
         w.row.task.beat++;
-        w.job.percent_x100 = p->percent_x100;
-        w.job.remaining_s = p->remaining_s;
-        if (rc == 0) {
+        if (rc == 0 && w.job.planned) {
+            w.part.percent_x100 = p->percent_x100;
+            rc = part_save(s, &w);
+        } else if (rc == 0) {
+            w.job.percent_x100 = p->percent_x100;
+            w.job.remaining_s = p->remaining_s;
             rc = work_save(s, &w, "job.progress", p->task);
         }
         work_done(&w);
@@ -154,14 +172,6 @@ int store_task_running(struct store *s, task_fn fn, void *arg, struct err *e)
 
 /* ---- how a run ends ---- */
 
-static void set(char **at, const char *text)
-{
-    char *copy = xstrdup(text);
-
-    free(*at);
-    *at = copy;
-}
-
 static int retry(struct store *s, struct work *w, const struct outcome *o, int64_t retry_at_us)
 {
     int rc = result_discard(s, w, o->raw_path);
@@ -169,8 +179,12 @@ static int retry(struct store *s, struct work *w, const struct outcome *o, int64
     if (rc != 0) {
         return rc;
     }
+    retry_at_us = retry_at_us > 0 ? retry_at_us : store_now(s);
+    if (w->job.planned) {
+        return part_retry(s, w, o, retry_at_us);
+    }
     work_move(s, w, JOB_SCHEDULED);
-    w->job.run_at_us = w->row.task.run_at_us = retry_at_us > 0 ? retry_at_us : store_now(s);
+    w->job.run_at_us = w->row.task.run_at_us = retry_at_us;
     w->job.percent_x100 = -1;
     w->job.remaining_s = -1;
     return work_save(s, w, "job.state", NULL);
@@ -181,28 +195,34 @@ static int end_with(struct store *s, struct work *w, const struct outcome *o)
     struct job *j = &w->job;
     int rc = intake_end(s, w);
 
+    if (rc == 0 && o->raw_path) {
+        rc = s->ops->blob_put(s, &w->row.task, o);
+    }
+    if (rc == 0) {
+        rc = cells_add(s, w, o);
+    }
     if (rc != 0) {
         return rc;
+    }
+    if (j->planned) {
+        return part_finish(s, w, o);
     }
     j->exit_status = o->exit_status;
     j->exit_signal = o->exit_signal;
     j->partial = o->partial;
     j->raw_size = o->raw_size;
-    set(&j->stderr_tail, o->stderr_tail);
-    set(&j->command_line, o->command_line);
-    set(&j->tool_version, o->tool_version);
-    set(&j->confinement, o->confinement);
-    set(&j->sandbox_json, o->sandbox_json);
-    set(&j->run_json, o->run_json);
-    set(&j->raw_sha256, o->raw_sha256);
+    text_set(&j->stderr_tail, o->stderr_tail);
+    text_set(&j->command_line, o->command_line);
+    text_set(&j->tool_version, o->tool_version);
+    text_set(&j->confinement, o->confinement);
+    text_set(&j->sandbox_json, o->sandbox_json);
+    text_set(&j->run_json, o->run_json);
+    text_set(&j->raw_sha256, o->raw_sha256);
     if (o->state == JOB_COMPLETED) {
         j->percent_x100 = 10000;
     }
     if (j->stderr_tail || j->sandbox_json || j->run_json) {
         rc = s->ops->job_text_put(s, j);
-    }
-    if (rc == 0 && o->raw_path) {
-        rc = s->ops->blob_put(s, j->num, w->row.task.epoch, o);
     }
     return rc == 0 ? work_end(s, w, o->state, o->reason, o->error) : rc;
 }
@@ -221,7 +241,9 @@ static int finish(struct store *s, struct work *w, const struct outcome *o, int6
     }
     t->failed += failed && !ours;
     t->lost += ours;
-    w->job.lost = t->lost;
+    if (!w->job.planned) {
+        w->job.lost = t->lost;
+    }
     return again ? retry(s, w, o, retry_at_us) : end_with(s, w, o);
 }
 
@@ -242,7 +264,7 @@ int store_task_finish(struct store *s, const struct lease *l, const struct outco
             rc = finish(s, &w, o, retry_at_us);
         } /* else this end was applied before: the token stays until the next claim */
         if (rc == 0 && job_state) {
-            *job_state = w.job.state;
+            *job_state = w.row.task.state;
         }
         work_done(&w);
     }
@@ -256,6 +278,9 @@ static int put_back(struct store *s, struct work *w, int64_t until_us)
 
     if (rc != 0) {
         return rc;
+    }
+    if (w->job.planned) {
+        return part_put_back(s, w, until_us);
     }
     work_move(s, w, until_us > 0 ? JOB_WAITING : JOB_QUEUED);
     if (until_us > 0) {
@@ -273,6 +298,10 @@ static int end_unreported(struct store *s, struct work *w, enum job_state state,
 {
     int rc = intake_end(s, w);
 
+    if (rc == 0 && w->job.planned) {
+        w->part.partial = w->part.counts.hosts > 0;
+        return part_end(s, w, state, reason, error);
+    }
     w->job.partial = w->job.hosts > 0;
     return rc == 0 ? work_end(s, w, state, reason, error) : rc;
 }
@@ -287,7 +316,9 @@ static int lose(struct store *s, struct work *w)
     }
     t->lost++;
     t->token = 0; /* a late report of that worker is fenced */
-    w->job.lost = t->lost;
+    if (!w->job.planned) {
+        w->job.lost = t->lost;
+    }
     if (w->job.cancel_requested) {
         return end_unreported(s, w, JOB_CANCELLED, REASON_CANCELLED, NULL);
     }
@@ -307,7 +338,7 @@ int store_task_lost(struct store *s, const struct lease *l, uint32_t beat,
     if (rc == 0) {
         rc = w.row.task.beat == beat ? lose(s, &w) : store_fenced(s);
         if (rc == 0 && job_state) {
-            *job_state = w.job.state;
+            *job_state = w.row.task.state;
         }
         work_done(&w);
     }
@@ -324,11 +355,13 @@ static int release(struct store *s, struct work *w, int64_t until_us)
     }
     t->token = 0;
     t->attempts--;
-    w->job.attempts = t->attempts;
+    if (!w->job.planned) {
+        w->job.attempts = t->attempts;
+    }
     if (w->job.cancel_requested) {
         return end_unreported(s, w, JOB_CANCELLED, REASON_CANCELLED, NULL);
     }
-    if (t->attempts == 0) {
+    if (t->attempts == 0 && !w->job.planned) {
         w->job.started_us = 0;
     }
     return put_back(s, w, until_us);
@@ -361,48 +394,53 @@ int store_task_wait(struct store *s, const struct lease *l, int64_t until_us, st
 
 /* ---- what time brings ---- */
 
-typedef int (*step_fn)(struct store *s, struct work *w, int64_t now_us);
+static int make_queued(struct store *s, struct work *w, int64_t now_us)
+{
+    if (w->job.planned) {
+        int rc = part_queue(s, w);
 
-static int each(struct store *s, const int64_t *nums, uint32_t n, int64_t now_us, step_fn step)
+        if (rc != 0 || w->job.state == JOB_RUNNING || w->job.state == JOB_QUEUED) {
+            return rc;
+        }
+    }
+    work_move(s, w, JOB_QUEUED);
+    work_enqueue(w, now_us);
+    return work_save(s, w, "job.state", NULL);
+}
+
+static int queue_all(struct store *s, const struct task_at *v, uint32_t n, int64_t now_us)
 {
     int rc = n > 0 ? store_begin(s) : 0;
 
     for (uint32_t i = 0; rc == 0 && i < n; i++) {
         struct work w;
 
-        rc = work_load(s, NULL, nums[i], &w);
+        rc = work_load_task(s, NULL, v[i].job_num, v[i].idx, &w);
         if (rc == 0) {
-            rc = step(s, &w, now_us);
+            rc = make_queued(s, &w, now_us);
             work_done(&w);
         }
     }
     return rc;
 }
 
-static int make_queued(struct store *s, struct work *w, int64_t now_us)
-{
-    work_move(s, w, JOB_QUEUED);
-    work_enqueue(w, now_us);
-    return work_save(s, w, "job.state", NULL);
-}
-
 static bool any_due(const struct store *s)
 {
-    return s->now.counts[JOB_SCHEDULED] + s->now.counts[JOB_WAITING] > 0;
+    return s->now.counts[JOB_SCHEDULED] + s->now.counts[JOB_WAITING] + s->now.tasks_timed > 0;
 }
 
 int store_task_due(struct store *s, int64_t now_us, int64_t *next_us, struct err *e)
 {
-    int64_t nums[BATCH];
+    struct task_at v[BATCH];
     uint32_t n = 0;
     int64_t next = 0;
     int rc = store_whole(s);
 
     if (rc == 0 && any_due(s)) {
-        rc = s->ops->task_due(s, now_us, BATCH, nums, &n);
+        rc = s->ops->task_due(s, now_us, BATCH, v, &n);
     }
     if (rc == 0) {
-        rc = each(s, nums, n, now_us, make_queued);
+        rc = queue_all(s, v, n, now_us);
     }
     if (rc == 0 && any_due(s)) {
         rc = s->ops->task_due_next(s, &next);
@@ -413,45 +451,43 @@ int store_task_due(struct store *s, int64_t now_us, int64_t *next_us, struct err
     return store_change_end(s, rc, e);
 }
 
-struct nums {
-    int64_t v[BATCH];
-    uint32_t n;
-};
-
-static int note_num(void *arg, int64_t num, const struct id *id, enum job_state state)
-{
-    struct nums *nums = arg;
-
-    (void)id;
-    (void)state;
-    nums->v[nums->n++] = num;
-    return 0;
-}
-
+/* Where the next call goes on is a task's place in one number. */
 int store_task_wake(struct store *s, int64_t *after, struct err *e)
 {
-    struct job_filter f = {
-        .states = 1u << JOB_WAITING, .oldest_first = true, .after = *after, .limit = BATCH};
-    struct nums nums = {.n = 0};
+    struct task_at v[BATCH];
+    uint32_t n = 0;
+    struct task_at from = {*after / TASKS_MAX, (int32_t)(*after % TASKS_MAX)};
     int rc = store_whole(s);
 
-    if (rc == 0 && s->now.counts[JOB_WAITING] > 0) {
-        rc = s->ops->job_heads(s, &f, note_num, &nums);
+    if (rc == 0 && any_due(s)) {
+        rc = s->ops->task_waiting(s, from, BATCH, v, &n);
     }
     if (rc == 0) {
-        rc = each(s, nums.v, nums.n, store_now(s), make_queued);
+        rc = queue_all(s, v, n, store_now(s));
     }
     if (rc == 0) {
-        *after = nums.n == BATCH ? nums.v[BATCH - 1] : 0;
+        *after = n == BATCH ? v[n - 1].job_num * TASKS_MAX + v[n - 1].idx : 0;
     }
     return store_change_end(s, rc, e);
 }
 
-static int give_up(struct store *s, struct work *w, int64_t now_us)
+static int give_up(struct store *s, int64_t num)
 {
-    (void)now_us;
-    return work_end(s, w, JOB_FAILED, REASON_QUEUE_TIMEOUT,
-                    "it waited longer than its queue time limit");
+    static const char why[] = "it waited longer than its queue time limit";
+    struct work w;
+    int rc = work_load(s, NULL, num, &w);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (w.job.planned) {
+        rc = parts_end_idle(s, &w, JOB_FAILED, REASON_QUEUE_TIMEOUT, why);
+    }
+    if (rc == 0) {
+        rc = work_end(s, &w, JOB_FAILED, REASON_QUEUE_TIMEOUT, why);
+    }
+    work_done(&w);
+    return rc;
 }
 
 int store_queue_expire(struct store *s, int64_t now_us, int64_t *next_us, struct err *e)
@@ -464,8 +500,11 @@ int store_queue_expire(struct store *s, int64_t now_us, int64_t *next_us, struct
     if (rc == 0) {
         rc = s->ops->job_overdue(s, now_us, BATCH, nums, &n);
     }
-    if (rc == 0) {
-        rc = each(s, nums, n, now_us, give_up);
+    if (rc == 0 && n > 0) {
+        rc = store_begin(s);
+    }
+    for (uint32_t i = 0; rc == 0 && i < n; i++) {
+        rc = give_up(s, nums[i]);
     }
     if (rc == 0) {
         rc = s->ops->job_overdue_next(s, &next);

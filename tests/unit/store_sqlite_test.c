@@ -387,7 +387,7 @@ static void a_database_from_before_the_release_is_refused_and_left_alone(void)
     CHECK_INT(open_code(dir), ERR_CONFLICT);
     CHECK(strstr(tap_err.msg, "before the first release"));
     CHECK(strstr(tap_err.msg, "another data directory"));
-    run_sql(dir, "PRAGMA user_version = 2", SQLITE_OK);
+    run_sql(dir, "PRAGMA user_version = 3", SQLITE_OK);
     CHECK_INT(open_code(dir), 0);
 }
 
@@ -447,16 +447,23 @@ static void the_schema_refuses_states_that_make_no_sense(void)
         "UPDATE job SET priority = 10",
         "UPDATE job SET targets = NULL",
         "UPDATE job SET id = x'00'",
-        "INSERT INTO task VALUES (1, 0, 3, 5, 1, 0, 0, 0, 0, 0, 0, 'w', 0)",
+        "INSERT INTO task VALUES (1, 0, 3, 5, 1, 0, 0, 0, 0, 0, 0, 'w', 0, 0)",
         "UPDATE tally SET queued = -1",
-        "INSERT INTO tally SELECT 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 1, zeroblob(32)",
+        "INSERT INTO tally SELECT 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 1, zeroblob(32),"
+        " 0, 0, 0, 0, 0, 1",
+        "UPDATE tally SET tasks_ready = -1",
+        "INSERT INTO planned VALUES (1, NULL, 1, 4, 0, 1, 1, 1, 0, 0)",
+        "INSERT INTO planned VALUES (1, NULL, 0, 4, 0, 1, 2, 1, 0, 0)",
+        "INSERT INTO planned VALUES (1, NULL, 0, 4, 0, 2, 1, 2, 0, 0)",
+        "INSERT INTO planned VALUES (1, NULL, 0, 4, 0, 2, 1, 0, 2, 0)",
+        "INSERT INTO planned VALUES (1, NULL, 0, 4, 0, 4097, 1, 0, 0, 0)",
         "UPDATE tally SET audit_head = x'00'",
         "UPDATE job SET run_at_us = 5",
         "UPDATE job SET state = 2, run_at_us = 0",
         "UPDATE job SET state = 2, run_at_us = 5, queue_expires_us = 6",
         "UPDATE job SET keyed = 1",
         "UPDATE job SET clip = 2",
-        "INSERT INTO task VALUES (1, 0, 2, 5, 1, 1, 0, 0, 0, 0, 0, 'w', 0)",
+        "INSERT INTO task VALUES (1, 0, 2, 5, 1, 1, 0, 0, 0, 0, 0, 'w', 0, 0)",
         "INSERT INTO key_waiting VALUES ('k', 0)",
         "INSERT INTO key_use VALUES ('k', 24, 1, 1, 1)",
         "UPDATE audit SET detail = '{}'",

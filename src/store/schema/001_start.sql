@@ -2,7 +2,7 @@
 -- 4 completed, 5 failed, 6 cancelled, 7 timed_out. Times are microseconds since 1970, 0: not yet.
 
 -- Of databases whose schema_version is 1: which text of this file made them.
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 -- One row: counts by state and the next number of each sequence, written once per commit.
 CREATE TABLE tally (
@@ -19,11 +19,18 @@ CREATE TABLE tally (
     next_event INTEGER NOT NULL,
     next_result INTEGER NOT NULL,
     next_purge INTEGER NOT NULL,
+    next_slot INTEGER NOT NULL,
     created_max_us INTEGER NOT NULL,
     next_audit INTEGER NOT NULL,
-    audit_head BLOB NOT NULL CHECK (length(audit_head) = 32)
+    audit_head BLOB NOT NULL CHECK (length(audit_head) = 32),
+    planned_queued INTEGER NOT NULL CHECK (planned_queued >= 0),
+    planned_running INTEGER NOT NULL CHECK (planned_running >= 0),
+    tasks_ready INTEGER NOT NULL CHECK (tasks_ready >= 0),
+    tasks_timed INTEGER NOT NULL CHECK (tasks_timed >= 0),
+    tasks_unmerged INTEGER NOT NULL CHECK (tasks_unmerged >= 0),
+    next_merge INTEGER NOT NULL
 ) STRICT;
-INSERT INTO tally VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 1, zeroblob(32));
+INSERT INTO tally VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 1, zeroblob(32), 0, 0, 0, 0, 0, 1);
 
 CREATE TABLE tool (
     num INTEGER PRIMARY KEY,
@@ -50,6 +57,9 @@ CREATE TABLE job (
     old_route INTEGER NOT NULL CHECK (old_route IN (0, 1)),
     clip INTEGER NOT NULL CHECK (clip IN (0, 1)),
     scope_rule TEXT,
+    planned INTEGER NOT NULL CHECK (planned IN (0, 1)),
+    profile TEXT,
+    import_path TEXT,
     created_us INTEGER NOT NULL,
     started_us INTEGER NOT NULL DEFAULT 0,
     completed_us INTEGER NOT NULL DEFAULT 0,
@@ -78,11 +88,13 @@ CREATE TABLE job (
     CHECK (queue_expires_us = 0 OR state = 1)
 ) STRICT;
 -- Lists by tool and state are merged from these two; tools and priorities are few.
-CREATE INDEX job_list ON job (tool, state, num) WHERE state <> 1;
--- What runs next, too: of one tool, of jobs without a key of the store and of those with one.
-CREATE INDEX job_ready ON job (tool, keyed, priority DESC, num) WHERE state = 1;
+CREATE INDEX job_list ON job (tool, state, num) WHERE state <> 1 OR planned = 1;
+-- What runs next, too: of one tool, of jobs without a key of the store and of those with one. Of
+-- planned jobs the table of that name knows it.
+CREATE INDEX job_ready ON job (tool, keyed, priority DESC, num) WHERE state = 1 AND planned = 0;
 -- The same of one key, for when others may run no more.
-CREATE INDEX job_key ON job (key_id, priority DESC, num) WHERE state = 1 AND keyed = 1;
+CREATE INDEX job_key ON job (key_id, priority DESC, num)
+    WHERE state = 1 AND keyed = 1 AND planned = 0;
 CREATE INDEX job_ended ON job (completed_us, num) WHERE completed_us <> 0;
 CREATE INDEX job_overdue ON job (queue_expires_us, num) WHERE queue_expires_us <> 0;
 
@@ -98,15 +110,18 @@ BEGIN
     SELECT RAISE(ABORT, 'a job does not move like that');
 END;
 
--- What is large and rarely read: pins and limits come with the request (most have none) and are
--- read by the claim, the others are written at the end of a job.
+-- What is large and rarely read: pins, limits and plan come with the request (most have none) and
+-- are read by the claim, the others are written at the end of a job; the summary of a planned one
+-- also before.
 CREATE TABLE job_text (
     job_num INTEGER PRIMARY KEY,
     pins TEXT,
     limits TEXT,
+    plan TEXT,
     stderr_tail TEXT,
     sandbox_json TEXT,
-    run_json TEXT
+    run_json TEXT,
+    summary_json TEXT
 ) STRICT;
 
 -- Every 256th job: no job up to num was created after created_us. Where a list by time starts.
@@ -116,8 +131,9 @@ CREATE TABLE mark (
 ) STRICT;
 CREATE INDEX mark_created ON mark (created_us, num);
 
--- The one task of a job. A queued job without a row has a task that nothing happened to yet: most
--- jobs are submitted in bulk, and their tasks are written when they are first claimed.
+-- The one task of a plain job, the tasks of a planned one. A plain job that is queued and has no
+-- row has a task that nothing happened to yet: most jobs are submitted in bulk, and their tasks are
+-- written when they are first claimed.
 CREATE TABLE task (
     job_num INTEGER NOT NULL,
     idx INTEGER NOT NULL,
@@ -132,12 +148,80 @@ CREATE TABLE task (
     run_at_us INTEGER NOT NULL,
     worker TEXT NOT NULL,
     result INTEGER NOT NULL, -- whose hosts are its results; 0: none
+    stage INTEGER NOT NULL,
     PRIMARY KEY (job_num, idx),
     CHECK (state <> 3 OR token <> 0),
     CHECK ((state IN (0, 2)) = (run_at_us <> 0))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX task_due ON task (run_at_us, job_num, idx) WHERE run_at_us <> 0;
 CREATE INDEX task_running ON task (job_num, idx) WHERE state = 3;
+CREATE INDEX task_queued ON task (job_num, idx) WHERE state = 1;
+CREATE INDEX task_waiting ON task (job_num, idx) WHERE state = 2;
+
+-- How far a planned job is. A row here is small, the job's may hold a list of 65536 targets.
+CREATE TABLE planned (
+    job_num INTEGER PRIMARY KEY,
+    key_id TEXT, -- these three: the job's
+    keyed INTEGER NOT NULL CHECK (keyed = (coalesce(key_id, '') <> '')),
+    priority INTEGER NOT NULL,
+    runs INTEGER NOT NULL CHECK (runs IN (0, 1)), -- the job is running
+    tasks INTEGER NOT NULL CHECK (tasks BETWEEN 0 AND 4096),
+    tasks_left INTEGER NOT NULL CHECK (tasks_left BETWEEN 0 AND tasks),
+    tasks_queued INTEGER NOT NULL CHECK (tasks_queued BETWEEN 0 AND tasks_left),
+    tasks_unmerged INTEGER NOT NULL CHECK (tasks_unmerged BETWEEN 0 AND tasks - tasks_left),
+    result INTEGER NOT NULL -- whose hosts are the job's results; 0: none yet
+) STRICT;
+-- Which has the next task, with and without a key of the store, and of one key.
+CREATE INDEX planned_ready ON planned (keyed, priority DESC, job_num) WHERE tasks_queued > 0;
+CREATE INDEX planned_key ON planned (key_id, priority DESC, job_num)
+    WHERE tasks_queued > 0 AND keyed = 1;
+CREATE INDEX planned_ripe ON planned (job_num)
+    WHERE runs = 1 AND tasks_left = 0 AND tasks_unmerged = 0;
+
+-- What more there is of a planned job's task; a lease is renewed without it.
+CREATE TABLE part (
+    job_num INTEGER NOT NULL,
+    idx INTEGER NOT NULL,
+    weight INTEGER NOT NULL CHECK (weight >= 1),
+    found_only INTEGER NOT NULL CHECK (found_only IN (0, 1)),
+    repeats INTEGER NOT NULL CHECK (repeats IN (0, 1)),
+    percent_x100 INTEGER NOT NULL DEFAULT -1,
+    reason INTEGER NOT NULL DEFAULT 0,
+    partial INTEGER NOT NULL DEFAULT 0 CHECK (partial IN (0, 1)),
+    started_us INTEGER NOT NULL DEFAULT 0,
+    ended_us INTEGER NOT NULL DEFAULT 0,
+    hosts INTEGER NOT NULL DEFAULT 0,
+    hosts_up INTEGER NOT NULL DEFAULT 0,
+    ports_open INTEGER NOT NULL DEFAULT 0,
+    merge INTEGER NOT NULL DEFAULT 0, -- place in the order of ends, until all is merged
+    merge_pos INTEGER NOT NULL DEFAULT 0,
+    error TEXT,
+    command_line TEXT,
+    PRIMARY KEY (job_num, idx)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX part_merge ON part (merge) WHERE merge <> 0;
+
+-- What a planned job's task is to do.
+CREATE TABLE spec (
+    job_num INTEGER NOT NULL,
+    idx INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (job_num, idx)
+) STRICT, WITHOUT ROWID;
+
+-- What was really probed, by the run that a task ended with.
+CREATE TABLE coverage (
+    job_num INTEGER NOT NULL,
+    idx INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    addresses TEXT NOT NULL,
+    protocol TEXT NOT NULL,
+    ports TEXT,
+    up_only INTEGER NOT NULL CHECK (up_only IN (0, 1)),
+    start_us INTEGER NOT NULL,
+    end_us INTEGER NOT NULL,
+    PRIMARY KEY (job_num, idx, seq)
+) STRICT, WITHOUT ROWID;
 
 -- id = result * 2^32 + sequence number: results are written at their end and read in order.
 CREATE TABLE host (
@@ -158,8 +242,18 @@ CREATE TABLE host (
     extraports TEXT,
     os TEXT,
     scripts TEXT,
-    more TEXT
+    more TEXT,
+    marks INTEGER -- of a host of a merged set, whose ports are in merged_port at port_first
 ) STRICT;
+
+-- Hosts in the order of their addresses. key: 4 and the address, 6 and the address, or 255 for none.
+-- The first hosts of a plain set have no row: most sets are that small.
+CREATE TABLE place (
+    result INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (result, key, seq)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE port (
     id INTEGER PRIMARY KEY,
@@ -187,14 +281,43 @@ CREATE TABLE port (
     has_service INTEGER NOT NULL
 ) STRICT;
 
+-- Ports of merged sets: id = slot of the host * 2^19 + port_key().
+CREATE TABLE merged_port (
+    id INTEGER PRIMARY KEY,
+    stage INTEGER NOT NULL, -- which said so
+    number INTEGER NOT NULL CHECK (number BETWEEN 0 AND 65535),
+    protocol TEXT,
+    state TEXT,
+    reason TEXT,
+    reason_ttl INTEGER,
+    conf INTEGER,
+    service TEXT,
+    method TEXT,
+    product TEXT,
+    version TEXT,
+    extrainfo TEXT,
+    tunnel TEXT,
+    hostname TEXT,
+    ostype TEXT,
+    devicetype TEXT,
+    cpe TEXT,
+    scripts TEXT,
+    reason_ip TEXT,
+    owner TEXT,
+    more TEXT,
+    has_service INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE blob (
-    job_num INTEGER PRIMARY KEY,
+    job_num INTEGER NOT NULL,
+    idx INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
     path TEXT NOT NULL,
     sha256 TEXT,
     size INTEGER NOT NULL,
-    stored INTEGER NOT NULL
-) STRICT;
+    stored INTEGER NOT NULL,
+    PRIMARY KEY (job_num, idx)
+) STRICT, WITHOUT ROWID;
 
 -- Results and raw files of jobs that are gone, removed in steps.
 CREATE TABLE purge (
