@@ -143,21 +143,52 @@ static void check_disk(struct cli *c, struct check_result *r)
            total_mb >> 10);
 }
 
+/* False: it cannot be used, *e says why. */
+static bool find_tool(struct cli *c, const struct tool *t, char version[64], char **path,
+                      struct err *e)
+{
+    const char *configured = option_str(cli_settings(c), t->setting);
+
+    return tool_path(t, configured, path, e) == 0 && tool_probe(t, configured, version, 64, e) == 0;
+}
+
 static void check_nmap(struct cli *c, struct check_result *r)
 {
-    const char *configured = option_str(cli_settings(c), "tool-nmap");
+    bool configured = option_str(cli_settings(c), tool_nmap.setting) != NULL;
     auto_free char *path = NULL;
     char version[64];
     struct err e = {0};
 
-    if (tool_path(&tool_nmap, configured, &path, &e) != 0 ||
-        tool_probe(&tool_nmap, configured, version, sizeof version, &e) != 0) {
+    if (find_tool(c, &tool_nmap, version, &path, &e)) {
+        result(r, FINDING_OK, NULL, "%s (%s)", version, path);
+    } else {
         result(r, FINDING_FAIL,
                configured ? "scanpod serve --tool-nmap PATH" : "sudo apt-get install nmap", "%s",
                e.msg);
-        return;
     }
-    result(r, FINDING_OK, NULL, "%s (%s)", version, path);
+}
+
+/* Sweeps are faster with them; nothing needs them. */
+static void check_sweepers(struct cli *c, struct check_result *r)
+{
+    static const struct tool *const tools[] = {&tool_masscan, &tool_zmap};
+    auto_buf text = {0};
+    unsigned there = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(tools); i++) {
+        auto_free char *path = NULL;
+        char version[64];
+
+        if (find_tool(c, tools[i], version, &path, NULL)) {
+            buf_addf(&text, "%s%s %s (%s)", there++ ? ", " : "", tools[i]->name, version, path);
+        }
+    }
+    if (there > 0) {
+        result(r, FINDING_OK, NULL, "%s", text.data);
+    } else {
+        result(r, FINDING_WARN, "sudo apt-get install masscan zmap",
+               "neither masscan nor zmap is here: nmap sweeps, too, and takes longer");
+    }
 }
 
 /* ---- what a server started now could do: found out once, by starting its roles ---- */
@@ -431,11 +462,9 @@ static void check_server(struct cli *c, struct check_result *r)
 }
 
 const struct check doctor_checks[] = {
-    {"settings", check_settings}, {"data", check_data_dir},
-    {"disk", check_disk},         {"nmap", check_nmap},
-    {"scope", check_scope},       {"sandbox", check_sandbox},
-    {"egress", check_egress},     {"raw sockets", check_raw},
-    {"roles", check_roles},       {"tls", check_tls},
-    {"clock", check_clock},       {"libcurl", check_libcurl},
-    {"server", check_server},     {0},
+    {"settings", check_settings}, {"data", check_data_dir},     {"disk", check_disk},
+    {"nmap", check_nmap},         {"sweepers", check_sweepers}, {"scope", check_scope},
+    {"sandbox", check_sandbox},   {"egress", check_egress},     {"raw sockets", check_raw},
+    {"roles", check_roles},       {"tls", check_tls},           {"clock", check_clock},
+    {"libcurl", check_libcurl},   {"server", check_server},     {0},
 };

@@ -332,6 +332,21 @@ static int speak(char **to)
     return 0;
 }
 
+/* What scanners say of themselves: one line over the other, by carriage returns. */
+static void print_status(void)
+{
+    fputs("rate: 10.00-kpps, 12.5% done\r\n", stderr);
+    usleep(700 * 1000);
+    for (int i = 0; i < 100; i++) {
+        fprintf(stderr, "line %d of many\r", i);
+    }
+    usleep(700 * 1000);
+    for (int i = 0; i < 5000; i++) {
+        fputc('x', stderr);
+    }
+    fputs("\n", stderr);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 2 ? argv[2] : "";
@@ -389,6 +404,8 @@ int main(int argc, char **argv)
         return fill_inodes();
     } else if (strcmp(what, "speak") == 0) {
         return speak(argv + 3);
+    } else if (strcmp(what, "status") == 0) {
+        print_status();
     } else if (strcmp(what, "ask") == 0) {
         printf("standin 1.0\n");
         return 0;

@@ -122,6 +122,7 @@ struct seen {
     struct buf records;
     struct runner_end end;
     char *step, *tail, *why;
+    struct buf status; /* lines, each with its length in front */
 };
 
 struct daemon {
@@ -136,6 +137,12 @@ struct daemon {
 };
 
 static struct daemon d;
+
+static void on_status(void *arg, uint64_t run, const char *line)
+{
+    (void)arg;
+    buf_addf(&d.runs[run].status, "%zu:%.20s;", strlen(line), line);
+}
 
 static void on_ready(void *arg, const struct sandbox_caps *caps)
 {
@@ -220,6 +227,7 @@ static void daemon_start_with(struct runner_config c)
     static const struct runner_events events = {.ready = on_ready,
                                                 .answer = on_answer,
                                                 .started = on_started,
+                                                .status = on_status,
                                                 .records = on_records,
                                                 .records_end = on_records_end,
                                                 .ended = on_ended,
@@ -294,6 +302,7 @@ static void daemon_free(void)
     free(d.work_dir);
     for (int i = 0; i < RUNS_MAX; i++) {
         buf_done(&d.runs[i].records);
+        buf_done(&d.runs[i].status);
         free(d.runs[i].step);
         free(d.runs[i].tail);
         free(d.runs[i].why);
@@ -1819,6 +1828,56 @@ static void a_reparse_that_hangs_is_stopped(void)
     daemon_stop();
 }
 
+static void a_file_that_was_handed_in_is_parsed_and_kept(void)
+{
+    auto_free char *text = str_fmt("%s%s", two_hosts, closing);
+    auto_free char *path = write_test_file("import.xml", text);
+    auto_free char *blob_path = str_fmt("%s/import.zst", test_dir());
+    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    auto_fd int blob = open(blob_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    struct runner_launch l = {.run = 1,
+                              .parser = "nmap-xml",
+                              .blob_fd = blob,
+                              .input_fd = fd,
+                              .plain = true,
+                              .output_max = UINT64_MAX};
+    const struct seen *s;
+    struct story story;
+
+    daemon_start();
+    CHECK_OK(runner_launch(d.r, &l, ERR));
+    s = finish(1);
+    CHECK(s->end.started && !s->end.parser_failed);
+    CHECK(read_story(s, &story));
+    CHECK_INT(story.hosts, 2);
+    CHECK(story.complete);
+    CHECK_INT(story.raw.size, strlen(text));
+    CHECK(story.raw.stored > 0);
+    free(story.args);
+    daemon_stop();
+}
+
+static void only_files_are_plain(void)
+{
+    struct runner_launch l = {.run = 1, .plain = true};
+
+    daemon_start();
+    CHECK_ERR(launch_as(&l, test_standin(), "exit", "0"), ERR_INVALID);
+    daemon_stop();
+}
+
+static void a_tools_last_words_are_handed_on_now_and_then(void)
+{
+    const struct seen *s;
+
+    daemon_start();
+    launch((struct runner_launch){.run = 1}, "status", "");
+    s = finish(1);
+    CHECK_STR(s->status.data,
+              "28:rate: 10.00-kpps, 12;14:line 0 of many;256:xxxxxxxxxxxxxxxxxxxx;");
+    daemon_stop();
+}
+
 static void parser_makes_a_socket(void)
 {
     auto_free char *path = write_test_file("socket", "SOCKET");
@@ -1864,4 +1923,6 @@ TESTS(a_run_tells_its_results_its_raw_output_and_its_end, a_missing_program_did_
       a_run_whose_netd_is_killed_has_failed_and_is_over, a_program_is_asked_for_what_it_prints,
       stored_output_is_parsed_again_without_a_tool,
       stored_output_that_is_damaged_is_a_failure_with_its_reason, a_reparse_that_hangs_is_stopped,
+      a_file_that_was_handed_in_is_parsed_and_kept, only_files_are_plain,
+      a_tools_last_words_are_handed_on_now_and_then,
       a_parser_that_makes_a_socket_is_ended_by_the_kernel)
