@@ -114,6 +114,8 @@ struct intake {
     int64_t ports;                       /* rows of complete hosts */
     bool open;                           /* a host is being received: */
     bool up;
+    bool placed; /* it is to have a place in the order of addresses: */
+    uint8_t key[HOST_KEY];
     int64_t n_ports, n_open;
     bool reparse;  /* of a job that has ended: nothing shows before its end */
     int64_t noted; /* of a reparse: its set is to be removed, under this number, unless it ends */

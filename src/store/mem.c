@@ -109,6 +109,9 @@ static void undo(struct mem *m, const struct mem_undo *u)
         r = mem_result_find(m, u->result);
         r->hosts[u->seq - 1]->sealed = false;
         break;
+    case UNDO_MERGED:
+        mem_merged_undo(m, u);
+        break;
     }
 }
 /* ---- turns ---- */
@@ -130,9 +133,14 @@ static int mem_commit(struct store *s, const struct tally *t)
         if (u->what == UNDO_REMOVE && u->kind == MEM_PURGE) {
             mem_result_remove(m, ((struct mem_purge *)u->old)->result);
         }
-        thing_free(u->kind, u->old);
+        if (u->what == UNDO_MERGED) {
+            mem_host_free(u->old);
+        } else {
+            thing_free(u->kind, u->old);
+        }
     }
     m->n_undo = 0;
+    m->turn++;
     return 0;
 }
 
@@ -143,6 +151,7 @@ static void mem_rollback(struct store *s)
     while (m->n_undo > 0) {
         undo(m, &m->undo[--m->n_undo]);
     }
+    m->turn++;
 }
 
 static void mem_close(struct store *s)
@@ -225,6 +234,14 @@ static const struct store_ops ops = {
     .host_seal = mem_host_seal,
     .result_cut = mem_result_cut,
     .hosts = mem_hosts,
+    .host_place = mem_host_place,
+    .merge_source = mem_merge_source,
+    .merged_find = mem_merged_find,
+    .merged_get = mem_merged_get,
+    .merged_put = mem_merged_put,
+    .merged_count = mem_merged_count,
+    .merged_port_get = mem_merged_port_get,
+    .merged_port_put = mem_merged_port_put,
     .blob_put = mem_blob_put,
     .blob_path = mem_blob_path,
     .purge_add = mem_purge_add,

@@ -86,7 +86,7 @@ enum mem_kind {
 
 /* What a change did, so that a rollback can do the opposite. */
 struct mem_undo {
-    enum { UNDO_ADD, UNDO_REMOVE, UNDO_CHANGE, UNDO_HOST, UNDO_SEAL } what;
+    enum { UNDO_ADD, UNDO_REMOVE, UNDO_CHANGE, UNDO_HOST, UNDO_SEAL, UNDO_MERGED } what;
     enum mem_kind kind;
     size_t at;
     void *old; /* owned: what was removed or replaced; UNDO_MERGED: struct mem_host or NULL */

@@ -6,13 +6,14 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "store/mem.h"
+#include "store/place.h"
 
 static const char *copy(struct host *h, const char *s)
 {
     return s ? arena_strn(h->arena, s, strlen(s)) : NULL;
 }
 
-static struct mem_host *host_copy(const struct host *from)
+struct mem_host *mem_host_copy(const struct host *from)
 {
     struct mem_host *mh = xcalloc(1, sizeof *mh);
     struct host *h = &mh->host;
@@ -43,18 +44,22 @@ static struct mem_host *host_copy(const struct host *from)
     return mh;
 }
 
-static void host_drop(struct mem_host *mh)
+void mem_host_free(struct mem_host *mh)
 {
-    host_done(&mh->host);
-    free(mh);
+    if (mh) {
+        host_done(&mh->host);
+        free(mh->stages);
+        free(mh);
+    }
 }
 
 void mem_result_free(struct mem_result *r)
 {
     for (int64_t i = 0; i < r->n; i++) {
-        host_drop(r->hosts[i]);
+        mem_host_free(r->hosts[i]);
     }
     free(r->hosts);
+    free(r->index);
     free(r);
 }
 
@@ -79,36 +84,43 @@ void mem_result_remove(struct mem *m, int64_t num)
     }
 }
 
-int mem_host_put(struct store *s, int64_t result, int64_t seq, int64_t port_first,
-                 const struct host *head)
+struct mem_result *mem_result_of(struct mem *m, int64_t num)
 {
-    struct mem *m = mem_of(s);
-    struct mem_result *r = mem_result_find(m, result);
+    struct mem_result *r = mem_result_find(m, num);
 
-    (void)port_first;
     if (!r) {
         r = xcalloc(1, sizeof *r);
-        r->num = result;
+        r->num = num;
         m->results = xrealloc(m->results, (m->n_results + 1) * sizeof *m->results);
         m->results[m->n_results++] = r;
     }
-    assert(r->n == seq - 1);
+    return r;
+}
+
+void mem_result_add(struct mem_result *r, struct mem_host *mh)
+{
     if (r->n == r->size) {
         r->size = MAX(2 * r->size, 16);
         r->hosts = xrealloc(r->hosts, (size_t)r->size * sizeof *r->hosts);
     }
-    r->hosts[r->n++] = host_copy(head);
+    r->hosts[r->n++] = mh;
+}
+
+int mem_host_put(struct store *s, int64_t result, int64_t seq, int64_t port_first,
+                 const struct host *head)
+{
+    struct mem *m = mem_of(s);
+    struct mem_result *r = mem_result_of(m, result);
+
+    (void)port_first;
+    assert(r->n == seq - 1);
+    mem_result_add(r, mem_host_copy(head));
     mem_undo_push(m, &(struct mem_undo){.what = UNDO_HOST, .result = result, .seq = seq});
     return 0;
 }
 
-int mem_port_put(struct store *s, int64_t result, int64_t n, int64_t seq, const struct port *p)
+void mem_port_copy(struct host *h, struct port *to, const struct port *p)
 {
-    struct mem_result *r = mem_result_find(mem_of(s), result);
-    struct host *h = &r->hosts[seq - 1]->host;
-    struct port *to = host_add_port(h);
-
-    (void)n;
     *to = *p;
     to->protocol = copy(h, p->protocol);
     to->state = copy(h, p->state);
@@ -127,6 +139,15 @@ int mem_port_put(struct store *s, int64_t result, int64_t n, int64_t seq, const 
     to->cpe = copy(h, p->cpe);
     to->scripts = copy(h, p->scripts);
     to->more = copy(h, p->more);
+}
+
+int mem_port_put(struct store *s, int64_t result, int64_t n, int64_t seq, const struct port *p)
+{
+    struct mem_result *r = mem_result_find(mem_of(s), result);
+    struct host *h = &r->hosts[seq - 1]->host;
+
+    (void)n;
+    mem_port_copy(h, host_add_port(h), p);
     return 0;
 }
 
@@ -149,7 +170,7 @@ int mem_result_cut(struct store *s, int64_t result, int64_t n_hosts, int64_t *n_
     int64_t ports = 0;
 
     while (r && r->n > n_hosts) {
-        host_drop(r->hosts[--r->n]);
+        mem_host_free(r->hosts[--r->n]);
     }
     for (int64_t i = 0; r && i < r->n; i++) {
         ports += (int64_t)r->hosts[i]->host.n_ports;
@@ -176,6 +197,32 @@ static int give(const struct mem_host *mh, int64_t seq, const struct host_sink *
     return rc;
 }
 
+static bool shows(const struct mem_host *mh, const struct host_filter *f)
+{
+    return mh->sealed && (!f->state || str_eq(f->state, mh->host.state)) &&
+           (!f->open_only || mh->n_open > 0);
+}
+
+static int by_address(struct store *s, const struct mem_result *r, const struct host_filter *f,
+                      const struct host_sink *sink)
+{
+    auto_free struct place *v = xcalloc((size_t)r->n + 1, sizeof *v);
+    struct place after = place_after(f);
+    size_t n = 0;
+    int rc = 0;
+
+    for (int64_t i = 0; i < r->n; i++) {
+        v[n].seq = i + 1;
+        place_of(&r->hosts[i]->host, v[n].key);
+        n += shows(r->hosts[i], f) && place_cmp(&v[n], &after) > 0;
+    }
+    qsort(v, n, sizeof *v, place_cmp);
+    for (size_t i = 0; rc == 0 && i < n && i < f->limit; i++) {
+        rc = give(r->hosts[v[i].seq - 1], v[i].seq, sink, &s->err);
+    }
+    return rc;
+}
+
 int mem_hosts(struct store *s, int64_t result, const struct host_filter *f,
               const struct host_sink *sink)
 {
@@ -183,17 +230,26 @@ int mem_hosts(struct store *s, int64_t result, const struct host_filter *f,
     uint32_t given = 0;
     int rc = 0;
 
+    if (r && f->by_address) {
+        return by_address(s, r, f, sink);
+    }
     for (int64_t i = MAX(f->after, 0); r && rc == 0 && i < r->n && given < f->limit; i++) {
-        const struct mem_host *mh = r->hosts[i];
-
-        if (!mh->sealed || (f->state && !str_eq(f->state, mh->host.state)) ||
-            (f->open_only && mh->n_open == 0)) {
-            continue;
+        if (shows(r->hosts[i], f)) {
+            rc = give(r->hosts[i], i + 1, sink, &s->err);
+            given++;
         }
-        rc = give(mh, i + 1, sink, &s->err);
-        given++;
     }
     return rc;
+}
+
+/* In order when they are asked for. */
+int mem_host_place(struct store *s, int64_t result, int64_t seq, const uint8_t key[HOST_KEY])
+{
+    (void)s;
+    (void)result;
+    (void)seq;
+    (void)key;
+    return 0;
 }
 
 /* ---- what is to be removed ---- */

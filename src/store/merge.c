@@ -46,7 +46,7 @@ static bool counts_again(const struct merging *m)
 
 static int host_resume(struct merging *m, bool has_key)
 {
-    m->fresh = m->changed = false;
+    m->changed = false;
     m->into = (struct merged_host){.result = m->w->board.result, .seq = m->w->job.hosts};
     if (has_key) { /* one without an address was the last that was added */
         int rc = m->s->ops->merged_find(m->s, m->into.result, m->key, &m->into.seq);
@@ -80,7 +80,6 @@ static int host_again(struct merging *m, const struct host *from)
 
     arena_reset(m->arena);
     m->head = (struct host){.arena = m->arena};
-    m->fresh = false;
     rc = m->s->ops->merged_get(m->s, &m->into, &m->head);
     if (rc == 0) {
         j->hosts_up -= str_eq(m->head.state, "up");
@@ -100,10 +99,10 @@ static int on_host(void *arg, int64_t seq, const struct host *head, struct err *
     (void)e;
     m->seq = seq;
     m->recount = false;
+    m->open = true;
+    m->fresh = false;
     if (m->port > 0) {
-        rc = host_resume(m, has_key);
-        m->open = rc == 0;
-        return rc;
+        return host_resume(m, has_key);
     }
     m->port = 1;
     m->left--;
@@ -119,26 +118,30 @@ static int on_host(void *arg, int64_t seq, const struct host *head, struct err *
     } else if (rc == 0) {
         host_new(m, &from);
     }
-    m->open = rc == 0;
     return rc;
 }
 
-static int host_close(struct merging *m)
+static void host_forget(struct merging *m)
 {
-    const uint8_t *key = m->fresh ? m->key : NULL;
-    int rc = 0;
-
     m->open = false;
-    if (m->changed) {
-        rc = m->s->ops->merged_put(m->s, &m->into, &m->head, key);
-    } else if (m->recount) {
-        rc = m->s->ops->merged_count(m->s, &m->into);
-    }
     if (!m->fresh) {
         m->head.arena = NULL; /* it is used for the next one */
         host_done(&m->head);
     }
     m->head = (struct host){0};
+}
+
+/* While what the source lent is there. */
+static int host_close(struct merging *m)
+{
+    int rc = 0;
+
+    if (m->changed) {
+        rc = m->s->ops->merged_put(m->s, &m->into, &m->head, m->fresh ? m->key : NULL);
+    } else if (m->recount) {
+        rc = m->s->ops->merged_count(m->s, &m->into);
+    }
+    host_forget(m);
     return rc;
 }
 
@@ -194,7 +197,9 @@ static int on_port(void *arg, const struct port *p, struct err *e)
 
     (void)e;
     if (m->left <= 0) {
-        return ENOUGH;
+        int rc = host_close(m);
+
+        return rc == 0 ? ENOUGH : rc;
     }
     m->left--;
     m->port++;
@@ -227,9 +232,7 @@ static int read_source(struct merging *m)
     int rc = m->s->ops->merge_source(m->s, m->w->row.result, behind, ports, &sink);
 
     if (m->open) {
-        int closed = host_close(m);
-
-        rc = rc < 0 ? rc : closed < 0 ? closed : rc;
+        host_forget(m); /* it failed */
     }
     return rc;
 }

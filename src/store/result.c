@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "store/internal.h"
+#include "store/place.h"
 
 enum { HOSTS_MAX = 1000 };
 
@@ -238,6 +239,10 @@ static int host_begin(struct store *s, const struct lease *l, const struct host 
         s->current = it;
         it->open = true;
         it->up = str_eq(head->state, "up");
+        it->placed = it->hosts >= PLACE_UNWRITTEN;
+        if (it->placed) {
+            place_of(head, it->key);
+        }
         it->n_ports = it->n_open = 0;
         if (seq) {
             *seq = it->hosts + 1;
@@ -292,6 +297,9 @@ int store_host_end(struct store *s, struct err *e)
     if (rc == 0) {
         rc = s->ops->host_seal(s, it->result, it->hosts + 1, it->n_ports, it->n_open);
     }
+    if (rc == 0 && it->placed) {
+        rc = s->ops->host_place(s, it->result, it->hosts + 1, it->key);
+    }
     if (rc == 0) {
         it->open = false;
         it->changed = true;
@@ -330,35 +338,65 @@ int store_host_select(struct store *s, const struct lease *l, struct err *e)
 
 /* ---- hosts out ---- */
 
-int store_hosts(struct store *s, int64_t job_num, const struct host_filter *f,
-                const struct host_sink *sink, struct err *e)
+static int hosts_of(struct store *s, int64_t result, const struct host_filter *f,
+                    const struct host_sink *sink)
 {
     struct host_filter b = *f;
-    struct task_row row;
-    int rc = s->ops->task_find(s, job_num, 0, &row);
 
     if (b.limit == 0 || b.limit > HOSTS_MAX) {
         b.limit = HOSTS_MAX;
     }
-    if (rc == 0 && row.result) {
-        rc = s->ops->hosts(s, row.result, &b, sink);
+    return result ? s->ops->hosts(s, result, &b, sink) : 0;
+}
+
+int store_hosts(struct store *s, int64_t job_num, const struct host_filter *f,
+                const struct host_sink *sink, struct err *e)
+{
+    struct board board;
+    struct task_row row;
+    int rc = s->ops->board_find(s, job_num, &board);
+
+    if (rc == 0) {
+        rc = hosts_of(s, board.result, f, sink);
+    } else if (rc == ERR_NOT_FOUND) { /* a plain job, or none */
+        rc = s->ops->task_find(s, job_num, 0, &row);
+        if (rc == 0) {
+            rc = hosts_of(s, row.result, f, sink);
+        }
+    }
+    return store_read_end(s, rc, e);
+}
+
+int store_task_hosts(struct store *s, int64_t job_num, int32_t idx, const struct host_filter *f,
+                     const struct host_sink *sink, struct err *e)
+{
+    struct task_row row;
+    int rc = s->ops->task_find(s, job_num, idx, &row);
+
+    if (rc == 0) {
+        rc = hosts_of(s, row.result, f, sink);
+    }
+    return store_read_end(s, rc, e);
+}
+
+int store_task_raw_path(struct store *s, int64_t job_num, int32_t idx, char **path, struct err *e)
+{
+    struct task_row row;
+    char *got = NULL;
+    int rc = s->ops->task_find(s, job_num, idx, &row);
+
+    if (rc == 0) {
+        rc = s->ops->blob_path(s, job_num, idx, &got);
+    }
+    if (rc == 0) {
+        *path = got;
     }
     return store_read_end(s, rc, e);
 }
 
 int store_raw_path(struct store *s, int64_t job_num, char **path, struct err *e)
 {
-    struct task_row row;
-    char *got = NULL;
-    int rc = s->ops->task_find(s, job_num, 0, &row);
-
-    if (rc == 0) {
-        rc = s->ops->blob_path(s, job_num, 0, &got);
-    }
-    if (rc == 0) {
-        *path = got;
-    }
-    return store_read_end(s, rc, e);
+    return store_task_raw_path(s, job_num, 0, path, e);
 }
 
 /* ---- reparse ---- */

@@ -8,142 +8,34 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "store/sqlite.h"
-
-static int64_t first_id(int64_t result)
-{
-    return (int64_t)((uint64_t)result << 32);
-}
-
-/* ---- lists of strings in one column: length and bytes with a NUL, or NONE ---- */
-
-static const uint32_t none = UINT32_MAX;
-
-static void pack(struct buf *b, const char *s)
-{
-    uint32_t n = s ? (uint32_t)strlen(s) : none;
-
-    buf_add(b, &n, sizeof n);
-    if (s) {
-        buf_add(b, s, (size_t)n + 1);
-    }
-}
-
-struct unpacker {
-    const char *p;
-    size_t n;
-};
-
-/* False at the end, or when the bytes make no sense. */
-static bool unpack(struct unpacker *u, const char **s)
-{
-    uint32_t n;
-
-    if (u->n < sizeof n) {
-        return false;
-    }
-    memcpy(&n, u->p, sizeof n);
-    u->p += sizeof n;
-    u->n -= sizeof n;
-    if (n == none) {
-        *s = NULL;
-        return true;
-    }
-    if (n >= u->n || u->p[n] != '\0') {
-        return false;
-    }
-    *s = u->p;
-    u->p += (size_t)n + 1;
-    u->n -= (size_t)n + 1;
-    return true;
-}
-
-static struct unpacker c_packed(struct columns *c)
-{
-    struct unpacker u = {sqlite3_column_blob(c->st, c->i), 0};
-
-    if (u.p) {
-        u.n = (size_t)sqlite3_column_bytes(c->st, c->i);
-    }
-    c->i++;
-    return u;
-}
+#include "store/sqlite_row.h"
 
 /* ---- writing ---- */
 
 int sqlite_host_put(struct store *s, int64_t result, int64_t seq, int64_t port_first,
                     const struct host *h)
 {
-    static const char put[] =
-        "INSERT INTO host (id, n_ports, ports_open, port_first, address, state, reason, reason_ttl,"
-        " start_s, end_s, timed_out, addrs, names, comment, extraports, os, scripts, more)"
-        " VALUES (?, NULL, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    static const char put[] = "INSERT INTO host (id, n_ports, ports_open, port_first, " HEAD_COLUMNS
+                              ") VALUES (?, NULL, 0, ?, " HEAD_VALUES ")";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, put), 0};
 
-    buf_reset(&q->addrs);
-    buf_reset(&q->names);
-    for (size_t i = 0; i < h->n_addrs; i++) {
-        pack(&q->addrs, h->addrs[i].addr);
-        pack(&q->addrs, h->addrs[i].type);
-        pack(&q->addrs, h->addrs[i].vendor);
-    }
-    for (size_t i = 0; i < h->n_names; i++) {
-        pack(&q->names, h->names[i].name);
-        pack(&q->names, h->names[i].type);
-    }
     b_int(&b, first_id(result) + seq);
     b_int(&b, port_first);
-    b_text(&b, host_address(h));
-    b_text(&b, h->state);
-    b_text(&b, h->reason);
-    b_int(&b, h->reason_ttl);
-    b_int(&b, h->start_s);
-    b_int(&b, h->end_s);
-    b_int(&b, h->timed_out);
-    b_blob(&b, q->addrs.data, q->addrs.len);
-    b_blob(&b, q->names.data, q->names.len);
-    b_text(&b, h->comment);
-    b_text(&b, h->extraports);
-    b_text(&b, h->os);
-    b_text(&b, h->scripts);
-    b_text(&b, h->more);
+    head_bind(q, &b, h);
     return sq_run(q, b.st, "store a host");
 }
 
 int sqlite_port_put(struct store *s, int64_t result, int64_t n, int64_t seq, const struct port *p)
 {
     static const char put[] =
-        "INSERT INTO port (id, host_seq, number, protocol, state, reason, reason_ttl, conf,"
-        " service, method, product, version, extrainfo, tunnel, hostname, ostype, devicetype, cpe,"
-        " scripts, reason_ip, owner, more, has_service)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        "INSERT INTO port (id, host_seq, " PORT_COLUMNS ") VALUES (?, ?, " PORT_VALUES ")";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, put), 0};
 
     b_int(&b, first_id(result) + n);
     b_int(&b, seq);
-    b_int(&b, p->number);
-    b_text(&b, p->protocol);
-    b_text(&b, p->state);
-    b_text(&b, p->reason);
-    b_int(&b, p->reason_ttl);
-    b_int(&b, p->conf);
-    b_text(&b, p->service);
-    b_text(&b, p->method);
-    b_text(&b, p->product);
-    b_text(&b, p->version);
-    b_text(&b, p->extrainfo);
-    b_text(&b, p->tunnel);
-    b_text(&b, p->hostname);
-    b_text(&b, p->ostype);
-    b_text(&b, p->devicetype);
-    b_text(&b, p->cpe);
-    b_text(&b, p->scripts);
-    b_text(&b, p->reason_ip);
-    b_text(&b, p->owner);
-    b_text(&b, p->more);
-    b_int(&b, p->has_service);
+    port_bind(&b, p);
     return sq_run(q, b.st, "store a port");
 }
 
@@ -196,117 +88,21 @@ int sqlite_result_cut(struct store *s, int64_t result, int64_t n_hosts, int64_t 
 
 /* ---- reading ---- */
 
-static void read_port(struct columns *c, struct port *p)
-{
-    p->number = (uint16_t)c_int(c);
-    p->protocol = c_text(c);
-    p->state = c_text(c);
-    p->reason = c_text(c);
-    p->reason_ttl = (int32_t)c_int(c);
-    p->conf = (int32_t)c_int(c);
-    p->service = c_text(c);
-    p->method = c_text(c);
-    p->product = c_text(c);
-    p->version = c_text(c);
-    p->extrainfo = c_text(c);
-    p->tunnel = c_text(c);
-    p->hostname = c_text(c);
-    p->ostype = c_text(c);
-    p->devicetype = c_text(c);
-    p->cpe = c_text(c);
-    p->scripts = c_text(c);
-    p->reason_ip = c_text(c);
-    p->owner = c_text(c);
-    p->more = c_text(c);
-    p->has_service = c_int(c) != 0;
-}
-
-static int give_ports(struct sqlite *q, int64_t first, int64_t n, const struct host_sink *sink)
-{
-    static const char get[] =
-        "SELECT number, protocol, state, reason, reason_ttl, conf, service, method, product,"
-        " version, extrainfo, tunnel, hostname, ostype, devicetype, cpe, scripts, reason_ip, owner,"
-        " more, has_service FROM port WHERE id >= ? AND id < ? ORDER BY id";
-    struct binder b = {sq_stmt(q, get), 0};
-    int rc;
-
-    b_int(&b, first);
-    b_int(&b, first + n);
-    while ((rc = sq_step(q, b.st, "read ports")) > 0) {
-        struct columns c = {b.st, 0};
-        struct port p = {0};
-
-        read_port(&c, &p);
-        rc = sink->port(sink->arg, &p, &q->base.err);
-        if (rc != 0) {
-            sqlite3_reset(b.st);
-            return rc;
-        }
-    }
-    return rc;
-}
-
-static void read_lists(struct host *h, struct unpacker addrs, struct unpacker names)
-{
-    const char *v[3];
-
-    while (unpack(&addrs, &v[0]) && unpack(&addrs, &v[1]) && unpack(&addrs, &v[2])) {
-        *host_add_addr(h) = (struct host_addr){v[0], v[1], v[2]};
-    }
-    while (unpack(&names, &v[0]) && unpack(&names, &v[1])) {
-        *host_add_name(h) = (struct host_name){v[0], v[1]};
-    }
-}
-
-static int give_host(struct sqlite *q, sqlite3_stmt *st, int64_t base, const struct host_sink *sink)
-{
-    struct columns c = {st, 0};
-    struct host h = {0};
-    int64_t seq = c_int(&c) - base;
-    int64_t n_ports = c_int(&c);
-    int64_t port_first = c_int(&c);
-    struct unpacker addrs;
-    struct unpacker names;
-    int rc;
-
-    h.state = c_text(&c);
-    h.reason = c_text(&c);
-    h.reason_ttl = (int32_t)c_int(&c);
-    h.start_s = c_int(&c);
-    h.end_s = c_int(&c);
-    h.timed_out = c_int(&c) != 0;
-    addrs = c_packed(&c);
-    names = c_packed(&c);
-    h.comment = c_text(&c);
-    h.extraports = c_text(&c);
-    h.os = c_text(&c);
-    h.scripts = c_text(&c);
-    h.more = c_text(&c);
-    read_lists(&h, addrs, names);
-    rc = sink->host(sink->arg, seq, &h, &q->base.err);
-    if (rc == 0 && sink->port && n_ports > 0) {
-        rc = give_ports(q, base + port_first, n_ports, sink);
-    }
-    if (rc == 0 && sink->host_end) {
-        rc = sink->host_end(sink->arg, &q->base.err);
-    }
-    host_done(&h);
-    return rc;
-}
-
 int sqlite_hosts(struct store *s, int64_t result, const struct host_filter *f,
                  const struct host_sink *sink)
 {
     static const char get[] =
-        "SELECT id, n_ports, port_first, state, reason, reason_ttl, start_s, end_s, timed_out,"
-        " addrs, names, comment, extraports, os, scripts, more FROM host"
-        " WHERE id > ? AND id < ? AND n_ports IS NOT NULL AND (? IS NULL OR state = ?)"
+        "SELECT " HOST_COLUMNS
+        " FROM host WHERE id > ? AND id < ? AND n_ports IS NOT NULL AND (? IS NULL OR state = ?)"
         " AND ports_open >= ? ORDER BY id LIMIT ?";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, get), 0};
     int64_t base = first_id(result);
     int rc;
 
+    if (f->by_address) {
+        return sqlite_hosts_by_address(s, result, f, sink);
+    }
     b_int(&b, base + MIN(MAX(f->after, 0), (int64_t)UINT32_MAX));
     b_int(&b, first_id(result + 1));
     b_text(&b, f->state);
@@ -314,7 +110,7 @@ int sqlite_hosts(struct store *s, int64_t result, const struct host_filter *f,
     b_int(&b, f->open_only);
     b_int(&b, f->limit);
     while ((rc = sq_step(q, b.st, "read hosts")) > 0) {
-        rc = give_host(q, b.st, base, sink);
+        rc = host_give(q, b.st, sink);
         if (rc != 0) {
             sqlite3_reset(b.st);
             return rc;
@@ -343,8 +139,9 @@ int sqlite_blob_put(struct store *s, const struct task *t, const struct outcome 
 
 int sqlite_blob_path(struct store *s, int64_t job_num, int32_t idx, char **path)
 {
+    static const char get[] = "SELECT path FROM blob WHERE job_num = ? AND idx = ?";
     struct sqlite *q = sqlite_of(s);
-    struct binder b = {sq_stmt(q, "SELECT path FROM blob WHERE job_num = ? AND idx = ?"), 0};
+    struct binder b = {sq_stmt(q, get), 0};
     int rc;
 
     b_int(&b, job_num);
@@ -401,24 +198,106 @@ bool sqlite_purge_any(struct store *s)
     return sqlite_one(q, sq_stmt(q, "SELECT id FROM purge LIMIT 1"), &id) != 0 || id != 0;
 }
 
-/* Deletes the first *budget rows of a set; *rest: some stay. */
-static int drop_some(struct sqlite *q, const char *nth, const char *del, int64_t result,
+/* Deletes the first *budget rows between two ids; *rest: some stay. */
+static int drop_some(struct sqlite *q, const char *nth, const char *del, int64_t lo, int64_t hi,
                      int64_t *budget, bool *rest)
 {
     struct binder b = {sq_stmt(q, nth), 0};
     int64_t end = 0;
     int rc;
 
-    b_int(&b, first_id(result));
-    b_int(&b, first_id(result + 1));
+    b_int(&b, lo);
+    b_int(&b, hi);
     b_int(&b, *budget);
     rc = sqlite_one(q, b.st, &end); /* the first that stays */
     *rest = end != 0;
     if (rc == 0) {
-        rc = drop_range(q, del, first_id(result), end ? end : first_id(result + 1));
+        rc = drop_range(q, del, lo, end ? end : hi);
     }
     if (rc == 0) {
         *budget -= sqlite3_changes(q->db);
+    }
+    return rc;
+}
+
+static int drop_places(struct sqlite *q, int64_t result, int64_t *budget, bool *rest)
+{
+    static const char nth[] = "SELECT seq, key FROM place WHERE result = ? ORDER BY key, seq"
+                              " LIMIT 1 OFFSET ?";
+    static const char some[] = "DELETE FROM place WHERE result = ? AND (key, seq) < (?, ?)";
+    static const char all[] = "DELETE FROM place WHERE result = ?";
+    struct binder b = {sq_stmt(q, nth), 0};
+    uint8_t key[HOST_KEY];
+    size_t n = 0;
+    int64_t seq = 0;
+    int rc;
+
+    b_int(&b, result);
+    b_int(&b, *budget);
+    rc = sq_step(q, b.st, "read what to remove");
+    *rest = rc > 0;
+    if (rc > 0) { /* the first that stays */
+        seq = sqlite3_column_int64(b.st, 0);
+        n = MIN((size_t)sqlite3_column_bytes(b.st, 1), sizeof key);
+        memcpy(key, sqlite3_column_blob(b.st, 1), n);
+        sqlite3_reset(b.st);
+    }
+    b = (struct binder){sq_stmt(q, *rest ? some : all), 0};
+    b_int(&b, result);
+    if (*rest) {
+        b_blob(&b, key, n);
+        b_int(&b, seq);
+    }
+    if (rc >= 0) {
+        rc = sq_run(q, b.st, "remove results");
+        *budget -= sqlite3_changes(q->db);
+    }
+    return rc;
+}
+
+/* The first host of a merged set that is there; *found is false if the set is none. */
+static int next_merged(struct sqlite *q, int64_t result, int64_t *id, int64_t *slot, bool *found)
+{
+    static const char next[] = "SELECT id, port_first, marks IS NOT NULL FROM host"
+                               " WHERE id >= ? AND id < ? ORDER BY id LIMIT 1";
+    struct binder b = {sq_stmt(q, next), 0};
+    struct columns c = {b.st, 0};
+    int rc;
+
+    b_int(&b, first_id(result));
+    b_int(&b, first_id(result + 1));
+    rc = sq_step(q, b.st, "read what to remove");
+    *found = false;
+    if (rc > 0) {
+        *id = c_int(&c);
+        *slot = c_int(&c);
+        *found = c_int(&c) != 0;
+        sqlite3_reset(b.st);
+    }
+    return MIN(rc, 0);
+}
+
+/* The hosts of a merged set tell where their ports are, and so go one by one, after these. */
+static int drop_merged(struct sqlite *q, int64_t result, int64_t *budget, bool *rest)
+{
+    static const char nth[] =
+        "SELECT id FROM merged_port WHERE id >= ? AND id < ? ORDER BY id LIMIT 1 OFFSET ?";
+    static const char ports[] = "DELETE FROM merged_port WHERE id >= ? AND id < ?";
+    int64_t id;
+    int64_t slot;
+    bool found = false;
+    int rc = next_merged(q, result, &id, &slot, &found);
+
+    while (rc == 0 && found && !*rest) {
+        rc = drop_some(q, nth, ports, slot * PORT_KEYS, (slot + 1) * PORT_KEYS, budget, rest);
+        if (rc == 0 && !*rest) {
+            rc = drop_range(q, drop_hosts, id, id + 1);
+            --*budget;
+        }
+        if (rc == 0 && !*rest) {
+            rc = next_merged(q, result, &id, &slot, &found);
+            *rest = found && *budget <= 0;
+        }
     }
     return rc;
 }
@@ -430,10 +309,18 @@ static int drop_rows(struct sqlite *q, int64_t result, uint32_t max_rows, bool *
     static const char nth_host[] =
         "SELECT id FROM host WHERE id >= ? AND id < ? ORDER BY id LIMIT 1 OFFSET ?";
     int64_t budget = max_rows;
-    int rc = drop_some(q, nth_port, drop_ports, result, &budget, rest);
+    int64_t lo = first_id(result);
+    int64_t hi = first_id(result + 1);
+    int rc = drop_some(q, nth_port, drop_ports, lo, hi, &budget, rest);
 
     if (rc == 0 && !*rest) {
-        rc = drop_some(q, nth_host, drop_hosts, result, &budget, rest);
+        rc = drop_places(q, result, &budget, rest);
+    }
+    if (rc == 0 && !*rest) {
+        rc = drop_merged(q, result, &budget, rest);
+    }
+    if (rc == 0 && !*rest) {
+        rc = drop_some(q, nth_host, drop_hosts, lo, hi, &budget, rest);
     }
     return rc;
 }
