@@ -137,6 +137,14 @@ static void dtd_os(json_t *os)
     json_array_clear(beside);
 }
 
+/* The oldest versions told a class of the sequence as well. */
+static void dtd_sequence(json_t *sequence)
+{
+    static const char *const names[] = {"index", "difficulty", "values", NULL};
+
+    only(sequence, names);
+}
+
 static json_t *as_dtd(json_t *hosts)
 {
     json_t *h, *p;
@@ -162,6 +170,7 @@ static json_t *as_dtd(json_t *hosts)
         if (json_object_get(h, "os")) {
             dtd_os(json_object_get(h, "os"));
         }
+        dtd_sequence(json_object_get(h, "tcpsequence"));
     }
     return hosts;
 }
