@@ -11,11 +11,6 @@ static const char *const proto_names[] = {
     [PROTO_IP] = "ip",   [PROTO_ICMP] = "icmp", [PROTO_ARP] = "arp",
 };
 
-void findings_host_init(struct findings_host *h)
-{
-    h->arena = arena_new();
-}
-
 void findings_host_done(struct findings_host *h)
 {
     free(h->host.ports);
@@ -50,29 +45,47 @@ static struct port *add_port(struct findings_host *h, const struct kept *k)
     return p;
 }
 
+/* Numbers from 0 to 255 with a dot behind. */
+static void fill_octets(struct findings_host *h)
+{
+    for (unsigned v = 0; v < 256; v++) {
+        struct findings_octet *o = &h->octets[v];
+
+        if (v >= 100) {
+            o->text[o->n++] = (char)('0' + v / 100);
+        }
+        if (v >= 10) {
+            o->text[o->n++] = (char)('0' + v / 10 % 10);
+        }
+        o->text[o->n++] = (char)('0' + v % 10);
+        o->text[o->n++] = '.';
+    }
+}
+
+void findings_host_init(struct findings_host *h)
+{
+    h->arena = arena_new();
+    fill_octets(h);
+}
+
 static void address(struct findings_host *h, const struct kept *k)
 {
+    uint32_t a = (uint32_t)(k->key >> KEY_SUB);
+    char *to = h->text;
+
     h->addr.addr = h->text;
     h->addr.type = k->v6 ? "ipv6" : "ipv4";
     if (k->v6) {
         inet_ntop(AF_INET6, k->addr, h->text, sizeof h->text);
-    } else {
-        uint32_t a = (uint32_t)(k->key >> KEY_SUB);
-        char *to = h->text;
-
-        for (int shift = 24; shift >= 0; shift -= 8) {
-            unsigned v = a >> shift & 255;
-
-            if (v >= 100) {
-                *to++ = (char)('0' + v / 100);
-            }
-            if (v >= 10) {
-                *to++ = (char)('0' + v / 10 % 10);
-            }
-            *to++ = (char)('0' + v % 10);
-            *to++ = shift ? '.' : '\0';
-        }
+        return;
     }
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        const struct findings_octet *o = &h->octets[a >> shift & 255];
+
+        memcpy(to, o->text, sizeof o->text);
+        to += o->n;
+    }
+    to[-1] = '\0';
 }
 
 static void times(struct host *host, const struct kept *k)
@@ -324,7 +337,9 @@ static void begin(struct findings_host *h, const struct kept *k)
 
     h->host = (struct host){.ports = ports, .addrs = &h->addr, .n_addrs = 1};
     h->n_extras = 0;
-    arena_reset(h->arena);
+    if (arena_used(h->arena)) {
+        arena_reset(h->arena);
+    }
     address(h, k);
 }
 

@@ -53,6 +53,11 @@ struct findings_extra {
 
 enum { EXTRAS_MAX = 64 };
 
+struct findings_octet {
+    char text[4];
+    uint8_t n;
+};
+
 struct findings_host {
     struct host host;
     struct host_addr addr;
@@ -64,6 +69,7 @@ struct findings_host {
     struct arena *arena;
     char reasons[REASONS_MAX + 1][REASON_TEXT + 1];
     unsigned n_reasons;
+    struct findings_octet octets[256];
 };
 
 void findings_host_init(struct findings_host *h);

@@ -55,9 +55,16 @@ enum zmap_field {
 struct zmap_columns {
     uint8_t *field; /* owned */
     size_t n;
-    bool listed_port; /* no header: sport is the second column */
-    bool fast;        /* a row of ours can be read in one go */
-    unsigned has;     /* bits of the fields that are there */
+    unsigned has; /* bits of the fields that are there */
+};
+
+/* A classification that means the same in every row that has it. */
+struct zmap_class {
+    char text[24];
+    size_t n; /* 0: none */
+    enum finding_state state;
+    enum finding_proto proto;
+    unsigned reason;
 };
 
 struct scan {
@@ -79,7 +86,8 @@ struct scan {
     bool in_array, after_record;
     struct buf key, scratch, name, banner;
     struct zmap_columns columns;
-    void *xml; /* masscan's XML: a parser of nmap's */
+    struct zmap_class class; /* of the last row */
+    void *xml;               /* masscan's XML: a parser of nmap's */
     struct parse_sink xml_sink;
 };
 
@@ -120,10 +128,6 @@ bool scan_number(const char *s, size_t n, int64_t max, int64_t *out);
 bool scan_address(const char *s, size_t n, struct finding *x);
 /* 2026-11-21T22:35:02.707+0000 as epoch seconds, 0: it is none. */
 int64_t scan_time(const char *s, size_t n);
-/* At s, up to `end`: an IPv4 address; returns what follows, or NULL. */
-const char *scan_ipv4(const char *s, const char *end, uint8_t out[4]);
-/* At least one digit, at most `max`. */
-const char *scan_digits(const char *s, const char *end, int64_t max, int64_t *out);
 bool scan_is(const char *s, size_t n, const char *word);
 
 extern const struct scan_form masscan_json, masscan_list, masscan_grepable, masscan_xml, zmap_json,
@@ -141,7 +145,8 @@ bool masscan_add(struct scan *p, struct finding *x);
 struct zmap_row {
     struct finding x;
     bool has_addr, has_port;
-    const char *class; /* NULL or empty: not said */
+    const struct zmap_class *known; /* what the class means; NULL: look at the next two */
+    const char *class;              /* NULL or empty: not said */
     size_t class_n;
     int64_t success; /* -1: not said */
     int64_t icmp_type, icmp_code;
@@ -151,5 +156,52 @@ struct zmap_row {
 };
 struct zmap_row zmap_row(void);
 bool zmap_add(struct scan *p, struct zmap_row *row);
+/* Puts it into p->class. False: rows with this class are not all alike, or it is unknown. */
+bool zmap_class(struct scan *p, const char *s, size_t n);
 /* The field of that name, hyphens or underscores. */
 enum zmap_field zmap_field(const char *s, size_t n);
+
+/* Of each record: here, so that they are part of their callers. */
+
+/* What follows the digits at s, of which there is at least one; NULL: none, or more than `max`. */
+static inline const char *scan_digits(const char *s, const char *end, int64_t max, int64_t *out)
+{
+    const char *from = s;
+    int64_t v = 0;
+
+    for (; s < end && *s >= '0' && *s <= '9'; s++) {
+        v = v * 10 + (*s - '0');
+        if (v > max) {
+            return NULL;
+        }
+    }
+    if (s == from) {
+        return NULL;
+    }
+    *out = v;
+    return s;
+}
+
+/* What follows the IPv4 address at s, or NULL. */
+static inline const char *scan_ipv4(const char *s, const char *end, uint8_t out[4])
+{
+    for (int i = 0; i < 4; i++) {
+        const char *from = s;
+        unsigned v = 0;
+
+        if (i) {
+            if (s == end || *s != '.') {
+                return NULL;
+            }
+            from = ++s;
+        }
+        while (s < end && s - from < 3 && *s >= '0' && *s <= '9') {
+            v = v * 10 + (unsigned)(*s++ - '0');
+        }
+        if (s == from || v > 255 || (s - from > 1 && *from == '0')) {
+            return NULL;
+        }
+        out[i] = (uint8_t)v;
+    }
+    return s;
+}

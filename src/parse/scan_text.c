@@ -10,50 +10,9 @@ bool scan_is(const char *s, size_t n, const char *word)
     return strlen(word) == n && memcmp(s, word, n) == 0;
 }
 
-const char *scan_digits(const char *s, const char *end, int64_t max, int64_t *out)
-{
-    const char *from = s;
-    int64_t v = 0;
-
-    for (; s < end && *s >= '0' && *s <= '9'; s++) {
-        v = v * 10 + (*s - '0');
-        if (v > max) {
-            return NULL;
-        }
-    }
-    if (s == from) {
-        return NULL;
-    }
-    *out = v;
-    return s;
-}
-
 bool scan_number(const char *s, size_t n, int64_t max, int64_t *out)
 {
     return scan_digits(s, s + n, max, out) == s + n && n > 0;
-}
-
-const char *scan_ipv4(const char *s, const char *end, uint8_t out[4])
-{
-    for (int i = 0; i < 4; i++) {
-        const char *from = s;
-        unsigned v = 0;
-
-        if (i) {
-            if (s == end || *s != '.') {
-                return NULL;
-            }
-            from = ++s;
-        }
-        while (s < end && s - from < 3 && *s >= '0' && *s <= '9') {
-            v = v * 10 + (unsigned)(*s++ - '0');
-        }
-        if (s == from || v > 255 || (s - from > 1 && *from == '0')) {
-            return NULL;
-        }
-        out[i] = (uint8_t)v;
-    }
-    return s;
 }
 
 bool scan_address(const char *s, size_t n, struct finding *x)

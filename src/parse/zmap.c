@@ -141,6 +141,19 @@ static void by_success(struct scan *p, struct zmap_row *row)
     }
 }
 
+bool zmap_class(struct scan *p, const char *s, size_t n)
+{
+    const struct class *c = find_class(s, n);
+
+    if (!c || c->state == FINDING_FILTERED || n > sizeof p->class.text) {
+        return false;
+    }
+    p->class = (struct zmap_class){.n = n, .state = c->state, .proto = c->proto};
+    memcpy(p->class.text, s, n);
+    p->class.reason = findings_reason(p->found, c->reason, strlen(c->reason));
+    return true;
+}
+
 bool zmap_add(struct scan *p, struct zmap_row *row)
 {
     const struct class *c = row->class_n ? find_class(row->class, row->class_n) : NULL;
@@ -150,7 +163,11 @@ bool zmap_add(struct scan *p, struct zmap_row *row)
         scan_fail(p, ERR_TOOL, "a row has no address (saddr)");
         return false;
     }
-    if (c) {
+    if (row->known) {
+        x->state = row->known->state;
+        x->proto = row->udp ? PROTO_UDP : row->known->proto;
+        x->reason = row->known->reason;
+    } else if (c) {
         by_class(p, row, c);
     } else {
         by_success(p, row);

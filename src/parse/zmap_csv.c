@@ -222,6 +222,102 @@ static bool row_line(struct scan *p, const char *s, size_t n)
     }
 }
 
+/* --- rows of the usual kind --- */
+
+/* The end of a value that is not looked at; NULL: it is quoted. */
+static const char *pass(const char *s, const char *end)
+{
+    if (s < end && *s == '"') {
+        return NULL;
+    }
+    while (s < end && *s != ',' && *s != '\n') {
+        s++;
+    }
+    return s;
+}
+
+/* The class of a row is mostly that of the row before. */
+static const char *fast_class(struct scan *p, const char *s, const char *end, struct zmap_row *row)
+{
+    const struct zmap_class *last = &p->class;
+
+    if ((size_t)(end - s) > sizeof last->text && last->n && memcmp(s, last->text, last->n) == 0 &&
+        (s[last->n] == ',' || s[last->n] == '\n')) {
+        row->known = last;
+        return s + last->n;
+    }
+    row->class = s;
+    s = pass(s, end);
+    if (!s || !zmap_class(p, row->class, (size_t)(s - row->class))) {
+        return NULL;
+    }
+    row->known = last;
+    return s;
+}
+
+static const char *fast_value(struct scan *p, struct zmap_row *row, enum zmap_field field,
+                              const char *s, const char *end)
+{
+    int64_t v;
+
+    switch (field) {
+    case Z_SADDR:
+        row->has_addr = true;
+        return scan_ipv4(s, end, row->x.addr);
+    case Z_SPORT:
+        s = scan_digits(s, end, UINT16_MAX, &v);
+        row->has_port = true;
+        row->x.port = (int32_t)v;
+        return s;
+    case Z_CLASS:
+        return fast_class(p, s, end, row);
+    case Z_SUCCESS:
+        row->success = s < end ? *s - '0' : -1;
+        return row->success == 0 || row->success == 1 ? s + 1 : NULL;
+    case Z_TTL:
+        s = scan_digits(s, end, UINT8_MAX, &v);
+        row->x.ttl = (int32_t)v;
+        return s;
+    case Z_TIME:
+        return scan_digits(s, end, INT64_C(1) << 40, &row->x.time_s);
+    case Z_NONE:
+    case Z_UDP:
+        return pass(s, end);
+    case Z_TIME_STR:
+        return p->columns.has & 1u << Z_TIME ? pass(s, end) : NULL;
+    default: /* of ICMP: empty in a row of the usual kind */
+        return s;
+    }
+}
+
+/*
+ * Reads a row of an open or closed port in one go; returns what follows its line end. NULL: it is
+ * something else, or not whole.
+ */
+static const char *fast_row(struct scan *p, const char *s, const char *end)
+{
+    const struct zmap_columns *c = &p->columns;
+    struct zmap_row row;
+
+    row.x.v6 = row.x.answered = false;
+    row.x.ttl = row.x.port = -1;
+    row.x.time_s = 0;
+    row.known = NULL;
+    row.has_addr = row.has_port = row.has_responder = false;
+    row.class_n = 0;
+    row.success = -1;
+    row.udp = c->has & 1u << Z_UDP;
+    row.port_column = c->has & 1u << Z_SPORT;
+    for (size_t i = 0; i < c->n; i++) {
+        s = fast_value(p, &row, (enum zmap_field)c->field[i], s, end);
+        if (!s || s == end || *s != (i + 1 < c->n ? ',' : '\n')) {
+            return NULL;
+        }
+        s++;
+    }
+    return zmap_add(p, &row) ? s : NULL;
+}
+
 static bool any_line(struct scan *p, const char *s, size_t n)
 {
     if (p->columns.field) {
@@ -236,12 +332,22 @@ static bool any_line(struct scan *p, const char *s, size_t n)
 static size_t take(struct scan *p, const char *s, size_t n)
 {
     size_t at = 0;
-    size_t len;
 
-    while (at < n && (len = scan_line(p, s + at, n - at))) {
+    while (at < n && !p->code) {
         const char *text = s + at;
-        size_t text_n = len;
+        const char *next = p->seen == 0 && p->columns.has ? fast_row(p, text, s + n) : NULL;
+        size_t len = next ? (size_t)(next - text) : 0;
+        size_t text_n;
 
+        if (len) {
+            p->lines++;
+            at += len;
+            continue;
+        }
+        text_n = len = p->code ? 0 : scan_line(p, text, n - at);
+        if (!len) {
+            break;
+        }
         scan_trim(&text, &text_n);
         if (text_n && !any_line(p, text, text_n)) {
             break;
