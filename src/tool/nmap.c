@@ -225,6 +225,7 @@ const struct tool tool_nmap = {
     .check = nmap_check,
     .build_argv = nmap_build_argv,
     .parser = &parser_nmap_xml,
+    .covers = nmap_covers,
     .needs = TOOL_NEEDS_NET | TOOL_WANTS_RAW,
     .limits = {.wall_s = 86400, .memory_mb = 4096, .output_mb = 1024, .processes = 256},
     .files = 4096,

@@ -10,7 +10,7 @@
 
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-static const struct tool *const tools[] = {&tool_nmap, NULL};
+static const struct tool *const tools[] = {&tool_nmap, &tool_masscan, &tool_zmap, NULL};
 
 const struct tool *const *tool_all(void)
 {

@@ -33,6 +33,8 @@ enum tool_value {
     TOOL_MAC,       /* six bytes with colons, or 0 for a random one */
     TOOL_NAME,      /* [A-Za-z][A-Za-z0-9_-]{0,14} */
     TOOL_TCP_FLAGS, /* SYNACK..., or 0..255 */
+    TOOL_SHARD,     /* "2/5": the second of five, at most max */
+    TOOL_CHOICE,    /* one of struct tool_option.choices */
 };
 
 /* Who may use an option. */
@@ -48,7 +50,8 @@ struct tool_option {
     const char *field; /* as the API's `options` object spells it: "max_retries" */
     const char *word;  /* flags that share a field: the field's value that means this one */
     enum tool_value value;
-    bool glued; /* the value follows without a space: "-PS22"; may be left out */
+    const char *choices; /* TOOL_CHOICE: separated by '|' */
+    bool glued;          /* the value follows without a space: "-PS22"; may be left out */
     bool apart; /* a short name that needs its value, which may stand apart: "-p22", "-p 22" */
     int64_t min, max;         /* TOOL_COUNT, TOOL_RATE; TOOL_TIME in ms */
     int64_t old_min, old_max; /* what the old routes take; old_max 0: the same */
@@ -101,6 +104,9 @@ struct tool_start {
     uint32_t rate_pps; /* 0: no cap */
     uint32_t wall_s;
     const char *interface, *gateway_mac; /* for tools that want them; may be NULL */
+    /* Source ports (how many: a power of two) from which connections of the tool's own are not
+     * reset by the box's kernel. 0: there are none. */
+    uint16_t silent_port, silent_ports;
     const char *version;  /* of the program, as read_version() gave it; NULL: not known */
     uint64_t addresses;   /* how many targets there are: for estimates and deadlines */
     const char *data_dir; /* where nse_load() found its scripts; NULL: the tool's own choice */
@@ -143,6 +149,7 @@ struct tool {
      * that its result is merged by address.
      */
     bool merges;
+    bool numeric_targets; /* the file of targets has no names, but their first address */
     /*
      * How long a run of this plan may take before it is ended, in seconds, from probes, rate and
      * waits, with room to spare; 0: no bound but the limits. For tools that are known to hang at

@@ -34,6 +34,11 @@ void tool_use_put(const struct tool_use *u, struct strvec *tokens);
 /* Reads tokens that tool_use_put() wrote; *at is moved behind one option. */
 const struct tool_option *tool_use_next(const struct tool *t, const struct strvec *tokens,
                                         size_t *at, const char **value);
+/* Reads `v` as the row's type; the canonical text into *out. old: with the old service's bounds. */
+bool tool_value_read(const struct tool_option *o, bool old, const char *v, struct buf *out,
+                     int64_t *number);
+/* The error for what tool_value_read() does not take. */
+int tool_value_invalid(const struct tool_option *o, bool old, const char *v, struct err *e);
 /* True if a canonical list has only numbers of IP protocols. */
 bool tool_protocols_value(const char *ports);
 /* "90s" in milliseconds; false: malformed or out of bounds. */
