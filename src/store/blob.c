@@ -34,10 +34,21 @@ enum {
 char *blob_path(const struct lease *l)
 {
     char id[ID_TEXT + 1];
+    const char *folder = id + ID_TEXT - FOLDER_LEN; /* the first digits are the time */
 
     id_text(&l->job_id, id);
-    /* the last digits are random, the first are the time */
-    return str_fmt("%s/%s.%" PRIu32 ".zst", id + ID_TEXT - FOLDER_LEN, id, l->epoch);
+    if (l->idx == 0) {
+        return str_fmt("%s/%s.%" PRIu32 ".zst", folder, id, l->epoch);
+    }
+    return str_fmt("%s/%s.%" PRId32 ".%" PRIu32 ".zst", folder, id, l->idx, l->epoch);
+}
+
+/* A dot and a number; NULL: something else. */
+static const char *after_number(const char *p)
+{
+    size_t digits = *p == '.' ? strspn(p + 1, "0123456789") : 0;
+
+    return digits > 0 && digits <= 10 ? p + 1 + digits : NULL;
 }
 
 /* Only names that blob_path() makes: a path from elsewhere must not lead out of the directory. */
@@ -45,14 +56,17 @@ static bool well_formed(const char *path)
 {
     size_t n = strspn(path, "0123456789abcdef");
     const char *name = path + FOLDER_LEN + 1;
-    size_t digits;
+    const char *rest;
 
     if (n != FOLDER_LEN || path[FOLDER_LEN] != '/' || strspn(name, "0123456789abcdef") != ID_TEXT ||
-        name[ID_TEXT] != '.' || memcmp(path, name + ID_TEXT - FOLDER_LEN, FOLDER_LEN) != 0) {
+        memcmp(path, name + ID_TEXT - FOLDER_LEN, FOLDER_LEN) != 0) {
         return false;
     }
-    digits = strspn(name + ID_TEXT + 1, "0123456789");
-    return digits > 0 && digits <= 10 && strcmp(name + ID_TEXT + 1 + digits, ".zst") == 0;
+    rest = after_number(name + ID_TEXT);
+    if (rest && after_number(rest)) { /* of another task than the first */
+        rest = after_number(rest);
+    }
+    return rest && strcmp(rest, ".zst") == 0;
 }
 
 static int check_path(const char *path, struct err *e)

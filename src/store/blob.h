@@ -1,9 +1,10 @@
 /*
- * blob - raw tool output on disk: zstd-compressed, hashed, named by job and epoch.
+ * blob - raw tool output on disk: zstd-compressed, hashed, named by job, task and epoch.
  *
- * DIR/<2 hex>/<job id>.<epoch>.zst: the name tells who owns it, so that recovery removes what a
- * crash left behind without reading a directory. The writer works on a descriptor that may have
- * been opened by another process.
+ * DIR/<2 hex>/<job id>.<epoch>.zst of a job's first task, DIR/<2 hex>/<job id>.<idx>.<epoch>.zst of
+ * the others (epochs begin with 1: the name with 0 is free for a file that was handed in): the name
+ * tells who owns it, so that recovery removes what a crash left behind without reading a directory.
+ * The writer works on a descriptor that may have been opened by another process.
  */
 #pragma once
 

@@ -107,6 +107,21 @@ static void the_path_names_the_job_and_the_epoch(void)
     CHECK_STR(path, "ef/0199aabbccdd7eef8123456789abcdef.4000000000.zst");
 }
 
+static void tasks_of_one_job_have_files_of_their_own(void)
+{
+    struct lease l = {.idx = 12, .epoch = 3};
+    auto_free char *path = NULL;
+    int fd = -1;
+
+    CHECK(id_parse("0199aabbccdd7eef8123456789abcdef", &l.job_id));
+    path = blob_path(&l);
+    CHECK_STR(path, "ef/0199aabbccdd7eef8123456789abcdef.12.3.zst");
+    CHECK_OK(blob_create(test_dir(), path, &fd, ERR));
+    close(fd);
+    blob_remove(test_dir(), path);
+    CHECK_ERR(read_blob(path, 100, NULL), ERR_NOT_FOUND);
+}
+
 static void a_file_is_created_once_and_removed_more_than_once(void)
 {
     struct lease l = new_lease();
@@ -136,6 +151,9 @@ static void names_that_are_not_ours_are_refused(void)
         "ef/0199aabbccdd7eef8123456789abcdef..zst",
         "ef/0199aabbccdd7eef8123456789abcdef.1.zst/x",
         "ef/0199aabbccdd7eef8123456789abcdef.12345678901.zst",
+        "ef/0199aabbccdd7eef8123456789abcdef.1..zst",
+        "ef/0199aabbccdd7eef8123456789abcdef.1.2.3.zst",
+        "ef/0199aabbccdd7eef8123456789abcdef.1./2.zst",
         "ef/0199AABBccdd7eef8123456789abcdef.1.zst",
         "ef/../../0199aabbccdd7eef8123456789ab.1.zst",
         "e",
@@ -261,7 +279,7 @@ static void the_digest_is_sha_256(void)
 }
 
 TESTS(what_was_written_is_read_back, the_path_names_the_job_and_the_epoch,
-      a_file_is_created_once_and_removed_more_than_once, names_that_are_not_ours_are_refused,
-      a_link_is_not_followed, a_truncated_file_gives_what_it_has_and_then_an_error,
-      a_damaged_file_is_an_error, bytes_after_the_end_are_an_error, a_full_disk_is_told_apart,
-      the_digest_is_sha_256)
+      tasks_of_one_job_have_files_of_their_own, a_file_is_created_once_and_removed_more_than_once,
+      names_that_are_not_ours_are_refused, a_link_is_not_followed,
+      a_truncated_file_gives_what_it_has_and_then_an_error, a_damaged_file_is_an_error,
+      bytes_after_the_end_are_an_error, a_full_disk_is_told_apart, the_digest_is_sha_256)
