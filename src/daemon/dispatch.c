@@ -196,6 +196,8 @@ static int choose(const struct dispatch_config *c, struct in_force *scope,
     start.wall_s = d->limits.wall_s;
     if (d->launch.egress == EGRESS_NFT || d->launch.egress == EGRESS_ROOTLESS) {
         start.interface = NETD_INTERFACE;
+        start.silent_port = NETD_SILENT_PORT;
+        start.silent_ports = NETD_SILENT_PORTS;
         start.gateway_mac = NETD_GATEWAY_MAC;
     }
     d->launch.raw_sockets = start.raw_sockets;
@@ -209,7 +211,7 @@ static int choose(const struct dispatch_config *c, struct in_force *scope,
 static int fill(struct dispatch *d, const struct sandbox_caps *caps, const struct tool *t,
                 const struct policy_rules *rules, struct err *e)
 {
-    target_set_lines(&d->plan.targets, !caps->view, &d->lines);
+    target_set_lines(&d->plan.targets, !caps->view || t->numeric_targets, &d->lines);
     if (d->lines.len == 0) { /* only after clipping */
         return err_set(e, ERR_SCOPE, "none of the targets is allowed");
     }
