@@ -1,8 +1,10 @@
 #include "cli/client.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -180,6 +182,17 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     return n;
 }
 
+static size_t on_read(char *p, size_t size, size_t n, void *arg)
+{
+    const struct transfer *t = arg;
+    ssize_t got;
+
+    do {
+        got = read(t->call->upload_fd, p, size * n);
+    } while (got < 0 && errno == EINTR);
+    return got < 0 ? CURL_READFUNC_ABORT : (size_t)got;
+}
+
 static struct curl_slist *header(const struct client *c, struct curl_slist *list, const char *name,
                                  const char *value)
 {
@@ -197,7 +210,10 @@ static struct curl_slist *headers(const struct client *c, const struct call *cal
 
     list = header(c, list, "X-API-Key", c->key);
     list = header(c, list, "Accept", call->accept ? call->accept : "application/json");
-    list = header(c, list, "Content-Type", call->body ? "application/json" : NULL);
+    list = header(c, list, "Content-Type",
+                  call->body          ? "application/json"
+                  : call->upload_size ? "application/octet-stream"
+                                      : NULL);
     list = header(c, list, "Idempotency-Key", call->idempotency_key);
     list = header(c, list, "If-None-Match", call->if_none_match);
     return c->lib->slist_append(list, "Expect:");
@@ -227,7 +243,7 @@ static void set_up(struct transfer *t, const char *url, struct curl_slist *list)
     set(h, CURLOPT_HEADERDATA, t);
     set(h, CURLOPT_WRITEFUNCTION, &on_body);
     set(h, CURLOPT_WRITEDATA, t);
-    if (call->sink) {
+    if (call->sink || call->upload_size) {
         set(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
         set(h, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
     } else {
@@ -236,6 +252,12 @@ static void set_up(struct transfer *t, const char *url, struct curl_slist *list)
     if (call->body) {
         set(h, CURLOPT_POSTFIELDS, call->body);
         set(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(call->body));
+    }
+    if (call->upload_size) {
+        set(h, CURLOPT_POST, 1L);
+        set(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->upload_size);
+        set(h, CURLOPT_READFUNCTION, &on_read);
+        set(h, CURLOPT_READDATA, t);
     }
     if (t->c->unix_path) {
         set(h, CURLOPT_UNIX_SOCKET_PATH, t->c->unix_path);

@@ -38,8 +38,10 @@ struct client_pause {
 };
 
 struct call {
-    const char *method, *path;                            /* path with its query, from '/' */
-    const char *body;                                     /* JSON; NULL: none */
+    const char *method, *path; /* path with its query, from '/' */
+    const char *body;          /* JSON; NULL: none */
+    int upload_fd;             /* with upload_size: a file that is the body instead */
+    int64_t upload_size;       /* bytes; 0: no upload */
     const char *idempotency_key, *if_none_match, *accept; /* NULL: not sent */
     int64_t timeout_ms;                                   /* 0: 30 s */
     const struct client_pause *pause;                     /* NULL: none */

@@ -3,23 +3,25 @@
 
 extern const struct command command_serve, command_netd, command_scan, command_run,
     command_job_list, command_job_show, command_job_watch, command_job_cancel, command_job_retry,
-    command_job_delete, command_job_raw, command_jobs, command_doctor, command_key, command_audit,
+    command_job_delete, command_job_raw, command_job_tasks, command_profiles, command_import,
+    command_export, command_diff, command_jobs, command_doctor, command_key, command_audit,
     command_policy, command_tls, command_reparse, command_config, command_version, command_help;
 
 static const struct command *const job_commands[] = {
-    &command_job_list,  &command_job_show,   &command_job_watch, &command_job_cancel,
-    &command_job_retry, &command_job_delete, &command_job_raw,   NULL,
+    &command_job_list,   &command_job_show,  &command_job_watch,
+    &command_job_cancel, &command_job_retry, &command_job_delete,
+    &command_job_raw,    &command_job_tasks, NULL,
 };
 
 static const struct command command_job = {
     .name = "job",
-    .summary = "jobs of a server: list, show, watch, cancel, retry, delete, raw",
+    .summary = "jobs of a server: list, show, watch, cancel, retry, delete, raw, tasks",
     .subs = job_commands,
 };
 
 const struct command *const commands[] = {
-    &command_serve, &command_scan,    &command_run,     &command_job,
-    &command_jobs,  &command_key,     &command_audit,   &command_policy,
-    &command_tls,   &command_doctor,  &command_reparse, &command_config,
-    &command_help,  &command_version, &command_netd,    NULL,
+    &command_serve,    &command_scan,   &command_run,     &command_job,    &command_jobs,
+    &command_profiles, &command_import, &command_export,  &command_diff,   &command_key,
+    &command_audit,    &command_policy, &command_tls,     &command_doctor, &command_reparse,
+    &command_config,   &command_help,   &command_version, &command_netd,   NULL,
 };

@@ -43,14 +43,18 @@ void progress_text(const struct job_view *v, int64_t now_us, unsigned width, boo
 {
     auto_buf head = {0};
     auto_buf tail = {0};
+    auto_buf stage = {0};
     auto_free char *id = xstrndup(v->id, ID_SHOWN);
     size_t used;
 
     buf_add_escaped(&head, id, strlen(id));
     buf_adds(&head, "  ");
-    buf_add_escaped(&head, v->tool, strlen(v->tool));
+    buf_add_escaped(&head, *v->profile ? v->profile : v->tool,
+                    strlen(*v->profile ? v->profile : v->tool));
     buf_adds(&head, "  ");
-    buf_add_escaped(&head, v->state, strlen(v->state));
+    plan_view_stage(v, &stage);
+    buf_add_escaped(&head, stage.len ? stage.data : v->state,
+                    stage.len ? stage.len : strlen(v->state));
     tail_text(v, now_us, &tail);
     if (v->percent >= 0) {
         buf_addf(&head, " %3.0f%% ", v->percent);

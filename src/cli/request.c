@@ -1,11 +1,15 @@
 #include "cli/request.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "base/mem.h"
 #include "model/job.h"
 #include "model/sandbox.h"
+
+enum { LIST_MAX = 1 << 20 };
 
 static int number(const struct args *a, const char *name, int64_t min, int64_t max, int64_t *out,
                   struct err *e)
@@ -40,6 +44,66 @@ static int read_limits(const struct args *a, struct buf *out, struct err *e)
     return 0;
 }
 
+static int read_list(const char *path, struct buf *out, struct err *e)
+{
+    FILE *f = fopen(path, "re");
+    char chunk[4096];
+    size_t n;
+    bool failed;
+
+    if (!f) {
+        return err_errno(e, "--targets-file: open '%s'", path);
+    }
+    out->cap = LIST_MAX;
+    while ((n = fread(chunk, 1, sizeof chunk, f)) > 0 && !out->over) {
+        buf_add(out, chunk, n);
+    }
+    failed = ferror(f) != 0;
+    fclose(f);
+    if (failed) {
+        return err_errno(e, "--targets-file: read '%s'", path);
+    }
+    if (out->over) {
+        return err_set(e, ERR_INVALID, "--targets-file '%s': more than %d bytes", path, LIST_MAX);
+    }
+    return 0;
+}
+
+/* Exclusions are targets with '!' before them. */
+static void add_exclusions(const struct args *a, struct buf *out)
+{
+    for (size_t i = 0; i < a->n_set; i++) {
+        if (str_eq(a->set[i].flag->name, "exclude")) {
+            buf_addf(out, "%s!%s", out->len ? " " : "", a->set[i].value);
+        }
+    }
+}
+
+static int read_plan(const struct args *a, struct scan_flags *f, struct err *e)
+{
+    const char *list = args_value(a, "targets-file");
+    int rc = number(a, "rate", 1, 100000000, &f->rate, e);
+
+    if (rc == 0) {
+        rc = number(a, "shards", 1, 1024, &f->shards, e);
+    }
+    if (rc == 0 && f->pace && !str_eq(f->pace, "own") && !str_eq(f->pace, "fast")) {
+        rc = err_set(e, ERR_INVALID, "--pace '%s': expected fast or own", f->pace);
+    }
+    if (rc == 0 && list) {
+        rc = read_list(list, &f->list, e);
+    }
+    if (rc == 0 && a->n == 0 && !list) {
+        rc = err_set(e, ERR_INVALID, "a target is missing");
+    }
+    return rc;
+}
+
+bool scan_flags_default(const struct scan_flags *f)
+{
+    return !f->tool && !f->arguments && !f->profile;
+}
+
 int scan_flags_read(const struct args *a, struct scan_flags *f, struct err *e)
 {
     int rc;
@@ -48,6 +112,8 @@ int scan_flags_read(const struct args *a, struct scan_flags *f, struct err *e)
         .tool = args_value(a, "tool"),
         .ports = args_value(a, "ports"),
         .arguments = args_value(a, "arguments"),
+        .profile = args_value(a, "profile"),
+        .pace = args_value(a, "pace"),
         .clip = args_has(a, "clip"),
     };
     rc = number(a, "timeout", JOB_TIMEOUT_MIN_S, JOB_TIMEOUT_MAX_S, &f->timeout_s, e);
@@ -60,8 +126,14 @@ int scan_flags_read(const struct args *a, struct scan_flags *f, struct err *e)
     if (rc == 0) {
         rc = read_limits(a, &f->limits, e);
     }
+    if (rc == 0) {
+        rc = read_plan(a, f, e);
+    }
     for (size_t i = 0; rc == 0 && i < a->n; i++) {
         buf_addf(&f->targets, "%s%s", i ? " " : "", a->operands[i]);
+    }
+    if (rc == 0) {
+        add_exclusions(a, &f->targets);
     }
     return rc;
 }
@@ -87,10 +159,18 @@ void scan_flags_json(const struct scan_flags *f, struct buf *out)
     const struct {
         const char *name;
         int64_t value;
-    } numbers[] = {{"timeout", f->timeout_s}, {"priority", f->priority}, {"retries", f->retries}};
+    } numbers[] = {{"timeout", f->timeout_s},
+                   {"priority", f->priority},
+                   {"retries", f->retries},
+                   {"rate", f->rate},
+                   {"shards", f->shards}};
     const struct {
         const char *name, *value;
-    } texts[] = {{"tool", f->tool}, {"ports", f->ports}, {"arguments", f->arguments}};
+    } texts[] = {{"tool", f->tool},
+                 {"ports", f->ports},
+                 {"arguments", f->arguments},
+                 {"profile", f->profile},
+                 {"pace", f->pace}};
     struct json j = json_to(out);
 
     json_obj(&j);
@@ -105,6 +185,9 @@ void scan_flags_json(const struct scan_flags *f, struct buf *out)
             json_int(&j, numbers[i].name, numbers[i].value);
         }
     }
+    if (f->list.len) {
+        json_strn(&j, "targets_list", f->list.data, f->list.len);
+    }
     put_limits(&j, f->limits.data);
     if (f->clip) {
         json_bool(&j, "clip", true);
@@ -116,4 +199,5 @@ void scan_flags_done(struct scan_flags *f)
 {
     buf_done(&f->targets);
     buf_done(&f->limits);
+    buf_done(&f->list);
 }

@@ -11,6 +11,7 @@
 #include "cli/view.h"
 #include "daemon/serve.h"
 #include "http/api.h"
+#include "model/target.h"
 
 static const struct flag flags[] = {
     SCAN_FLAGS,
@@ -97,6 +98,11 @@ static int scan(struct cli *c, const struct scan_flags *f, struct option_set *se
         .targets = f->targets.data,
         .ports = f->ports,
         .arguments = f->arguments,
+        .tool = f->tool,
+        .profile = scan_flags_default(f) ? "standard" : f->profile,
+        .rate = f->rate == INT64_MIN ? 0 : (uint32_t)f->rate,
+        .shards = f->shards == INT64_MIN ? 0 : (uint32_t)f->shards,
+        .own_pace = str_eq(f->pace, "own"),
         .limits = f->limits.data,
         .clip = f->clip,
         .timeout_s = f->timeout_s,
@@ -116,6 +122,18 @@ static int scan(struct cli *c, const struct scan_flags *f, struct option_set *se
     return l.status;
 }
 
+/* The server does this for those who ask it. */
+static int add_list(struct scan_flags *f, struct err *e)
+{
+    auto_strvec tokens = {0};
+    int rc = f->list.len ? target_list_read(f->list.data, f->list.len, &tokens, e) : 0;
+
+    for (size_t i = 0; rc == 0 && i < tokens.n; i++) {
+        buf_addf(&f->targets, "%s%s", f->targets.len ? " " : "", tokens.v[i]);
+    }
+    return rc == 0 ? 0 : err_prefix(e, rc, "--targets-file");
+}
+
 static int run(struct cli *c)
 {
     struct scan_flags f = {0};
@@ -125,9 +143,8 @@ static int run(struct cli *c)
 
     if (scan_flags_read(&c->args, &f, &e) != 0) {
         status = cli_fail(c, &e, "scanpod run --help");
-    } else if (f.tool && strcmp(f.tool, "nmap") != 0) {
-        err_set(&e, ERR_INVALID, "unknown tool '%s'; there is 'nmap'", f.tool);
-        status = cli_fail(c, &e, NULL);
+    } else if (add_list(&f, &e) != 0) {
+        status = cli_fail(c, &e, "scanpod run --help");
     } else if (connect_settings(&c->args, &settings, &e) != 0) {
         status = cli_fail(c, &e, "scanpod config check");
     } else {
@@ -143,7 +160,7 @@ const struct command command_run = {
     .operands = "TARGET...",
     .summary = "scan targets here and now, without a server; nothing is kept",
     .flags = flags,
-    .min = 1,
+    .min = 0,
     .max = 4096,
     .formats = FORMATS_RESULTS,
     .run = run,

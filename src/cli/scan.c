@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/id.h"
+#include "cli/dry_run.h"
 #include "cli/remote.h"
 #include "cli/request.h"
 #include "cli/view.h"
@@ -14,6 +15,7 @@ static const struct flag flags[] = {
     {.name = "retries", .value = "N", .help = "further attempts after the scanner failed"},
     {.name = "watch", .help = "show progress while waiting, then the results (the default)"},
     {.name = "wait", .help = "wait without showing progress, then show the results"},
+    {.name = "dry-run", .help = "show what would be done, and do nothing"},
     {.name = "detach", .letter = 'd', .help = "do not wait: print the job's id"},
     {.name = "wait-timeout", .value = "SECONDS", .help = "stop waiting; the job goes on"},
     {0},
@@ -100,12 +102,18 @@ static int run(struct cli *c)
     struct answer a = {0};
     struct err e = {0};
     auto_buf body = {0};
-    int status;
+    int status = STATUS_OK;
 
     if (scan_flags_read(&c->args, &f, &e) != 0 || read_wait(c, &e) != 0) {
         status = cli_fail(c, &e, "scanpod scan --help");
     } else if (cli_client(c, &status)) {
         scan_flags_json(&f, &body);
+        if (args_has(&c->args, "dry-run")) {
+            status = dry_run(c, &body);
+            answer_done(&a);
+            scan_flags_done(&f);
+            return status;
+        }
         status = submit(c, &body, &a);
         if (status == STATUS_OK) {
             status = go_on(c, &a);
@@ -124,7 +132,7 @@ const struct command command_scan = {
             "within two seconds cancels it.\n\n"
             "  scanpod scan 127.0.0.1 -p 22,80 --arguments '-sV'\n",
     .flags = flags,
-    .min = 1,
+    .min = 0,
     .max = 4096,
     .formats = FORMATS_RESULTS,
     .run = run,

@@ -55,6 +55,11 @@ void job_view_read(const json_t *job, struct job_view *v)
         .sandbox = json_object_get(job, "sandbox"),
         .limits = json_object_get(job, "limits"),
         .pins = json_object_get(job, "pins"),
+        .profile = json_text(job, "profile"),
+        .stages = json_object_get(job, "stages"),
+        .coverage = json_object_get(job, "coverage"),
+        .notes = json_object_get(job, "notes"),
+        .flagged = json_object_get(job, "flagged"),
         .created_us = json_when(job, "created_at"),
         .started_us = json_when(job, "started_at"),
         .completed_us = json_when(job, "completed_at"),
@@ -121,6 +126,11 @@ static void fact(struct buf *out, bool color, const char *name, const char *valu
     buf_addc(out, ' ');
     buf_add_escaped(out, value, strlen(value));
     buf_addc(out, '\n');
+}
+
+void job_view_fact(struct buf *out, bool color, const char *name, const char *value)
+{
+    fact(out, color, name, value);
 }
 
 static void fact_time(struct buf *out, bool color, const char *name, int64_t us)
@@ -298,7 +308,7 @@ void job_view_warn(const struct job_view *v, const struct term *t)
     auto_buf stopped = {0};
     size_t i;
 
-    if (v->partial) {
+    if (!plan_view_warn(v, t) && v->partial) {
         say_warning(t, "partial result: not all targets were covered");
     }
     json_array_foreach(json_object_get(v->sandbox, "notes"), i, note)
@@ -326,12 +336,14 @@ void job_view_facts(const struct job_view *v, bool color, struct buf *out)
     fact(out, color, "state", v->state);
     fact(out, color, "reason", v->reason);
     fact(out, color, "error", v->error);
+    fact(out, color, "profile", v->profile);
     fact(out, color, "tool", v->tool);
     fact(out, color, "targets", v->targets);
     fact(out, color, "ports", v->ports);
     fact(out, color, "arguments", v->arguments);
     fact(out, color, "command", v->command_line);
     fact(out, color, "version", v->tool_version);
+    plan_view_facts(v, color, out);
     facts_sandbox(v, color, out);
     fact_time(out, color, "created", v->created_us);
     fact_time(out, color, "started", v->started_us);

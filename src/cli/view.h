@@ -17,8 +17,10 @@ struct term;
 struct job_view {
     const char *id, *state, *reason, *error, *tool, *targets, *ports, *arguments; /* never NULL */
     const char *stderr_tail, *command_line, *tool_version, *confinement;          /* never NULL */
-    const char *rule;                             /* of the scope; never NULL */
-    const json_t *sandbox, *limits, *pins;        /* NULL: not said */
+    const char *rule;                      /* of the scope; never NULL */
+    const char *profile;                   /* never NULL */
+    const json_t *sandbox, *limits, *pins; /* NULL: not said */
+    const json_t *stages, *coverage, *notes, *flagged;
     int64_t created_us, started_us, completed_us; /* 0: not yet */
     double percent;                               /* -1: unknown */
     int64_t remaining_s;                          /* -1: unknown */
@@ -39,6 +41,16 @@ void job_view_warn(const struct job_view *v, const struct term *t);
 void buf_add_duration(struct buf *b, int64_t us);
 /* Facts of one job, a line each; values are escaped. */
 void job_view_facts(const struct job_view *v, bool color, struct buf *out);
+/* One of them. */
+void job_view_fact(struct buf *out, bool color, const char *name, const char *value);
+
+/* ---- of planned jobs (plan_view.c); nothing of others ---- */
+void plan_view_facts(const struct job_view *v, bool color, struct buf *out);
+/* True: it said what was not covered. */
+bool plan_view_warn(const struct job_view *v, const struct term *t);
+/* The stages that have running tasks: "ports+services". */
+void plan_view_stage(const struct job_view *v, struct buf *out);
+
 /* Text members of the JSON value; "" if missing. */
 const char *json_text(const json_t *o, const char *name);
 int64_t json_number(const json_t *o, const char *name, int64_t otherwise);

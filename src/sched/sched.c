@@ -146,10 +146,16 @@ static void log_finished(const struct run *r)
     char id[ID_TEXT + 1];
 
     id_text(&r->task.job_id, id);
-    log_info(run_planned(r) ? "task_ended" : "job_ended", KV("job", id), KV("task", r->task.idx),
-             KV("state", job_state_name(r->now)), KV("reason", job_reason_name(r->end.reason)),
-             KV("attempt", r->task.attempts), KV("ms", boot_ms() - r->claimed_ms),
-             KV("error", r->end.error));
+    if (run_planned(r)) {
+        log_info("task_ended", KV("job", id), KV("task", r->task.idx),
+                 KV("state", job_state_name(r->now)), KV("reason", job_reason_name(r->end.reason)),
+                 KV("attempt", r->task.attempts), KV("ms", boot_ms() - r->claimed_ms),
+                 KV("error", r->end.error));
+        return;
+    }
+    log_info("job_ended", KV("job", id), KV("state", job_state_name(r->now)),
+             KV("reason", job_reason_name(r->end.reason)), KV("attempt", r->task.attempts),
+             KV("ms", boot_ms() - r->claimed_ms), KV("error", r->end.error));
 }
 
 static enum job_state state_of(struct sched *s, const struct id *job)
@@ -355,7 +361,6 @@ void sched_after_commit(struct sched *s, bool committed)
         s->wake_after = 0;
     }
     s->woke = false;
-    planned_committed(s, committed);
     for (uint32_t i = s->n; i-- > 0;) {
         struct run *r = s->runs[i];
 
@@ -372,6 +377,7 @@ void sched_after_commit(struct sched *s, bool committed)
             r->applied = false;
         }
     }
+    planned_committed(s, committed);
     send_cancels(s, committed);
     waiters_tell(&s->waiters, committed);
     if (freed && store_task_ready(s->store)) {

@@ -1,0 +1,81 @@
+/* export - a job's results in a format that other programs read. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/remote.h"
+
+static const struct flag flags[] = {
+    {.name = "format",
+     .letter = 'f',
+     .value = "FORMAT",
+     .help = "nmap-xml, grepable, csv, ndjson, markdown or html (nmap-xml)"},
+    {.name = "file", .letter = 'o', .value = "FILE", .help = "write there (standard output)"},
+    {0},
+};
+
+static int take(void *arg, const char *data, size_t n)
+{
+    return fwrite(data, 1, n, arg) == n ? 0 : ERR_IO;
+}
+
+/* A file that was begun and could not be ended is no result. */
+static int fetch(struct cli *c, const char *path, const char *file)
+{
+    FILE *f = file ? fopen(file, "we") : stdout;
+    struct answer a = {0};
+    struct err e = {0};
+    int status;
+
+    if (!f) {
+        err_errno(&e, "open '%s'", file);
+        return cli_fail(c, &e, NULL);
+    }
+    status = cli_call(
+        c, &(struct call){.method = "GET", .path = path, .accept = "*/*", .sink = take, .arg = f},
+        &a);
+    if (file) {
+        bool whole = fclose(f) == 0;
+
+        if (status != STATUS_OK || !whole) {
+            remove(file);
+        }
+        if (status == STATUS_OK && !whole) {
+            err_errno(&e, "write '%s'", file);
+            status = cli_fail(c, &e, NULL);
+        }
+    }
+    answer_done(&a);
+    return status;
+}
+
+static int run(struct cli *c)
+{
+    const char *format = args_value(&c->args, "format");
+    char id[ID_TEXT + 1];
+    auto_buf path = {0};
+    int status;
+
+    if (!cli_client(c, &status)) {
+        return status;
+    }
+    status = remote_find(c, c->args.operands[0], id);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    buf_addf(&path, "/api/v1/scans/%s/export?format=", id);
+    buf_add_url(&path, format ? format : "nmap-xml");
+    return fetch(c, path.data, args_value(&c->args, "file"));
+}
+
+const struct command command_export = {
+    .name = "export",
+    .operands = "JOB",
+    .summary = "write a job's results as nmap XML, grepable, CSV, NDJSON, Markdown or HTML",
+    .flags = flags,
+    .min = 1,
+    .max = 1,
+    .formats = 1u << FORMAT_TABLE,
+    .run = run,
+};
