@@ -95,8 +95,7 @@ static int first_of_lane(struct sqlite *q, int keyed, struct pick *best)
 static int first_of_key(struct sqlite *q, const char *key, struct pick *best)
 {
     static const char get[] = "SELECT priority, job_num FROM planned WHERE tasks_queued > 0"
-                              " AND keyed = 1 AND key_id = ? ORDER BY priority DESC, job_num"
-                              " LIMIT 1";
+                              " AND key_id = ? ORDER BY priority DESC, job_num LIMIT 1";
     struct binder b = {sq_stmt(q, get), 0};
 
     b_text(&b, key);
@@ -106,8 +105,8 @@ static int first_of_key(struct sqlite *q, const char *key, struct pick *best)
 /* The first key behind `after` that has tasks; NULL: there is none. */
 static int next_key(struct sqlite *q, const char *after, char **key)
 {
-    static const char get[] = "SELECT key_id FROM planned WHERE tasks_queued > 0 AND keyed = 1"
-                              " AND key_id > ? ORDER BY key_id LIMIT 1";
+    static const char get[] = "SELECT key_id FROM planned WHERE tasks_queued > 0 AND key_id > ?"
+                              " ORDER BY key_id LIMIT 1";
     struct binder b = {sq_stmt(q, get), 0};
     int rc;
 

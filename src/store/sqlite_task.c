@@ -177,10 +177,11 @@ static int plain_next(struct sqlite *q, const struct strvec *blocked, struct pic
     return rc;
 }
 
+/* Of a job that has one: so it is the first from there on, and the index of those is used. */
 static int first_queued(struct sqlite *q, int64_t job_num, struct task_row *out)
 {
-    static const char get[] = "SELECT " TASK_COLUMNS " FROM task WHERE job_num = ? AND state = 1"
-                              " ORDER BY idx LIMIT 1";
+    static const char get[] = "SELECT " TASK_COLUMNS " FROM task WHERE state = 1"
+                              " AND (job_num, idx) >= (?, 0) ORDER BY job_num, idx LIMIT 1";
     struct binder b = {sq_stmt(q, get), 0};
     struct columns c = {b.st, 0};
     int rc;
@@ -190,6 +191,8 @@ static int first_queued(struct sqlite *q, int64_t job_num, struct task_row *out)
     if (rc > 0) {
         sqlite_task_read(&c, out);
         sqlite3_reset(b.st);
+    }
+    if (rc > 0 && out->task.job_num == job_num) {
         return 0;
     }
     return rc < 0 ? rc : store_fail(&q->base, ERR_INTERNAL, "a task that was counted is not there");

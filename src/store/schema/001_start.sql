@@ -173,8 +173,7 @@ CREATE TABLE planned (
 ) STRICT;
 -- Which has the next task, with and without a key of the store, and of one key.
 CREATE INDEX planned_ready ON planned (keyed, priority DESC, job_num) WHERE tasks_queued > 0;
-CREATE INDEX planned_key ON planned (key_id, priority DESC, job_num)
-    WHERE tasks_queued > 0 AND keyed = 1;
+CREATE INDEX planned_key ON planned (key_id, priority DESC, job_num) WHERE tasks_queued > 0;
 CREATE INDEX planned_ripe ON planned (job_num)
     WHERE runs = 1 AND tasks_left = 0 AND tasks_unmerged = 0;
 
