@@ -260,12 +260,13 @@ static size_t take_grepable(struct scan *p, const char *s, size_t n)
     return take_lines(p, s, n, grepable_line);
 }
 
-/* A closing comment needs no line end. */
+/* Only a closing comment needs no line end. */
 static void end_lines(struct scan *p, const char *rest, size_t n,
                       bool (*line)(struct scan *p, const char *s, size_t n))
 {
     scan_trim(&rest, &n);
     if (n && *rest == '#') {
+        p->unfinished = true;
         line(p, rest, n);
     } else if (n) {
         scan_fail(p, ERR_TOOL, "the input ends inside a line");
