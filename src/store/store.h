@@ -181,7 +181,7 @@ struct host_filter {
     uint32_t limit;    /* hosts, at most 1000; 0 is 1000 */
     bool by_address;   /* in the order of host_key(), those without an address last, then by seq:
                           goes on behind (after_key, after), of which after_key NULL is the start */
-    const uint8_t *after_key; /* HOST_KEY bytes */
+    const uint8_t *after_key; /* HOST_KEY bytes; of a host without an address: all 255 */
 };
 
 int store_hosts(struct store *s, int64_t job_num, const struct host_filter *f,
@@ -235,13 +235,15 @@ int store_tasks(struct store *s, int64_t job_num, int32_t after, uint32_t limit,
  * order of their ends; the task's own rows then go by store_purge_step(). *more: call again, in
  * this or a later turn; a crash loses nothing and doubles nothing.
  *
- * One host for each address, in the order in which they were first seen. State: up wins over all
- * else. Names and addresses are joined; reason, times (least start, greatest end), os, scripts,
- * comment, more: the later stage's where it says something. A port (protocol, number) is replaced
- * by that of a later or the same stage, but keeps its service where the new one has none and the
- * state is the same. A task that is found_only changes rows of ports that are there, adds those
+ * One host for each address (those without one stay apart), in the order in which they were first
+ * seen. State: up wins over all else; the reason is that of the state which is kept. Names and
+ * addresses are joined, within bounds (merge.h); least start, greatest end; os, scripts, comment,
+ * more: the later stage's where it says something. A port (protocol, number) is replaced by that of
+ * a later or the same stage, but keeps its service and its scripts where the new one has none and
+ * the state is the same. A task that is found_only changes rows of ports that are there, adds those
  * that are open, and adds no other; its extraports are left out, as are those of a task that
- * repeats another. Other extraports are summed by state and reasons. timed_out: the last word wins.
+ * repeats another. Other extraports are summed by state and reasons. timed_out: the last word of
+ * the latest stage wins. Ports of merged hosts are in the order tcp, udp, sctp, ip, then by number.
  */
 int store_merge_step(struct store *s, uint32_t max_rows, bool *more, struct err *e);
 /* Planned jobs that run, have no task that is not over, and nothing left to merge. */
