@@ -1,0 +1,508 @@
+/*
+ * Plans: a profile and a request become stages, each with its tool, ports and options; and what
+ * all of it needs.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/request.h"
+#include "plan/internal.h"
+#include "plan/pace.h"
+
+static const char *const names[STAGE_KINDS] = {
+    [STAGE_HOSTS] = "hosts",
+    [STAGE_PORTS] = "ports",
+    [STAGE_SERVICES] = "services",
+    [STAGE_VERIFY] = "verify",
+};
+
+const char *stage_kind_name(enum stage_kind k)
+{
+    return names[k];
+}
+
+uint64_t mul_sat(uint64_t a, uint64_t b)
+{
+    uint64_t v;
+
+    return __builtin_mul_overflow(a, b, &v) ? UINT64_MAX : v;
+}
+
+uint64_t add_sat(uint64_t a, uint64_t b)
+{
+    uint64_t v;
+
+    return __builtin_add_overflow(a, b, &v) ? UINT64_MAX : v;
+}
+
+struct plan *plan_new(void)
+{
+    return xcalloc(1, sizeof(struct plan));
+}
+
+static void stage_done(struct stage *s)
+{
+    free(s->tool);
+    free(s->extra);
+    free(s->ports);
+    free(s->arguments);
+    *s = (struct stage){0};
+}
+
+void plan_free(struct plan *p)
+{
+    if (!p) {
+        return;
+    }
+    for (size_t i = 0; i < p->n; i++) {
+        stage_done(&p->v[i]);
+    }
+    free(p->profile);
+    free(p->ports);
+    free(p);
+}
+
+static void plan_cleanup(struct plan **p)
+{
+    plan_free(*p);
+}
+
+size_t plan_stages(const struct plan *p)
+{
+    return p->n;
+}
+
+enum stage_kind plan_stage_kind(const struct plan *p, size_t i)
+{
+    return p->v[i].kind;
+}
+
+const char *plan_stage_tool(const struct plan *p, size_t i)
+{
+    return p->v[i].tool;
+}
+
+const char *plan_stage_arguments(const struct plan *p, size_t i)
+{
+    return p->v[i].arguments;
+}
+
+const char *plan_ports(const struct plan *p)
+{
+    return p->ports;
+}
+
+bool stage_fast(const struct plan *p, const struct stage *s)
+{
+    return s->kind == STAGE_PORTS && s->rate && !p->own_pace && !p->one;
+}
+
+int plan_stage_after(const struct plan *p, int at, unsigned kinds)
+{
+    for (size_t i = (size_t)(at + 1); i < p->n; i++) {
+        if (kinds >> p->v[i].kind & 1) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+bool plan_knows_hosts(const struct plan *p, int at)
+{
+    for (int i = 0; i < at && (size_t)i < p->n; i++) {
+        if (p->v[i].kind == STAGE_HOSTS) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- stages of a request ---- */
+
+/* "top:100" or a list. */
+static int read_ports(const char *text, struct stage *s, struct err *e)
+{
+    int rc;
+
+    if (str_starts(text, "top:")) {
+        uint64_t n;
+
+        if (!str_to_u64(text + 4, 1, UINT16_MAX, &n)) {
+            return err_set(e, ERR_INVALID, "'%.40s': top: is followed by a number from 1 to 65535",
+                           text);
+        }
+        free(s->ports);
+        s->ports = NULL;
+        s->top = (uint32_t)n;
+        return 0;
+    }
+    rc = ports_parse(text, e);
+    if (rc == 0) {
+        free(s->ports);
+        s->ports = ports_canonical(text);
+        s->top = 0;
+    }
+    return rc;
+}
+
+/* Which tool finds ports where the profile leaves it open. Discovery first: nmap, which probes
+ * hosts that are up; without it the tools that do not wait for answers. */
+static const char *best_tool(const struct plan_request *q, const struct stage *s, bool sweep)
+{
+    bool wide = sweep && q->raw && s->ports && !target_set_has_v6(q->targets) &&
+                s->protocols == 1u << PROTO_TCP;
+
+    if (wide && q->have_zmap && s->n_ports == 1) {
+        return "zmap";
+    }
+    return wide && q->have_masscan ? "masscan" : "nmap";
+}
+
+static int check_tool(const struct plan_request *q, const struct stage *s, struct err *e)
+{
+    bool masscan = str_eq(s->tool, "masscan"), zmap = str_eq(s->tool, "zmap");
+
+    if (!masscan && !zmap) {
+        return 0;
+    }
+    if (s->kind != STAGE_PORTS) {
+        return err_set(e, ERR_INVALID, "a stage of %s is work for nmap, %s cannot do it",
+                       names[s->kind], s->tool);
+    }
+    if (masscan ? !q->have_masscan : !q->have_zmap) {
+        return err_set(e, ERR_INVALID, "%s is not installed here: use nmap, or install it",
+                       s->tool);
+    }
+    if (!q->raw) {
+        return err_set(e, ERR_INVALID,
+                       "%s needs raw sockets, which cannot be had for these targets: use nmap",
+                       s->tool);
+    }
+    if (zmap && target_set_has_v6(q->targets)) {
+        return err_set(e, ERR_INVALID, "zmap reads IPv4 targets only: use nmap or masscan");
+    }
+    if (q->profile && (s->top || !s->ports)) {
+        return err_set(e, ERR_INVALID,
+                       "%s has no list of popular ports: name the ports, as in "
+                       "\"22,80,443\"",
+                       s->tool);
+    }
+    if (q->profile && zmap && s->n_ports != 1) {
+        return err_set(e, ERR_INVALID, "zmap takes one port per job, got %u: use masscan or nmap",
+                       s->n_ports);
+    }
+    return 0;
+}
+
+/* What the letters of a list ask for; numbers without one mean TCP. */
+static unsigned list_protocols(const char *list)
+{
+    unsigned any = ports_of(list, 1u << PROTO_TCP) ? 1u << PROTO_TCP : 0;
+
+    any |= strstr(list, "U:") ? 1u << PROTO_UDP : 0;
+    any |= strstr(list, "S:") ? 1u << PROTO_SCTP : 0;
+    return any;
+}
+
+static void count_ports(struct stage *s, const struct strvec *extra)
+{
+    unsigned asked = options_protocols(extra);
+
+    s->protocols = asked ? asked : s->ports ? list_protocols(s->ports) : 1u << PROTO_TCP;
+    if (s->ports) {
+        s->n_ports = ports_of(s->ports, s->protocols);
+    } else {
+        s->n_ports = s->top * (uint32_t)__builtin_popcount(s->protocols);
+    }
+}
+
+static uint32_t least_rate(uint32_t a, uint32_t b)
+{
+    return !a ? b : !b ? a : MIN(a, b);
+}
+
+static void choose_rate(const struct plan_request *q, uint32_t of_profile, struct stage *s)
+{
+    bool nmap = str_eq(s->tool, "nmap");
+
+    if (s->kind != STAGE_PORTS || (q->own_pace && nmap)) {
+        return;
+    }
+    s->rate = least_rate(least_rate(q->rate, of_profile), q->max_rate);
+    if (!of_profile && nmap && !q->rate) {
+        s->rate = 0; /* the profile leaves it to nmap: a cap makes no stage fast */
+    }
+    if (nmap && s->rate && !q->raw) {
+        s->rate = MIN(s->rate, (uint32_t)PACE_CONNECT_RATE);
+    }
+    if (s->protocols != 1u << PROTO_TCP && nmap) {
+        s->rate = 0; /* answers of closed UDP ports are limited by the targets themselves */
+    }
+}
+
+/* A stage of ports: ports and options of the request apply to it. */
+static int ports_stage(const struct plan_request *q, const struct profile_stage *from, bool sweep,
+                       struct stage *s, struct strvec *extra, struct err *e)
+{
+    const char *tool = q->tool ? q->tool : from->tool;
+    const char *reader = tool ? tool : "nmap";
+    char *listed = NULL;
+    int rc = from->ports ? read_ports(from->ports, s, e) : 0;
+
+    if (rc == 0 && str_eq(reader, from->tool ? from->tool : "nmap")) {
+        rc = options_split(reader, from->arguments, &s->ports, &s->top, extra, e);
+    }
+    if (rc == 0) {
+        rc = options_split(reader, q->arguments, &listed, &s->top, extra, e);
+    }
+    if (listed) {
+        free(s->ports);
+        s->ports = listed;
+        s->top = 0;
+    }
+    if (rc == 0 && q->ports) {
+        rc = read_ports(q->ports, s, e);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    if (s->top && s->ports) {
+        free(s->ports);
+        s->ports = NULL;
+    }
+    if (!s->ports && !s->top && sweep) {
+        return err_set(e, ERR_INVALID, "profile %s needs ports, for example \"443\"",
+                       q->profile->name);
+    }
+    s->top = s->ports || s->top ? s->top : 1000;
+    count_ports(s, extra);
+    if (s->ports && s->n_ports == 0) {
+        return err_set(e, ERR_INVALID, "ports '%.80s' has no port that its stage could probe",
+                       s->ports);
+    }
+    s->tool = xstrdup(tool ? tool : best_tool(q, s, sweep));
+    return 0;
+}
+
+/* The options of the request are for stages of ports; -Pn there means: take all for up. */
+static int make_stage(const struct plan_request *q, const struct profile_stage *from, bool sweep,
+                      struct stage *s, struct err *e)
+{
+    auto_strvec extra = {0};
+    auto_buf text = {0};
+    int rc;
+
+    s->kind = from->kind;
+    if (s->kind == STAGE_PORTS) {
+        rc = ports_stage(q, from, sweep, s, &extra, e);
+    } else {
+        s->tool = xstrdup(from->tool ? from->tool : "nmap");
+        rc = from->arguments ? shell_split(from->arguments, &extra, e) : 0;
+        s->protocols = 1u << PROTO_TCP;
+    }
+    if (rc == 0) {
+        rc = check_tool(q, s, e);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    options_join(&extra, &text);
+    s->extra = text.len ? buf_take(&text) : NULL;
+    choose_rate(q, from->rate, s);
+    return 0;
+}
+
+static bool skips_hosts(const struct plan_request *q)
+{
+    auto_strvec words = {0};
+    bool ports = false;
+
+    for (size_t i = 0; i < q->profile->n_stages; i++) {
+        ports |= q->profile->stages[i].kind == STAGE_PORTS;
+    }
+    if (!q->arguments || shell_split(q->arguments, &words, NULL) < 0) {
+        return false;
+    }
+    return ports && options_have("nmap", &words, "-Pn");
+}
+
+static int make_stages(const struct plan_request *q, struct plan *p, struct err *e)
+{
+    bool skip = skips_hosts(q), hosts = false;
+    const struct profile *f = q->profile;
+
+    for (size_t i = 0; i < f->n_stages; i++) {
+        const struct profile_stage *from = &f->stages[i];
+        int rc;
+
+        hosts |= from->kind == STAGE_HOSTS;
+        if (skip && from->kind == STAGE_HOSTS) {
+            continue;
+        }
+        if (from->kind == STAGE_VERIFY && q->own_pace && p->n &&
+            str_eq(p->v[p->n - 1].tool, "nmap")) {
+            continue; /* nothing is fast */
+        }
+        rc = make_stage(q, from, !hosts, &p->v[p->n++], e);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    if (p->n < PLAN_STAGES_MAX && p->n && stage_fast(p, &p->v[p->n - 1])) {
+        p->v[p->n++] = (struct stage){
+            .kind = STAGE_VERIFY, .tool = xstrdup("nmap"), .protocols = 1u << PROTO_TCP};
+    }
+    return 0;
+}
+
+/* The request's own tool, in one task. */
+static int make_one(const struct plan_request *q, struct plan *p, struct err *e)
+{
+    struct stage *s = &p->v[p->n++];
+    auto_free char *listed = NULL;
+    auto_strvec rest = {0};
+    uint32_t top = 0;
+    int rc;
+
+    s->kind = STAGE_PORTS;
+    s->tool = xstrdup(q->tool ? q->tool : "nmap");
+    s->extra = xstrdup(q->arguments);
+    s->protocols = 1u << PROTO_TCP;
+    p->one = true;
+    rc = options_split(s->tool, q->arguments, &listed, &top, &rest, e);
+    if (rc == 0 && q->ports) {
+        rc = read_ports(q->ports, s, e);
+    }
+    if (rc == 0) {
+        const char *list = s->ports ? s->ports : listed;
+
+        s->protocols = list ? MAX(list_protocols(list), 1u) : s->protocols;
+        s->n_ports = list ? ports_of(list, s->protocols) : top; /* 0: not known */
+        s->rate = least_rate(q->rate, q->max_rate);
+        rc = check_tool(q, s, e);
+    }
+    return rc;
+}
+
+/* Only what cannot be walked through is refused here; budgets are the policy's. */
+static int check_size(const struct plan_request *q, const struct plan *p, struct err *e)
+{
+    uint64_t n = target_set_count(q->targets), most = TARGET_SWEEP_MAX;
+    bool v6 = target_set_has_v6(q->targets);
+    const char *tool = "this scan";
+
+    for (size_t i = 0; i < p->n; i++) {
+        if (str_eq(p->v[i].tool, "nmap") && (i == 0 || p->v[i - 1].kind == STAGE_HOSTS)) {
+            most = TARGET_ADDRESSES_MAX;
+            tool = "nmap";
+        }
+    }
+    if (n <= most && n) {
+        return 0;
+    }
+    if (n == 0) {
+        return err_set(e, ERR_INVALID, "targets must not be empty");
+    }
+    if (v6) {
+        auto_free char *count = n == UINT64_MAX ? xstrdup("2^64 or more") : str_fmt("%" PRIu64, n);
+
+        return err_set(e, ERR_INVALID,
+                       "%s addresses of IPv6 prefixes cannot be walked through: name hosts, or "
+                       "prefixes of /108 and longer (at most %" PRIu64 " addresses)",
+                       count, most);
+    }
+    return err_set(e, ERR_INVALID,
+                   "%" PRIu64 " addresses are too many for %s, at most %" PRIu64
+                   ": divide them, or use profile sweep with masscan or zmap",
+                   n, tool, most);
+}
+
+static void join_ports(struct plan *p)
+{
+    auto_buf all = {0};
+
+    for (size_t i = 0; i < p->n; i++) {
+        struct portset sets[PROTOS] = {0};
+        const struct stage *s = &p->v[i];
+
+        if (s->kind != STAGE_PORTS) {
+            continue;
+        }
+        if (!s->ports) {
+            return;
+        }
+        for (unsigned k = 0; k < PROTOS; k++) {
+            portset_read(&sets[k], s->ports, k);
+        }
+        buf_adds(&all, all.len ? "," : "");
+        /* With letters: what follows must not take those of what stands before. */
+        for (unsigned k = 0, any = 0; k < PROTOS; k++) {
+            if (s->protocols >> k & 1 && portset_count(&sets[k])) {
+                buf_addf(&all, "%s%c:", any++ ? "," : "", "TUS"[k]);
+                portset_text(&sets[k], &all);
+            }
+        }
+    }
+    if (!all.len) {
+        return;
+    }
+    if (p->n && plan_stage_after(p, -1, 1u << STAGE_PORTS) >= 0) {
+        int only = plan_stage_after(p, -1, 1u << STAGE_PORTS);
+
+        /* One list as it was asked for, where there is one. */
+        p->ports = plan_stage_after(p, only, 1u << STAGE_PORTS) < 0 ? xstrdup(p->v[only].ports)
+                                                                    : ports_canonical(all.data);
+    }
+}
+
+/* How many tasks of the first stage there will be, and how many each may give rise to. */
+static void choose_sizes(struct plan *p, const struct target_set *t)
+{
+    uint64_t n = target_set_count(t), k;
+
+    p->addresses = n;
+    k = MAX((uint64_t)p->slots, n / PACE_HOSTS_MOST);
+    k = MIN(k, MAX(n / PACE_HOSTS_LEAST, (uint64_t)1));
+    k = MIN(k, (uint64_t)PACE_HOSTS_TASKS);
+    if (p->shards) {
+        k = MIN(MIN((uint64_t)p->shards, n), (uint64_t)PACE_HOSTS_TASKS);
+    }
+    p->first_tasks = (uint32_t)MAX(k, (uint64_t)1);
+    p->batch = MAX((p->shards ? p->shards : PACE_TASKS_MOST) / p->first_tasks, 1u);
+}
+
+int plan_make(const struct plan_request *q, struct plan **out, struct err *e)
+{
+    __attribute__((cleanup(plan_cleanup))) struct plan *p = plan_new();
+    auto_strvec words = {0};
+    int rc;
+
+    p->slots = MIN(MAX(q->slots, 1u), (uint32_t)PLAN_SHARDS_MAX);
+    p->shards = MIN(q->shards, (uint32_t)PLAN_SHARDS_MAX);
+    p->seed = q->seed;
+    p->own_pace = q->own_pace;
+    p->raw = q->raw;
+    p->service_s =
+        q->profile && q->profile->service_s ? q->profile->service_s : PACE_SERVICE_SECONDS;
+    if (q->arguments && q->profile && shell_split(q->arguments, &words, NULL) == 0) {
+        for (size_t i = 0; i < words.n; i++) {
+            p->connect |= str_eq(words.v[i], "-sT");
+        }
+    }
+    if (q->profile) {
+        p->profile = str_fmt("%s@%u", q->profile->name, q->profile->version);
+    }
+    rc = q->profile ? make_stages(q, p, e) : make_one(q, p, e);
+    if (rc == 0) {
+        rc = check_size(q, p, e);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    choose_sizes(p, q->targets);
+    join_ports(p);
+    plan_arguments(p);
+    *out = take_ptr(&p);
+    return 0;
+}

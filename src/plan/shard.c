@@ -1,0 +1,542 @@
+/*
+ * Pieces of stages. Addresses are cut in small blocks that are shuffled, so that each task has some
+ * of every network; what is left of that is written as prefixes and ranges.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/request.h"
+#include "plan/internal.h"
+#include "plan/pace.h"
+
+enum { BLOCKS_OF_TASK = 16, PLACES_MOST = 1 << 20 };
+
+typedef unsigned __int128 u128;
+
+/* ---- lists of hosts ---- */
+
+void places_done(struct places *l)
+{
+    free(l->v);
+    *l = (struct places){0};
+}
+
+void places_add(struct places *l, const struct net_ip *ip, const char *name)
+{
+    if (l->n == l->size) {
+        l->size = l->size ? 2 * l->size : 16;
+        l->v = xrealloc(l->v, l->size * sizeof *l->v);
+    }
+    l->v[l->n++] = (struct place){*ip, name};
+}
+
+static u128 number(const struct net_ip *ip)
+{
+    return (u128)ip->hi << 64 | ip->lo;
+}
+
+static struct net_ip address(u128 v, bool v6)
+{
+    return (struct net_ip){.v6 = v6, .hi = (uint64_t)(v >> 64), .lo = (uint64_t)v};
+}
+
+/* The address of a name that is probed: nmap reads one family, and the first address of it. */
+static const struct net_ip *probed(const struct target_set *t, const struct target_pin *pin)
+{
+    const struct net_ip *six = NULL;
+
+    for (size_t i = 0; i < pin->n; i++) {
+        if (!target_pin_allowed(t, &pin->ip[i])) {
+            continue;
+        }
+        if (!pin->ip[i].v6) {
+            return &pin->ip[i];
+        }
+        six = six ? six : &pin->ip[i];
+    }
+    return six;
+}
+
+void places_of(const struct target_set *t, uint64_t most, struct places *out)
+{
+    for (size_t i = 0; i < t->n_pins; i++) {
+        const struct net_ip *ip = probed(t, &t->pins[i]);
+
+        if (ip) {
+            places_add(out, ip, t->pins[i].name);
+        }
+    }
+    for (size_t i = 0; i < t->addresses.n; i++) {
+        const struct net_range *r = &t->addresses.v[i];
+        u128 last = number(&r->last);
+
+        for (u128 v = number(&r->first); out->n < most; v++) {
+            struct net_ip ip = address(v, r->first.v6);
+
+            places_add(out, &ip, NULL);
+            if (v == last) {
+                break;
+            }
+        }
+    }
+}
+
+/* ---- text of a task ---- */
+
+static void prefix_text(void *arg, const struct net_ip *ip, unsigned len)
+{
+    struct net_range r = net_prefix(ip, len);
+    struct buf *out = arg;
+    char text[NET_TEXT];
+
+    net_range_text(&r, text);
+    buf_addf(out, "%s%s", out->len ? " " : "", text);
+}
+
+static void set_text(const struct netset *s, struct buf *out)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        char text[NET_TEXT];
+
+        if (s->v[i].first.v6) { /* ranges of IPv6 are written as prefixes */
+            net_range_prefixes(&s->v[i], prefix_text, out);
+        } else {
+            net_range_text(&s->v[i], text);
+            buf_addf(out, "%s%s", out->len ? " " : "", text);
+        }
+    }
+}
+
+/* Names, with the one address that each has in this task. */
+static void name_text(const struct place *v, size_t n, struct buf *targets, struct buf *pins)
+{
+    for (size_t i = 0; i < n; i++) {
+        char text[NET_TEXT];
+
+        if (v[i].name) {
+            net_ip_text(&v[i].ip, text);
+            buf_addf(targets, "%s%s", targets->len ? " " : "", v[i].name);
+            buf_addf(pins, "%s%s=%s", pins->len ? "," : "", v[i].name, text);
+        }
+    }
+}
+
+static void spec_set(struct plan_spec *s, const struct netset *set, const struct place *names,
+                     size_t n_names)
+{
+    auto_buf targets = {0}, pins = {0};
+
+    set_text(set, &targets);
+    name_text(names, n_names, &targets, &pins);
+    free(s->targets);
+    free(s->pins);
+    s->targets = buf_take(&targets);
+    s->pins = pins.len ? buf_take(&pins) : NULL;
+    s->addresses = add_sat(netset_count(set), n_names);
+}
+
+void spec_places(struct plan_spec *s, const struct place *v, size_t n)
+{
+    auto_netset set = {0};
+    auto_places names = {0};
+    auto_free struct net_range *r = xcalloc(n + 1, sizeof *r);
+    size_t n_ranges = 0;
+    bool numeric = str_eq(s->tool, "masscan") || str_eq(s->tool, "zmap");
+
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].name && !numeric) {
+            places_add(&names, &v[i].ip, v[i].name);
+        } else {
+            r[n_ranges++] = (struct net_range){v[i].ip, v[i].ip};
+        }
+    }
+    netset_add_many(&set, r, n_ranges);
+    spec_set(s, &set, names.v, names.n);
+}
+
+int spec_targets(const struct plan_spec *s, struct target_set *out, struct err *e)
+{
+    auto_strvec words = {0};
+    int rc = shell_split(s->targets ? s->targets : "", &words, e);
+
+    if (rc == 0) {
+        rc = target_set_parse(&words, out, e);
+    }
+    return rc == 0 && s->pins ? pins_apply(out, s->pins, e) : rc;
+}
+
+struct plan_spec *tasks_add(struct plan_tasks *t)
+{
+    if (t->n == t->size) {
+        t->size = t->size ? 2 * t->size : 8;
+        t->v = xrealloc(t->v, t->size * sizeof *t->v);
+    }
+    t->v[t->n] = (struct plan_spec){0};
+    return &t->v[t->n++];
+}
+
+static void shuffle_tasks(struct plan_tasks *t, size_t from, struct chance *c)
+{
+    for (size_t i = t->n; i > from + 1; i--) {
+        size_t k = from + (size_t)chance_below(c, i - from);
+        struct plan_spec keep = t->v[i - 1];
+
+        t->v[i - 1] = t->v[k];
+        t->v[k] = keep;
+    }
+}
+
+/* ---- cutting sets of addresses ---- */
+
+struct blocks {
+    struct net_range *v;
+    size_t n, size;
+};
+
+static void blocks_of(const struct netset *set, uint64_t each, struct blocks *out)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        const struct net_range *r = &set->v[i];
+        u128 at = number(&r->first), last = number(&r->last);
+
+        for (;;) {
+            u128 end = at / each * each + (each - 1);
+
+            end = end < at || end > last ? last : end;
+            if (out->n == out->size) {
+                out->size = out->size ? 2 * out->size : 64;
+                out->v = xrealloc(out->v, out->size * sizeof *out->v);
+            }
+            out->v[out->n++] =
+                (struct net_range){address(at, r->first.v6), address(end, r->first.v6)};
+            if (end == last) {
+                break;
+            }
+            at = end + 1;
+        }
+    }
+}
+
+/* k sets of about the same size, each with blocks from everywhere. */
+static void cut_set(const struct netset *set, size_t k, struct chance *c, struct netset *out)
+{
+    uint64_t n = netset_count(set), each = 1;
+    struct blocks b = {0};
+    size_t at = 0;
+
+    while (each * 2 <= n / ((uint64_t)k * BLOCKS_OF_TASK)) {
+        each *= 2;
+    }
+    blocks_of(set, k == 1 ? UINT64_C(1) << 63 : each, &b);
+    for (size_t i = b.n; k > 1 && i > 1; i--) {
+        size_t j = (size_t)chance_below(c, i);
+        struct net_range keep = b.v[i - 1];
+
+        b.v[i - 1] = b.v[j];
+        b.v[j] = keep;
+    }
+    for (size_t i = 0; i < k; i++) {
+        auto_free struct net_range *mine = xcalloc(b.n - at + 1, sizeof *mine);
+        uint64_t left = n / k + (i < n % k);
+        size_t m = 0;
+
+        while (left && at < b.n) {
+            u128 first = number(&b.v[at].first), last = number(&b.v[at].last);
+            u128 take = last - first + 1 < left ? last - first + 1 : left;
+
+            mine[m].first = b.v[at].first;
+            mine[m++].last = address(first + take - 1, b.v[at].first.v6);
+            left -= (uint64_t)take;
+            if (first + take - 1 == last) {
+                at++;
+            } else {
+                b.v[at].first = address(first + take, b.v[at].first.v6);
+            }
+        }
+        netset_add_many(&out[i], mine, m);
+    }
+    free(b.v);
+}
+
+/* ---- the first stage ---- */
+
+static void add_first(const struct plan *p, size_t k, const struct netset *set,
+                      const struct places *names, struct plan_tasks *out)
+{
+    const struct stage *s = &p->v[0];
+    struct chance c = {chance_hash(p->seed, "first", 5) + set->n + names->n};
+    size_t from = out->n, per = names->n / k + (names->n % k != 0);
+    auto_free struct netset *part = xcalloc(k, sizeof *part);
+    uint32_t rate = s->rate;
+
+    k = MIN(k, (size_t)MAX(add_sat(netset_count(set), names->n), UINT64_C(1)));
+    cut_set(set, k, &c, part);
+    rate = rate ? MAX(rate / MIN((uint32_t)k, p->slots), 1u) : 0;
+    for (size_t i = 0; i < k; i++) {
+        size_t low = MIN(i * per, names->n), high = MIN(low + per, names->n);
+        struct plan_spec *t;
+
+        if (!part[i].n && low == high) {
+            continue;
+        }
+        t = tasks_add(out);
+        t->stage = 0;
+        t->kind = s->kind;
+        t->tool = xstrdup(s->tool);
+        t->rate = rate;
+        t->ports = xstrdup(s->ports);
+        spec_set(t, &part[i], names->v + low, high - low);
+        t->probes = mul_sat(t->addresses, s->kind == STAGE_HOSTS ? 4 : MAX(s->n_ports, 1u));
+        t->arguments = stage_arguments(
+            p, s,
+            &(struct manner){.fast = s->kind == STAGE_PORTS ? stage_fast(p, s) : !p->own_pace,
+                             .rate = rate});
+        netset_done(&part[i]);
+    }
+    shuffle_tasks(out, from, &c);
+}
+
+static void add_top(const struct stage *s, struct plan_spec *t)
+{
+    if (s->top && str_eq(t->tool, "nmap")) {
+        auto_free char *old = t->arguments;
+
+        t->arguments = str_fmt("%s%s--top-ports %u", old ? old : "", old ? " " : "", s->top);
+    }
+}
+
+static size_t first_pieces(const struct plan *p, uint64_t addresses)
+{
+    const struct stage *s = &p->v[0];
+    uint64_t probes = mul_sat(addresses, MAX(s->n_ports, 1u)), k;
+
+    if (p->one) {
+        return 1;
+    }
+    if (s->kind == STAGE_HOSTS) {
+        return p->first_tasks;
+    }
+    if (p->shards) {
+        return (size_t)MIN((uint64_t)p->shards, addresses);
+    }
+    if (!str_eq(s->tool, "nmap")) {
+        k = probes / PACE_SWEEP_PROBES + 1;
+    } else {
+        k = MAX((uint64_t)p->slots * PACE_TASKS_PER_SLOT,
+                probes / (s->rate ? PACE_PROBES_MOST : PACE_PROBES_MOST_OWN));
+        k = MIN(k, probes / PACE_PROBES_LEAST + 1);
+    }
+    return (size_t)MIN(MIN(k, (uint64_t)PACE_TASKS_MOST), addresses);
+}
+
+int plan_first(const struct plan *p, const struct target_set *t, struct plan_tasks *out,
+               struct err *e)
+{
+    bool numeric = !str_eq(p->v[0].tool, "nmap");
+
+    for (int six = 0; six < 2; six++) {
+        auto_netset set = {0};
+        auto_places names = {0};
+        size_t n;
+
+        for (size_t i = 0; i < t->addresses.n; i++) {
+            if (t->addresses.v[i].first.v6 == six) {
+                netset_add(&set, &t->addresses.v[i]);
+            }
+        }
+        for (size_t i = 0; i < t->n_pins; i++) {
+            const struct net_ip *ip = probed(t, &t->pins[i]);
+
+            if (!ip || ip->v6 != six) {
+                continue;
+            }
+            if (numeric) {
+                netset_add(&set, &(struct net_range){*ip, *ip});
+            } else {
+                places_add(&names, ip, t->pins[i].name);
+            }
+        }
+        n = out->n;
+        if (set.n || names.n) {
+            add_first(p, MAX(first_pieces(p, netset_count(&set) + names.n), (size_t)1), &set,
+                      &names, out);
+        }
+        for (; n < out->n; n++) {
+            add_top(&p->v[0], &out->v[n]);
+        }
+    }
+    return out->n ? 0 : err_set(e, ERR_INVALID, "none of the targets has an address to probe");
+}
+
+/* ---- stages of ports over hosts that are up ---- */
+
+/* The (protocol, port) pairs of a list, in order. */
+static uint32_t *port_list(const char *ports, unsigned protocols, size_t *n)
+{
+    uint32_t *v = xcalloc((size_t)PROTOS * 65536, sizeof *v);
+
+    *n = 0;
+    for (unsigned k = 0; k < PROTOS; k++) {
+        auto_free struct portset *set = xcalloc(1, sizeof *set);
+
+        if (protocols >> k & 1) {
+            portset_read(set, ports, k);
+        }
+        for (unsigned p = 0; p <= UINT16_MAX; p++) {
+            if (portset_has(set, p)) {
+                v[(*n)++] = k << 16 | p;
+            }
+        }
+    }
+    return v;
+}
+
+/* v[from..to) as a list. */
+static char *list_text(const uint32_t *v, size_t from, size_t to, unsigned protocols)
+{
+    auto_free struct portset *sets = xcalloc(PROTOS, sizeof *sets);
+    auto_buf b = {0};
+
+    for (size_t i = from; i < to; i++) {
+        portset_add(&sets[v[i] >> 16], v[i] & UINT16_MAX);
+    }
+    ports_join(sets, protocols, &b);
+    return buf_take(&b);
+}
+
+/* What is the same for all pieces of one cut. */
+struct cut {
+    const struct plan *p;
+    const struct stage *s;
+    int at;
+    size_t hosts, ports; /* how many pieces of each */
+    const char *list;
+    uint32_t n_ports;
+    struct manner m;
+};
+
+static void add_pieces(const struct cut *c, const struct places *up, struct plan_tasks *out)
+{
+    auto_free uint32_t *list = NULL;
+    size_t n = 0;
+
+    if (c->list) {
+        list = port_list(c->list, c->s->protocols, &n);
+    }
+    for (size_t i = 0; i < c->hosts; i++) {
+        size_t low = up->n * i / c->hosts, high = up->n * (i + 1) / c->hosts;
+
+        for (size_t k = 0; k < c->ports && high > low; k++) {
+            size_t first = n * k / c->ports, last = n * (k + 1) / c->ports;
+            struct plan_spec *t = tasks_add(out);
+
+            t->stage = c->at;
+            t->kind = STAGE_PORTS;
+            t->tool = xstrdup(c->m.tool ? c->m.tool : c->s->tool);
+            spec_places(t, up->v + low, high - low);
+            t->ports = list ? list_text(list, first, last, c->s->protocols) : NULL;
+            t->rate = c->m.rate;
+            t->arguments = stage_arguments(c->p, c->s, &c->m);
+            t->probes = mul_sat(t->addresses, list ? last - first : c->n_ports);
+            add_top(c->s, t);
+        }
+    }
+}
+
+static void shuffle_places(struct places *l, struct chance *c)
+{
+    for (size_t i = l->n; i > 1; i--) {
+        size_t k = (size_t)chance_below(c, i);
+        struct place keep = l->v[i - 1];
+
+        l->v[i - 1] = l->v[k];
+        l->v[k] = keep;
+    }
+}
+
+static int by_ip(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+
+    return net_ip_cmp(&x->ip, &y->ip);
+}
+
+/* How many pieces, and which way. By ports where that is possible: one task then has all of the
+ * hosts, and nmap is faster the more of them it has. */
+static void choose_cut(struct cut *c, uint64_t hosts, uint64_t pieces)
+{
+    uint64_t by_ports = c->list ? MAX(c->n_ports / PACE_PORTS_OF_PIECE, 1u) : 1;
+
+    by_ports = MIN(by_ports, pieces);
+    c->ports = (size_t)by_ports;
+    c->hosts = (size_t)MIN(MAX((pieces + by_ports - 1) / by_ports, UINT64_C(1)), hosts);
+}
+
+void shard_ports(const struct plan *p, int at, struct places *up, struct plan_tasks *out)
+{
+    const struct stage *s = &p->v[at];
+    struct cut c = {.p = p, .s = s, .at = at, .list = s->ports, .n_ports = s->n_ports};
+    uint64_t probes = mul_sat(up->n, s->n_ports), k;
+    struct chance chance;
+    size_t from = out->n;
+
+    if (up->n == 0) {
+        return;
+    }
+    qsort(up->v, up->n, sizeof *up->v, by_ip);
+    chance.state = chance_hash(p->seed, &up->v[0].ip.lo, sizeof up->v[0].ip.lo) + up->n;
+    shuffle_places(up, &chance);
+    if (p->shards) {
+        k = MAX(p->shards / p->first_tasks, 1u);
+    } else if (!str_eq(s->tool, "nmap")) {
+        k = probes / PACE_SWEEP_PROBES + 1;
+    } else {
+        k = (p->slots * PACE_TASKS_PER_SLOT + p->first_tasks - 1) / p->first_tasks;
+        k = MAX(k, probes / (stage_fast(p, s) ? PACE_PROBES_MOST : PACE_PROBES_MOST_OWN));
+        k = MIN(k, probes / PACE_PROBES_LEAST + 1);
+    }
+    k = MIN(k, (uint64_t)p->batch);
+    choose_cut(&c, up->n, k);
+    k = MIN(mul_sat(c.hosts * c.ports, p->first_tasks), (uint64_t)p->slots);
+    c.m = (struct manner){.fast = stage_fast(p, s),
+                          .rate = s->rate ? MAX(s->rate / (uint32_t)k, 1u) : 0};
+    add_pieces(&c, up, out);
+    shuffle_tasks(out, from, &chance);
+}
+
+void spec_key(const struct plan_spec *s, char out[17])
+{
+    uint64_t h = chance_hash((uint64_t)s->stage + 1, s->targets ? s->targets : "",
+                             s->targets ? strlen(s->targets) : 0);
+
+    h = chance_hash(h, s->ports ? s->ports : "", s->ports ? strlen(s->ports) : 0);
+    snprintf(out, 17, "%016" PRIx64, h);
+}
+
+void shard_again(const struct plan *p, const struct plan_spec *s, const struct places *hosts,
+                 bool fast, const char *known, struct plan_tasks *out)
+{
+    const struct stage *st = &p->v[s->stage];
+    struct cut c = {.p = p, .s = st, .at = s->stage, .list = s->ports};
+    struct checks carried = {.known = (char *)(uintptr_t)known};
+    size_t from = out->n;
+    uint64_t pieces;
+    char key[17];
+
+    c.n_ports = s->ports ? ports_of(s->ports, st->protocols) : st->n_ports;
+    pieces = mul_sat(hosts->n, c.n_ports) / (4 * PACE_PROBES_LEAST) + 1;
+    pieces = MIN(pieces, MAX((uint64_t)p->slots, mul_sat(hosts->n, c.n_ports) / PACE_PROBES_MOST));
+    choose_cut(&c, hosts->n, MIN(pieces, (uint64_t)PACE_TASKS_MOST / 4));
+    c.m = (struct manner){.fast = fast, .tool = "nmap"};
+    c.m.rate = fast ? MIN(MAX(st->rate, 1u), (uint32_t)PACE_PORTS_RATE) / p->slots + 1 : 0;
+    add_pieces(&c, hosts, out);
+    spec_key(s, key);
+    carried.of = key;
+    for (; from < out->n; from++) {
+        out->v[from].repeats = true;
+        out->v[from].round = s->round + 1;
+        out->v[from].checks = checks_text(&carried);
+    }
+}
