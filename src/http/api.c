@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "http/api_pump.h"
 #include "http/api_submit.h"
 
 int api_new(struct loop *l, struct store *st, struct sched *sc, const struct api_config *c,
@@ -35,6 +36,8 @@ void api_free(struct api *a)
 {
     if (a) {
         api_submits_free(a);
+        api_pumps_stop(a);
+        api_imports_settle(a, false);
         sse_hub_free(a->hub);
         view_cache_free(a->cache);
         netset_done(&a->own);
@@ -50,6 +53,7 @@ void api_set_server(struct api *a, struct http_server *s)
 
 void api_after_commit(struct api *a)
 {
+    api_imports_settle(a, true);
     sse_hub_wake(a->hub);
 }
 
@@ -147,6 +151,7 @@ void api_http_config(struct api *a, struct http_config *c)
     c->routes = api_routes;
     c->app = a;
     c->authorize = api_authorize;
+    c->upload = api_upload;
     c->no_route = no_route;
     c->error_body = error_body;
 }

@@ -1,6 +1,7 @@
 /*
  * What the server is and can do.
  */
+#include "base/mem.h"
 #include "http/api_v1.h"
 
 void v1_version(struct http_req *r, void *app)
@@ -30,6 +31,10 @@ static void put_limits(struct json *j, const struct api *a)
     json_int(j, "page_max", API_PAGE_MAX);
     json_int(j, "wait_max", API_WAIT_MAX_S);
     json_int(j, "body_bytes_max", 1 << 20);
+    json_int(j, "submit_bytes_max", API_SUBMIT_MAX);
+    if (a->cfg.import_dir) {
+        json_int(j, "import_bytes_max", (int64_t)MIN(a->cfg.import_max, (uint64_t)INT64_MAX));
+    }
     json_end(j);
 }
 
@@ -161,6 +166,16 @@ static void put_scripts(struct json *j, const struct nse_db *db)
     json_end(j);
 }
 
+static bool tool_usable(const struct api *a, const struct tool *t, const char **version)
+{
+    const char *why = NULL;
+
+    if (a->cfg.program) {
+        return a->cfg.program(a->cfg.program_arg, t, version, &why) != NULL;
+    }
+    return str_eq(t->name, "nmap") && a->cfg.nmap && !a->cfg.nmap(a->cfg.nmap_arg, version);
+}
+
 void v1_tools(struct http_req *r, void *app)
 {
     const struct api *a = app;
@@ -172,7 +187,7 @@ void v1_tools(struct http_req *r, void *app)
     for (const struct tool *const *t = tool_all(); *t; t++) {
         bool nmap = str_eq((*t)->name, "nmap");
         const char *version = NULL;
-        bool usable = nmap && a->cfg.nmap && !a->cfg.nmap(a->cfg.nmap_arg, &version);
+        bool usable = tool_usable(a, *t, &version);
 
         json_obj(&j);
         json_str(&j, "name", (*t)->name);

@@ -85,6 +85,7 @@ void api_turn_undone(struct api *a)
 {
     struct err e = {0};
 
+    api_imports_settle(a, false);
     for (struct api_key_row *row = a->keys; row; row = row->next) {
         row->key.revoked_us = 1; /* a key that was made in that turn is in no row of the store */
     }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/api_priv.h"
+#include "store/place.h"
 
 static void put(struct json *j, const char *key, const char *s)
 {
@@ -83,6 +84,7 @@ static int on_host(void *arg, int64_t seq, const struct host *h, struct err *e)
     put_json(j, "more", h->more);
     json_arr_in(j, "ports");
     w->last = seq;
+    place_of(h, w->last_key);
     w->ports_at = j->b->len;
     w->n_spans = 0;
     w->in_order = true;
@@ -240,6 +242,7 @@ static int stream_more(struct http_stream *st, struct buf *out)
         return -1;
     }
     hs->filter.after = hs->w.last;
+    hs->filter.after_key = hs->w.last_key;
     hs->sent += hs->w.n;
     if (hs->w.stopped || hs->w.n == hs->filter.limit) {
         return 1;
@@ -376,9 +379,21 @@ static bool known_state(const char *s)
 }
 
 /* Reads the query into f. Answers and returns false if something is wrong with it. */
-static bool host_query(struct http_req *r, struct host_filter *f)
+/* A cursor belongs to one order. */
+static bool cursor_right(const char *cursor, struct host_filter *f, uint8_t key[HOST_KEY])
 {
-    static const char *const known[] = {"format", "state", "open", "limit", "cursor", NULL};
+    if (!f->by_address) {
+        return cursor_read(cursor, 'h', &f->after);
+    }
+    f->after_key = key;
+    return cursor_read_place(cursor, key, &f->after);
+}
+
+static bool host_query(struct http_req *r, struct host_filter *f, uint8_t key[HOST_KEY])
+{
+    static const char *const known[] = {"format", "state",  "open", "order",
+                                        "limit",  "cursor", NULL};
+    const char *order = http_query(r, "order");
     const char *format = http_query(r, "format");
     const char *open = http_query(r, "open");
     const char *cursor = http_query(r, "cursor");
@@ -391,6 +406,7 @@ static bool host_query(struct http_req *r, struct host_filter *f)
     f->limit = (uint32_t)limit;
     f->state = http_query(r, "state");
     f->open_only = str_eq(open, "true");
+    f->by_address = str_eq(order, "address");
     if (format && !str_eq(format, "json") && !str_eq(format, "ndjson")) {
         problem_add(&p, "?format", "must be json or ndjson");
     }
@@ -400,7 +416,10 @@ static bool host_query(struct http_req *r, struct host_filter *f)
     if (open && !str_eq(open, "true") && !str_eq(open, "false")) {
         problem_add(&p, "?open", "must be true or false");
     }
-    if (cursor && !cursor_read(cursor, 'h', &f->after)) {
+    if (order && !f->by_address && !str_eq(order, "seen")) {
+        problem_add(&p, "?order", "must be seen or address");
+    }
+    if (cursor && !cursor_right(cursor, f, key)) {
         problem_add(&p, "?cursor", "is not a cursor of this list");
     }
     if (p.n) {
@@ -419,11 +438,29 @@ static void hosts_lines(struct api *a, struct http_req *r, const struct job *job
     hs->filter = *f;
     hs->filter.state = hs->state;
     hs->filter.limit = BATCH;
+    if (f->after_key) {
+        memcpy(hs->w.last_key, f->after_key, HOST_KEY);
+        hs->filter.after_key = hs->w.last_key;
+    }
     if (f->state || f->open_only || f->after) {
         hs->expected = -1;
     }
-    hs->w = (struct host_writer){.j = json_to(&hs->head), .lines = true};
+    hs->w.j = json_to(&hs->head);
+    hs->w.lines = true;
     http_reply_stream(r, 200, "application/x-ndjson", &hs->st);
+}
+
+static void hosts_end(struct http_req *r, struct host_writer *w, const struct host_filter *f)
+{
+    bool more = w->stopped || w->n == f->limit;
+    char cursor[64];
+
+    if (!f->by_address) {
+        api_page_end(r, &w->j, 'h', w->last, more);
+        return;
+    }
+    cursor_write_place(cursor, w->last_key, w->last);
+    api_page_end_at(r, &w->j, more ? cursor : NULL);
 }
 
 void v1_hosts(struct http_req *r, void *app)
@@ -431,10 +468,11 @@ void v1_hosts(struct http_req *r, void *app)
     struct api *a = app;
     struct host_filter f = {0};
     struct host_writer w = {.full = CACHE_BYTES};
+    uint8_t key[HOST_KEY];
     struct err e = {0};
     struct job job;
 
-    if (!host_query(r, &f) || !api_job_of(a, r, &job)) {
+    if (!host_query(r, &f, key) || !api_job_of(a, r, &job)) {
         return;
     }
     if (wants_lines(r)) {
@@ -449,7 +487,7 @@ void v1_hosts(struct http_req *r, void *app)
         buf_reset(w.j.b);
         api_fail(r, &e);
     } else {
-        api_page_end(r, &w.j, 'h', w.last, w.stopped || w.n == f.limit);
+        hosts_end(r, &w, &f);
         api_json_reply(r, 200);
     }
     host_writer_done(&w);

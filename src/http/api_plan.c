@@ -19,6 +19,13 @@ void scan_request_init(struct scan_request *q)
                                .queue_timeout_s = INT64_MIN};
 }
 
+bool scan_is_planned(const struct scan_request *q)
+{
+    const struct tool *t = q->tool ? tool_find(q->tool) : NULL;
+
+    return q->profile || q->planned || (t && t->merges && !q->old);
+}
+
 struct policy *api_policy(const struct api *a)
 {
     return a->cfg.policy(a->cfg.policy_arg);
@@ -114,14 +121,18 @@ static void cut_reason(const char *targets, struct err *e)
     }
 }
 
+static int parse_targets(const struct scan_request *q, struct target_set *out, struct err *e)
+{
+    return q->old               ? targets_parse_old(q->targets, out, e)
+           : scan_is_planned(q) ? targets_parse_sweep(q->targets, out, e)
+                                : targets_parse(q->targets, out, e);
+}
+
 static int check_targets(const struct scan_request *q, struct err *e)
 {
     auto_targets set = {0};
 
-    if (strlen(q->targets) > JOB_TARGETS_MAX) {
-        return err_set(e, ERR_INVALID, "targets are longer than %d bytes", JOB_TARGETS_MAX);
-    }
-    return targets_parse(q->targets, &set, e);
+    return parse_targets(q, &set, e);
 }
 
 static int too_long(const char *what, const char *s, struct err *e)
@@ -158,6 +169,57 @@ static void check_arguments(const struct api *a, const struct key *k, struct sca
         if (given || !e->code) {
             return;
         }
+    }
+}
+
+/* ---- profiles: targets and ports are for all stages, the arguments for the stage of ports ---- */
+
+/*
+ * The arguments by the tables of their tool, beside stand-ins: a stage of the profile may bring the
+ * ports, and tools that read one family are started once for each.
+ */
+static void check_stage_arguments(const struct api *a, const struct key *k,
+                                  const struct scan_request *q, struct scan_faults *f)
+{
+    static const char *const stand_ins[] = {"127.0.0.1", "::1"};
+    struct scan_request alone = *q;
+    bool sweeps = tool_find(q->tool)->merges;
+    struct err e = {0};
+
+    if (too_long("arguments", q->arguments, &f->arguments) < 0) {
+        return;
+    }
+    if (sweeps && !q->ports) {
+        alone.ports = "80";
+    }
+    for (size_t i = 0; i < (sweeps ? 1 : ARRAY_LEN(stand_ins)); i++) {
+        auto_plan plan = {0};
+        int rc;
+
+        alone.targets = stand_ins[i];
+        e = (struct err){0};
+        rc = check(a, k, &alone, false, &plan, &e);
+        if (rc == 0) {
+            plan.need.raw = false; /* judged over the whole plan, when it is made */
+            check_scopes(a, k, &alone, &plan, f);
+            return;
+        }
+        if (rc == ERR_SCOPE) {
+            refuse(f, "policy.options", &e);
+            return;
+        }
+    }
+    f->arguments = e;
+}
+
+static void check_stages(const struct api *a, const struct key *k, const struct scan_request *q,
+                         struct tool_plan *plan, struct scan_faults *f)
+{
+    if (q->targets) {
+        parse_targets(q, &plan->targets, &f->targets);
+    }
+    if (check_ports(q, &f->ports) == 0 && q->tool && q->arguments) {
+        check_stage_arguments(a, k, q, f);
     }
 }
 
@@ -198,9 +260,10 @@ bool api_plan(struct api *a, const struct key *k, const struct scan_request *q,
     struct err e = {0};
 
     *f = (struct scan_faults){0};
-    if (!q->targets || !q->tool || strlen(q->targets) > JOB_TARGETS_MAX ||
-        too_long("ports", q->ports, NULL) || too_long("arguments", q->arguments, NULL) ||
-        check(a, k, q, false, plan, &e) < 0) {
+    if (q->profile || q->profile_name) {
+        check_stages(a, k, q, plan, f);
+    } else if (!q->targets || !q->tool || too_long("ports", q->ports, NULL) ||
+               too_long("arguments", q->arguments, NULL) || check(a, k, q, false, plan, &e) < 0) {
         find_faults(a, k, q, &e, f);
     } else {
         check_scopes(a, k, q, plan, f);

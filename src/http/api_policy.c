@@ -73,7 +73,7 @@ static void judged(struct http_req *r, const struct submit *s, const struct deci
     json_str(&j, "policy", rules->name);
     put_network(&j, d);
     json_int(&j, "targets", (int64_t)MIN(target_set_count(&s->plan.targets), (uint64_t)INT64_MAX));
-    json_int(&j, "ports", s->plan.n_ports);
+    json_int(&j, "ports", s->staged ? s->needs.ports : s->plan.n_ports);
     view_pins(&j, "pins", pins.data);
     if (d->verdict.rules) {
         view_limits(&j, "limits", &d->limits);

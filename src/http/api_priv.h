@@ -17,6 +17,9 @@
 
 enum { API_PAGE_MAX = 1000, API_PAGE_DEFAULT = 100, API_JSON_DEPTH = 32, API_WAIT_MAX_S = 60 };
 enum { API_CHUNK = 64 * 1024 }; /* what a stream writes at a time */
+enum {
+    API_SUBMIT_MAX = 3 * 1048576
+}; /* a list of targets has at most 1 MiB, escapes come on top */
 
 enum api_surface { SURFACE_OLD, SURFACE_V1, SURFACES };
 
@@ -25,6 +28,7 @@ struct follower;    /* api_follow.c */
 struct submit;      /* api_submit.h */
 struct view_cache;  /* api_cache.c */
 struct sse_hub;     /* api_events.c */
+struct pump;        /* api_pump.h */
 
 struct api {
     struct loop *loop;
@@ -42,6 +46,10 @@ struct api {
     int64_t own_ms;
     struct view_cache *cache;
     struct sse_hub *hub;
+    struct pump *pumps; /* list: answers that wait for their next step */
+    struct timer pump_timer;
+    unsigned uploads;            /* under way */
+    struct strvec fresh_imports; /* files of jobs that are not yet committed */
     int64_t submitted[SURFACES], refused[SURFACES], replayed;
     int64_t failed_commits, failed_ms; /* what /readyz saw last, and when */
 };
@@ -86,8 +94,12 @@ bool api_query_int(struct http_req *r, const char *name, int64_t min, int64_t ma
 /* "after" positions as opaque text, bound to what they continue. */
 void cursor_write(char out[40], char kind, int64_t at);
 bool cursor_read(const char *text, char kind, int64_t *at);
+/* The same for lists in the order of addresses. */
+void cursor_write_place(char out[64], const uint8_t key[HOST_KEY], int64_t seq);
+bool cursor_read_place(const char *text, uint8_t key[HOST_KEY], int64_t *seq);
 /* Closes "items" and the page: next_cursor, and the Link header if there is more. */
 void api_page_end(struct http_req *r, struct json *j, char kind, int64_t last, bool more);
+void api_page_end_at(struct http_req *r, struct json *j, const char *cursor); /* NULL: the last */
 
 /* ---- JSON in (api_json.c) ---- */
 struct json_fault {
@@ -107,6 +119,13 @@ struct scan_request { /* NULL and INT64_MIN: not given; strings are borrowed */
     int64_t timeout_s, priority, retries, queue_timeout_s;
     bool clip;
     bool old; /* the old service's list of arguments, and its words */
+    /* planned jobs */
+    const struct profile *profile; /* borrowed from the configuration; NULL: none */
+    const char *profile_name;      /* as it is stored: "standard@1"; NULL: none */
+    const char *planned;           /* a retry: the plan that was made the first time */
+    bool tool_given;               /* else `tool` is only whose options the arguments are */
+    bool own_pace;
+    uint32_t rate, shards;
 };
 struct scan_faults { /* code 0: none */
     struct err targets, ports, arguments;
@@ -114,6 +133,7 @@ struct scan_faults { /* code 0: none */
     const char *rule;
 };
 void scan_request_init(struct scan_request *q);
+bool scan_is_planned(const struct scan_request *q); /* the job will have a plan and many tasks */
 /*
  * Checks targets, ports and arguments by the tool's tables, within what the policy and the key
  * allow. False: *f says what is wrong. tool_plan_done() *plan in both cases. A tool of NULL: the
@@ -161,12 +181,13 @@ struct port_span { /* where the text of a port is */
 struct host_writer {
     struct json j;
     bool old;
-    bool lines;              /* NDJSON: a newline after each host */
-    size_t full;             /* stop before the next host when the buffer holds more */
-    int64_t last;            /* seq of the last host written */
-    uint32_t n;              /* hosts written */
-    bool stopped;            /* because of `full` */
-    struct port_span *spans; /* owned: of the present host */
+    bool lines;                 /* NDJSON: a newline after each host */
+    size_t full;                /* stop before the next host when the buffer holds more */
+    int64_t last;               /* seq of the last host written */
+    uint8_t last_key[HOST_KEY]; /* and its place in the order of addresses */
+    uint32_t n;                 /* hosts written */
+    bool stopped;               /* because of `full` */
+    struct port_span *spans;    /* owned: of the present host */
     size_t n_spans, size_spans, ports_at;
     bool in_order;
 };
@@ -231,6 +252,11 @@ struct job_wait_spec {
 void api_wait(struct api *a, struct http_req *r, const struct id *job,
               const struct job_wait_spec *spec);
 
+/* ---- files that are handed in (api_import.c) ---- */
+struct http_sink *api_upload(struct http_req *r, const struct http_route *route, void *app);
+/* After a commit: they stay; after one that failed: they go with their jobs. */
+void api_imports_settle(struct api *a, bool committed);
+
 /* ---- handlers ---- */
 #define API_HANDLER(name) void name(struct http_req *r, void *app)
 API_HANDLER(old_health);
@@ -249,6 +275,13 @@ API_HANDLER(v1_delete);
 API_HANDLER(v1_hosts);
 API_HANDLER(v1_raw);
 API_HANDLER(v1_reparse);
+API_HANDLER(v1_export);
+API_HANDLER(v1_tasks);
+API_HANDLER(v1_coverage);
+API_HANDLER(v1_diff);
+API_HANDLER(v1_profiles);
+API_HANDLER(v1_profile);
+API_HANDLER(v1_import);
 API_HANDLER(v1_events);
 API_HANDLER(v1_capabilities);
 API_HANDLER(v1_tools);

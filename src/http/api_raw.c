@@ -37,22 +37,42 @@ static void raw_done(struct http_stream *st)
     free(rs);
 }
 
-static void raw_reply(struct api *a, struct http_req *r, const struct job *job, const char *path)
+/* What each tool writes. A file that was handed in may be in another of its forms. */
+static const char *media_type(const char *tool, const char **suffix)
+{
+    if (str_eq(tool, "nmap")) {
+        *suffix = ".xml";
+        return "application/xml";
+    }
+    *suffix = ".txt";
+    return "text/plain; charset=utf-8";
+}
+
+/* task -1: the job's own. */
+static void raw_reply(struct api *a, struct http_req *r, const struct job *job, const char *tool,
+                      int64_t task, const char *path)
 {
     struct blob_reader *reader;
     struct raw_stream *rs;
     char id[ID_TEXT + 1];
-    char text[96];
+    char text[128];
     struct err e = {0};
+    const char *suffix;
+    const char *type = media_type(tool, &suffix);
 
     if (blob_reader_open(a->cfg.blob_dir, path, &reader, &e) < 0) {
         api_fail(r, &e);
         return;
     }
     id_text(&job->id, id);
-    snprintf(text, sizeof text, "attachment; filename=\"scanpod-%s.xml\"", id);
+    if (task < 0) {
+        snprintf(text, sizeof text, "attachment; filename=\"scanpod-%s%s\"", id, suffix);
+    } else {
+        snprintf(text, sizeof text, "attachment; filename=\"scanpod-%s-%lld%s\"", id,
+                 (long long)task, suffix);
+    }
     http_add_header(r, "Content-Disposition", text);
-    if (job->raw_sha256) {
+    if (job->raw_sha256 && task < 0) {
         snprintf(text, sizeof text, "\"%s\"", job->raw_sha256);
         http_add_header(r, "ETag", text);
     }
@@ -61,17 +81,64 @@ static void raw_reply(struct api *a, struct http_req *r, const struct job *job, 
     rs->st.more = raw_more;
     rs->st.done = raw_done;
     rs->reader = reader;
-    http_reply_stream(r, 200, "application/xml", &rs->st);
+    http_reply_stream(r, 200, type, &rs->st);
+}
+
+/* ---- one task of a planned job ---- */
+
+static int take_tool(void *arg, const struct task_info *t, struct err *e)
+{
+    struct plan_spec spec = {0};
+    char **tool = arg;
+    int rc = plan_spec_read(t->spec, &spec, e);
+
+    if (rc == 0) {
+        *tool = xstrdup(spec.tool);
+    }
+    plan_spec_done(&spec);
+    return rc;
+}
+
+static void task_raw(struct api *a, struct http_req *r, const struct job *job, int64_t idx)
+{
+    auto_free char *path = NULL;
+    auto_free char *tool = NULL;
+    struct err e = {0};
+    int rc = store_task_raw_path(a->store, job->num, (int32_t)idx, &path, &e);
+
+    if (rc == 0 && path) {
+        rc = store_tasks(a->store, job->num, (int32_t)idx - 1, 1, take_tool, &tool, &e);
+    }
+    if (rc < 0 && rc != ERR_NOT_FOUND) {
+        api_fail(r, &e);
+    } else if (rc < 0 || !path) {
+        api_error(r, ERR_NOT_FOUND, "the job has no raw output of that task");
+    } else {
+        raw_reply(a, r, job, tool ? tool : job->tool, idx, path);
+    }
 }
 
 void v1_raw(struct http_req *r, void *app)
 {
+    static const char *const known[] = {"task", NULL};
     struct api *a = app;
     auto_free char *path = NULL;
     struct err e = {0};
     struct job job;
+    int64_t task = -1;
 
-    if (!api_job_of(a, r, &job)) {
+    if (!api_query_known(r, known) || !api_query_int(r, "task", 0, TASKS_MAX - 1, &task) ||
+        !api_job_of(a, r, &job)) {
+        return;
+    }
+    if (job.plan && task >= 0) {
+        task_raw(a, r, &job, task);
+        job_done(&job);
+        return;
+    }
+    if (task > 0) {
+        api_error(r, ERR_NOT_FOUND, "the job has one task, number 0");
+        job_done(&job);
         return;
     }
     if (job.raw_sha256) {
@@ -87,9 +154,11 @@ void v1_raw(struct http_req *r, void *app)
     if (store_raw_path(a->store, job.num, &path, &e) < 0) {
         api_fail(r, &e);
     } else if (!path) {
-        api_error(r, ERR_NOT_FOUND, "the job has no raw output");
+        api_error(r, ERR_NOT_FOUND, "%s",
+                  job.plan ? "each task has raw output of its own: ask with ?task=N"
+                           : "the job has no raw output");
     } else {
-        raw_reply(a, r, &job, path);
+        raw_reply(a, r, &job, job.tool, -1, path);
     }
     job_done(&job);
 }

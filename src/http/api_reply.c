@@ -310,10 +310,44 @@ bool cursor_read(const char *text, char kind, int64_t *at)
     return true;
 }
 
+void cursor_write_place(char out[64], const uint8_t key[HOST_KEY], int64_t seq)
+{
+    char *at = out;
+
+    *at++ = 'a';
+    for (size_t i = 0; i < HOST_KEY; i++) {
+        at += snprintf(at, 3, "%02x", key[i]);
+    }
+    snprintf(at, 17, "%012" PRIx64, (uint64_t)seq & (cursor_max - 1));
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool cursor_read_place(const char *text, uint8_t key[HOST_KEY], int64_t *seq)
+{
+    uint64_t v = 0;
+
+    if (text[0] != 'a' || strlen(text) != 1 + 2 * HOST_KEY + 12 ||
+        strspn(text + 1, "0123456789abcdef") != 2 * HOST_KEY + 12) {
+        return false;
+    }
+    for (size_t i = 0; i < HOST_KEY; i++) {
+        key[i] = (uint8_t)(hex_digit(text[1 + 2 * i]) << 4 | hex_digit(text[2 + 2 * i]));
+    }
+    for (const char *p = text + 1 + 2 * HOST_KEY; *p; p++) {
+        v = v << 4 | (unsigned)hex_digit(*p);
+    }
+    *seq = (int64_t)v;
+    return true;
+}
+
 /* Link: <...>; rel="next" with the query as it came, but the new cursor. */
 static void link_next(struct http_req *r, const char *cursor)
 {
-    static const char *const keep[] = {"state", "open", "limit", "tool", "since"};
+    static const char *const keep[] = {"state", "open", "order", "limit", "tool", "since"};
     auto_buf link = {0};
 
     buf_addf(&link, "<%s?cursor=%s", http_path(r), cursor);
@@ -341,9 +375,14 @@ void api_page_end(struct http_req *r, struct json *j, char kind, int64_t last, b
 {
     char cursor[40];
 
+    cursor_write(cursor, kind, last);
+    api_page_end_at(r, j, more ? cursor : NULL);
+}
+
+void api_page_end_at(struct http_req *r, struct json *j, const char *cursor)
+{
     json_end(j);
-    if (more) {
-        cursor_write(cursor, kind, last);
+    if (cursor) {
         json_str(j, "next_cursor", cursor);
         link_next(r, cursor);
     } else {

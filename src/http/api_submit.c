@@ -81,7 +81,7 @@ static int32_t or_default(int64_t given, int32_t def)
 
 static int limits_in_force(const struct submit *s, struct decision *d, struct err *e)
 {
-    const struct limits tool = tool_find(s->q.tool)->limits;
+    const struct limits tool = s->staged ? (struct limits){0} : tool_find(s->q.tool)->limits;
     struct limits asked = {0};
     struct limits by = d->verdict.rules->limits;
     int rc = limits_parse(s->q.limits, &asked, e);
@@ -115,9 +115,25 @@ static int choose_level(struct submit *s, struct decision *d, struct err *e)
     if (!caps) {
         return 0;
     }
+    if (s->staged) {
+        rc = staged_level(s, caps, &s->plan.need, d, e);
+        d->has_level = rc == 0;
+        return rc;
+    }
     rc = egress_choose(caps, c->allow_unconfined, &s->plan.need, &d->level, &d->raw, e);
     d->has_level = rc == 0;
     return rc;
+}
+
+static int check_raw(const struct submit *s, struct decision *d, struct err *e)
+{
+    if (!s->staged || !s->needs.raw || key_scopes_held(s->key) & KEY_RAW) {
+        return 0;
+    }
+    d->rule = "key.scope";
+    key_scope_fault(KEY_RAW, e);
+    return err_prefix(e, ERR_SCOPE, "%s needs raw sockets",
+                      s->needs.raw_by ? s->needs.raw_by : s->q.tool);
 }
 
 /* ERR_SCOPE: d->rule says by what. Other errors are ours. policy_verdict_done() in any case. */
@@ -142,8 +158,13 @@ static int decide(struct submit *s, struct decision *d, struct err *e)
         .now_us = wall_us(),
         .clip = s->q.clip,
     };
+    rc = check_raw(s, d, e);
+    if (rc < 0) {
+        return rc;
+    }
     d->rule = "policy.scope";
-    rc = policy_judge(api_policy(s->api), &ask, &d->verdict, e);
+    rc = s->staged ? staged_judge(s, &ask, &d->verdict, e)
+                   : policy_judge(api_policy(s->api), &ask, &d->verdict, e);
     if (rc == 0) {
         d->rule = "egress";
         rc = limits_in_force(s, d, e);
@@ -159,7 +180,29 @@ static int decide(struct submit *s, struct decision *d, struct err *e)
 
 /* ---- the job ---- */
 
-static void job_fill(const struct submit *s, const struct decision *d, struct job *j)
+/* The tool that looks for ports, or the first one. */
+static const char *main_tool(const struct plan *p)
+{
+    for (size_t i = 0; i < plan_stages(p); i++) {
+        if (plan_stage_kind(p, i) == STAGE_PORTS) {
+            return plan_stage_tool(p, i);
+        }
+    }
+    return plan_stage_tool(p, 0);
+}
+
+static void fill_plan(const struct submit *s, struct job *j)
+{
+    auto_buf text = {0};
+
+    plan_write(s->staged, &text);
+    j->plan = buf_take(&text);
+    j->profile = xstrdup(s->q.profile_name);
+    free(j->tool);
+    j->tool = xstrdup(main_tool(s->staged));
+}
+
+void submit_job(const struct submit *s, const struct decision *d, struct job *j)
 {
     const struct api_config *c = &s->api->cfg;
     const struct scan_request *q = &s->q;
@@ -178,6 +221,9 @@ static void job_fill(const struct submit *s, const struct decision *d, struct jo
     if (s->plan.targets.n_pins) {
         pins_put(&s->plan.targets, &pins);
         j->pins = buf_take(&pins);
+    }
+    if (s->staged) {
+        fill_plan(s, j);
     }
     j->timeout_s = q->timeout_s;
     j->run_timeout_s = d->run_timeout_s;
@@ -205,7 +251,8 @@ static void note_submit(const struct submit *s, const struct decision *d, const 
              KV("peer", http_peer(s->req)));
     audit_begin(&n, s->req);
     json_str(&n.j, "tool", j->tool);
-    json_str(&n.j, "targets", j->targets);
+    json_strn(&n.j, "targets", j->targets, strnlen(j->targets, JOB_TARGETS_MAX));
+    json_str(&n.j, "profile", j->profile);
     json_str(&n.j, "ports", j->ports);
     json_str(&n.j, "arguments", j->arguments);
     view_pins(&n.j, "pins", j->pins);
@@ -217,15 +264,33 @@ static void note_submit(const struct submit *s, const struct decision *d, const 
     audit_add(s->api, s->key, "scan.submit", id, &n);
 }
 
+/* 422 that names the member, or our own failure. */
+static void unplanned(struct submit *s, const struct err *e)
+{
+    struct problems p = {0};
+
+    if (e->code != ERR_INVALID) {
+        api_fail(s->req, e);
+        return;
+    }
+    problem_add(&p, s->q.planned ? "" : staged_fault_at(s), "%s", e->msg);
+    problems_reply(s->req, &p);
+}
+
 static void store_it(struct submit *s, const struct decision *d)
 {
     struct api *a = s->api;
     uint64_t addresses = target_set_count(&s->plan.targets);
+    auto_tasks tasks = {0};
     struct err e = {0};
     int32_t retry_s = 0;
     struct job job;
-    int rc;
+    int rc = s->staged ? staged_first(s, d, &tasks, &e) : 0;
 
+    if (rc < 0) {
+        unplanned(s, &e);
+        return;
+    }
     api_sweep(a);
     rc = store_key_charge(a->store, s->key, addresses > INT64_MAX ? INT64_MAX : (int64_t)addresses,
                           wall_us(), &retry_s, &e);
@@ -238,9 +303,12 @@ static void store_it(struct submit *s, const struct decision *d)
         api_busy(s->req, &e, retry_s);
         return;
     }
-    job_fill(s, d, &job);
+    submit_job(s, d, &job);
     if (rc == 0) {
         rc = store_job_add(a->store, &job, &e);
+    }
+    if (rc == 0 && s->staged) {
+        rc = staged_store(a->store, &job.id, &tasks, &e);
     }
     if (rc == 0 && s->idem) {
         rc = store_idem_put(a->store, s->key->id, s->idem, s->print, &job.id, job.created_us, &e);
@@ -255,12 +323,39 @@ static void store_it(struct submit *s, const struct decision *d)
     job_done(&job);
 }
 
+/*
+ * A plan that chose a fast tool where the request would be refused for it, is made again without:
+ * nmap can do the same, in its own time.
+ */
+static int decide_planned(struct submit *s, struct decision *d, struct err *e)
+{
+    struct decision other = {0};
+    struct err why = {0};
+    int rc = decide(s, d, e);
+
+    if (rc != ERR_SCOPE || !staged_chose_sweeper(s) || staged_make(s, false, NULL) < 0) {
+        return rc;
+    }
+    if (decide(s, &other, &why) == 0) {
+        policy_verdict_done(&d->verdict);
+        *d = other;
+        return 0;
+    }
+    policy_verdict_done(&other.verdict);
+    return rc;
+}
+
 static void go_on(struct submit *s)
 {
     struct decision d = {0};
     struct err e = {0};
-    int rc = decide(s, &d, &e);
+    int rc;
 
+    if (scan_is_planned(&s->q) && staged_make(s, true, &e) < 0) {
+        unplanned(s, &e);
+        return;
+    }
+    rc = s->staged ? decide_planned(s, &d, &e) : decide(s, &d, &e);
     if (rc < 0 && rc != ERR_SCOPE) {
         api_fail(s->req, &e);
     } else if (s->how->judged) {
@@ -278,12 +373,15 @@ static void go_on(struct submit *s)
 static void submit_free(struct submit *s)
 {
     tool_plan_done(&s->plan);
+    plan_free(s->staged);
     if (s->kept) {
         free((char *)(uintptr_t)s->q.tool);
         free((char *)(uintptr_t)s->q.targets);
         free((char *)(uintptr_t)s->q.ports);
         free((char *)(uintptr_t)s->q.arguments);
         free((char *)(uintptr_t)s->q.limits);
+        free((char *)(uintptr_t)s->q.profile_name);
+        free((char *)(uintptr_t)s->q.planned);
     }
     free(s->idem);
     free(s);
@@ -296,6 +394,8 @@ static void submit_keep(struct submit *s)
     s->q.ports = xstrdup(s->q.ports);
     s->q.arguments = xstrdup(s->q.arguments);
     s->q.limits = xstrdup(s->q.limits);
+    s->q.profile_name = xstrdup(s->q.profile_name);
+    s->q.planned = xstrdup(s->q.planned);
     s->kept = true;
 }
 

@@ -1,8 +1,8 @@
 /*
  * api_submit - from an understood request to a stored job.
  *
- *     plan -> names are pinned (the request is suspended) -> policy -> way out -> quota -> job,
- * audit
+ *     plan -> names are pinned (the request is suspended) -> stages -> policy -> way out -> quota
+ * -> job with its first tasks, audit
  *
  * All but the pinning happens in one turn. Nothing is stored before the last step but the audit
  * entry of a refusal. A client that goes away while its names are resolved leaves nothing behind.
@@ -41,6 +41,8 @@ struct submit {
     struct scan_request q; /* its strings are ours once the request was suspended */
     bool kept;             /* they are */
     struct tool_plan plan;
+    struct plan *staged;     /* owned: of a planned job, made when the names are pinned */
+    struct plan_needs needs; /* of staged */
     const struct submit_how *how;
     char *idem; /* owned; NULL: none */
     uint8_t print[32];
@@ -59,8 +61,33 @@ void api_submit(struct api *a, struct http_req *r, const struct scan_request *q,
 /* Refuses what api_plan() refused: 403, and an entry in the audit log. */
 void api_submit_refused(struct api *a, struct http_req *r, const struct scan_request *q,
                         const char *rule, const struct err *e);
+/* The job that would be stored. The caller job_done()s it. */
+void submit_job(const struct submit *s, const struct decision *d, struct job *j);
 /* At the end of the API, after its server. */
 void api_submits_free(struct api *a);
+
+/* ---- planned jobs (api_staged.c) ---- */
+
+/*
+ * Makes s->staged. sweepers: masscan and zmap may be chosen where they are; else only where the
+ * request or its profile names them. ERR_INVALID: the request cannot be planned.
+ */
+int staged_make(struct submit *s, bool sweepers, struct err *e);
+/* JSON pointer to the member without which it could be. */
+const char *staged_fault_at(struct submit *s);
+/* Did the plan choose a tool that nobody named? */
+bool staged_chose_sweeper(const struct submit *s);
+/* Fills what `ask` needs of the plan, and judges it for each tool. As policy_judge(). */
+int staged_judge(struct submit *s, struct policy_ask *ask, struct policy_verdict *out,
+                 struct err *e);
+/* As egress_choose(), for each stage. */
+int staged_level(const struct submit *s, const struct sandbox_caps *caps,
+                 const struct egress_need *places, struct decision *d, struct err *e);
+/* The first tasks, of what the policy allows. */
+int staged_first(const struct submit *s, const struct decision *d, struct plan_tasks *out,
+                 struct err *e);
+int staged_store(struct store *st, const struct id *job, const struct plan_tasks *tasks,
+                 struct err *e);
 
 /* ---- the same Idempotency-Key while the first request is suspended (api_follow.c) ---- */
 

@@ -1,333 +1,239 @@
 /*
- * The request of POST /api/v1/scans: strict types, unknown members refused, every fault named by a
- * JSON pointer.
+ * The request of POST /api/v1/scans: all of its members, in the words of this interface and of the
+ * older scan runtime, as one struct scan_request.
  */
-#include "http/api_v1.h"
-
 #include <inttypes.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
+#include "http/api_v1.h"
 #include "model/request.h"
 
-enum { LIST_MAX = 4096, QUEUE_TIMEOUT_MAX_S = 2592000 };
+enum { QUEUE_TIMEOUT_MAX_S = 2592000 };
 
-static void unknown_member(struct problems *p, const char *name, const char *const *members)
+static const char default_profile[] = "standard";
+
+/* Which of two names of a member is given; the first if none is. */
+static const char *name_given(struct problems *p, const json_t *body, const char *name,
+                              const char *other)
 {
-    const char *near = NULL;
-    auto_buf pointer = {0};
+    auto_free char *pointer = str_fmt("/%s", other);
 
-    buf_addc(&pointer, '/');
-    for (const char *c = name; *c; c++) {
-        if (*c == '~' || *c == '/') { /* RFC 6901 */
-            buf_adds(&pointer, *c == '~' ? "~0" : "~1");
-        } else {
-            buf_addc(&pointer, *c);
-        }
+    if (!member_given(body, other)) {
+        return name;
     }
-    for (size_t i = 0; members[i] && strlen(name) < 32; i++) {
-        if (str_distance(name, members[i]) <= 2) {
-            near = members[i];
-        }
+    if (member_given(body, name)) {
+        problem_add(p, pointer, "is another name of \"%s\": give one of them", name);
     }
-    if (near) {
-        problem_add(p, pointer.data, "unknown member; did you mean \"%s\"?", near);
-    } else {
-        problem_add(p, pointer.data, "unknown member");
-    }
+    return other;
 }
 
-void v1_refuse_unknown(struct problems *p, json_t *body, const char *const *members)
+static int64_t int_by_name(struct problems *p, const json_t *body, const char *name,
+                           const char *other, int64_t min, int64_t max)
 {
-    const char *name;
-    json_t *v;
-
-    json_object_foreach(body, name, v)
-    {
-        bool known = false;
-
-        for (size_t i = 0; members[i] && !known; i++) {
-            known = str_eq(members[i], name);
-        }
-        if (!known && p->n < 32) {
-            unknown_member(p, name, members);
-        }
-    }
+    return member_int(p, body, name_given(p, body, name, other), min, max);
 }
 
-static const json_t *member(const json_t *body, const char *name)
+/* ---- targets ---- */
+
+static void add_list(struct problems *p, const json_t *body, struct buf *out)
 {
-    const json_t *v = json_object_get(body, name);
-
-    return json_is_null(v) ? NULL : v;
-}
-
-static const char *text_member(struct problems *p, const json_t *body, const char *name)
-{
-    const json_t *v = member(body, name);
-    auto_free char *pointer = str_fmt("/%s", name);
-
-    if (v && !json_is_string(v)) {
-        problem_add(p, pointer, "must be a string");
-        return NULL;
-    }
-    return json_string_value(v);
-}
-
-static int64_t int_member(struct problems *p, const json_t *body, const char *name, int64_t min,
-                          int64_t max)
-{
-    const json_t *v = member(body, name);
-    auto_free char *pointer = str_fmt("/%s", name);
-
-    if (!v) {
-        return INT64_MIN;
-    }
-    if (!json_is_integer(v) || json_integer_value(v) < min || json_integer_value(v) > max) {
-        problem_add(p, pointer, "must be an integer from %" PRId64 " to %" PRId64, min, max);
-        return INT64_MIN;
-    }
-    return json_integer_value(v);
-}
-
-/* So that shell_split() gives the item back as one token. */
-static void add_quoted(struct buf *out, const char *s)
-{
-    if (out->len) {
-        buf_addc(out, ' ');
-    }
-    if (*s && !strpbrk(s, " \t\r\n\v\f'\"\\")) {
-        buf_adds(out, s);
-        return;
-    }
-    buf_addc(out, '\'');
-    for (; *s; s++) {
-        if (*s == '\'') {
-            buf_adds(out, "'\\''");
-        } else {
-            buf_addc(out, *s);
-        }
-    }
-    buf_addc(out, '\'');
-}
-
-/* A string, or an array of strings that is joined into `joined`. NULL: absent or wrong (said). */
-static const char *list_member(struct problems *p, const json_t *body, const char *name,
-                               struct buf *joined)
-{
-    const json_t *v = member(body, name);
-    auto_free char *pointer = str_fmt("/%s", name);
-    const json_t *item;
-    size_t i;
-
-    if (!v || json_is_string(v)) {
-        return json_string_value(v);
-    }
-    if (!json_is_array(v) || json_array_size(v) > LIST_MAX) {
-        problem_add(p, pointer, "must be a string or an array of at most %d strings", LIST_MAX);
-        return NULL;
-    }
-    buf_adds(joined, "");
-    json_array_foreach(v, i, item)
-    {
-        if (!json_is_string(item)) {
-            auto_free char *at = str_fmt("/%s/%zu", name, i);
-
-            problem_add(p, at, "must be a string");
-            return NULL;
-        }
-        add_quoted(joined, json_string_value(item));
-    }
-    return joined->data;
-}
-
-static bool bool_member(struct problems *p, const json_t *body, const char *name)
-{
-    const json_t *v = member(body, name);
-    auto_free char *pointer = str_fmt("/%s", name);
-
-    if (v && !json_is_boolean(v)) {
-        problem_add(p, pointer, "must be true or false");
-    }
-    return json_is_true(v);
-}
-
-/* ---- limits ---- */
-
-static const struct limit_row *limit_row(const char *name)
-{
-    for (const struct limit_row *row = limit_rows; row->name; row++) {
-        if (str_eq(row->name, name)) {
-            return row;
-        }
-    }
-    return NULL;
-}
-
-static void limits_member(struct problems *p, json_t *body, struct buf *out)
-{
-    json_t *limits = json_object_get(body, "limits");
-    struct limits l = {0};
-    const char *name;
-    json_t *v;
-
-    if (!limits || json_is_null(limits)) {
-        return;
-    }
-    if (!json_is_object(limits)) {
-        problem_add(p, "/limits", "must be an object");
-        return;
-    }
-    json_object_foreach(limits, name, v)
-    {
-        const struct limit_row *row = limit_row(name);
-        auto_free char *pointer = str_fmt("/limits/%s", name);
-
-        if (!row) {
-            problem_add(p, "/limits", "there is no limit \"%.32s\"", name);
-        } else if (!json_is_integer(v) || json_integer_value(v) < row->min ||
-                   json_integer_value(v) > row->max) {
-            problem_add(p, pointer, "must be an integer from %u to %u", row->min, row->max);
-        } else {
-            *limit_at(&l, row) = (uint32_t)json_integer_value(v);
-        }
-    }
-    limits_put(&l, out);
-}
-
-/* ---- options: each member becomes tokens of the command line ---- */
-
-/* The value as text in *text, empty for `true`. False: it is of a wrong type. */
-static bool option_text(const json_t *v, struct buf *text)
-{
-    const json_t *item;
-    size_t i;
-
-    if (json_is_string(v)) {
-        buf_adds(text, json_string_value(v));
-        return true;
-    }
-    if (json_is_integer(v)) {
-        buf_addf(text, "%" PRId64, (int64_t)json_integer_value(v));
-        return true;
-    }
-    if (!json_is_array(v) || json_array_size(v) == 0 || json_array_size(v) > LIST_MAX) {
-        return json_is_true(v);
-    }
-    json_array_foreach(v, i, item)
-    {
-        if (!json_is_string(item)) {
-            return false;
-        }
-        buf_adds(text, i ? "," : "");
-        buf_adds(text, json_string_value(item));
-    }
-    return true;
-}
-
-static void option_member(struct problems *p, const struct tool *t, const char *name,
-                          const json_t *v, struct strvec *tokens)
-{
-    auto_free char *pointer = str_fmt("/options/%s", name);
-    auto_buf text = {0};
+    const char *text = member_text(p, body, "targets_list");
+    auto_strvec tokens = {0};
     struct err e = {0};
 
-    if (json_is_false(v) || json_is_null(v)) {
+    if (!text) {
         return;
     }
-    if (!option_text(v, &text)) {
-        problem_add(p, pointer, "must be a boolean, an integer, a string or an array of strings");
-    } else if (tool_option_tokens(t, name,
-                                  json_is_true(v) ? NULL
-                                  : text.data     ? text.data
-                                                  : "",
-                                  tokens, &e) < 0) {
-        problem_add(p, pointer, "%s", e.msg);
+    if (strlen(text) > TARGETS_TEXT_MAX) {
+        problem_add(p, "/targets_list", "is longer than %d bytes", TARGETS_TEXT_MAX);
+    } else if (target_list_read(text, strlen(text), &tokens, &e) < 0) {
+        problem_add(p, "/targets_list", "%s", e.msg);
+    }
+    for (size_t i = 0; i < tokens.n; i++) {
+        member_quote(out, tokens.v[i]);
     }
 }
 
-/* Adds the tokens of `options` to what `arguments` has. */
-static void options_member(struct problems *p, json_t *body, struct v1_request *q)
+static void add_exclusion(struct problems *p, const char *pointer, const char *token,
+                          struct buf *out)
 {
-    const struct tool *t = tool_find(q->scan.tool ? q->scan.tool : "nmap");
-    json_t *options = json_object_get(body, "options");
-    auto_strvec tokens = {0};
-    const char *name;
-    json_t *v;
+    auto_free char *text = str_fmt("!%s", token);
+    struct target_set alone = {0};
+    struct err e = {0};
 
-    if (!options || json_is_null(options) || !q->scan.tool) {
-        return;
+    if (*token == '!') {
+        problem_add(p, pointer, "'%.80s': exclusions are written without '!' here", token);
+    } else if (target_add(&alone, token, &e) < 0) {
+        problem_add(p, pointer, "%s", e.msg);
+    } else {
+        member_quote(out, text);
     }
-    if (!json_is_object(options)) {
-        problem_add(p, "/options", "must be an object");
-        return;
+    target_set_done(&alone);
+}
+
+static void add_exclusions(struct problems *p, const json_t *body, struct buf *out)
+{
+    auto_buf joined = {0};
+    auto_strvec tokens = {0};
+    struct err e = {0};
+    const char *text = member_list(p, body, "exclude", &joined);
+
+    if (text && shell_split(text, &tokens, &e) < 0) {
+        problem_add(p, "/exclude", "%s", e.msg);
     }
-    json_object_foreach(options, name, v)
-    {
-        if (p->n < 32) {
-            option_member(p, t, name, v, &tokens);
+    for (size_t i = 0; i < tokens.n && p->n < 32; i++) {
+        add_exclusion(p, "/exclude", tokens.v[i], out);
+    }
+}
+
+/* Lists and exclusions become tokens behind those of `targets`: one text says it all. */
+static void read_targets(struct problems *p, const json_t *body, struct v1_request *q)
+{
+    const char *name = name_given(p, body, "targets", "target");
+    const char *own = member_list(p, body, name, &q->targets);
+    auto_strvec tokens = {0};
+
+    q->targets_at = str_eq(name, "target") ? "/target" : "/targets";
+    q->scan.targets = own;
+    if (own && shell_split(own, &tokens, NULL) < 0) {
+        return; /* what is open at its end must not swallow what follows: told by its own check */
+    }
+    buf_adds(&q->all, own ? own : "");
+    if (!member_given(body, name)) {
+        if (!member_given(body, "targets_list")) {
+            problem_add(p, "/targets", "is required");
+            return;
+        }
+        q->targets_at = "/targets_list";
+    }
+    add_list(p, body, &q->all);
+    add_exclusions(p, body, &q->all);
+    q->scan.targets = q->all.data;
+}
+
+/* An exclusion that fits nothing, or leaves nothing, is the fault of that member. */
+static const char *targets_at(const json_t *body, const struct v1_request *q)
+{
+    struct scan_request without = q->scan;
+    auto_targets set = {0};
+    auto_free char *own = NULL;
+
+    if (!member_given(body, "exclude") || !without.targets) {
+        return q->targets_at;
+    }
+    own = xstrdup(without.targets);
+    own[strcspn(own, "!")] = '\0';
+    return targets_parse_sweep(own, &set, NULL) == 0 ? "/exclude" : q->targets_at;
+}
+
+/* ---- tool and profile ---- */
+
+static const char *stage_tool(const struct profile *profile)
+{
+    for (size_t i = 0; i < profile->n_stages; i++) {
+        if (profile->stages[i].kind == STAGE_PORTS && profile->stages[i].tool) {
+            return profile->stages[i].tool;
         }
     }
-    if (!tokens.n) {
+    return "nmap";
+}
+
+static bool says_how(const json_t *body)
+{
+    return member_given(body, "tool") || member_given(body, "arguments") ||
+           member_given(body, "options") || member_given(body, "scan_type");
+}
+
+static void read_profile(struct problems *p, const struct api *a, const json_t *body,
+                         struct v1_request *q)
+{
+    const char *name = member_text(p, body, "profile");
+    struct scan_request *s = &q->scan;
+    struct err e = {0};
+
+    if (!a->cfg.profiles) {
+        if (name) {
+            problem_add(p, "/profile", "this server has no profiles");
+        }
         return;
     }
-    q->alone = xstrdup(q->scan.arguments ? q->scan.arguments : "");
-    if (!q->arguments.len) {
-        buf_adds(&q->arguments, q->alone);
+    if (!member_given(body, "profile") && !says_how(body)) {
+        name = default_profile;
     }
-    for (size_t i = 0; i < tokens.n; i++) {
-        add_quoted(&q->arguments, tokens.v[i]);
+    if (!name) {
+        return;
     }
-    q->scan.arguments = q->arguments.data;
+    s->profile = profiles_find(a->cfg.profiles, name, &e);
+    if (!s->profile) {
+        problem_add(p, "/profile", "%s", e.msg);
+        return;
+    }
+    q->profile = str_fmt("%s@%u", s->profile->name, s->profile->version);
+    s->profile_name = q->profile;
+}
+
+static void read_tool(struct problems *p, const json_t *body, struct v1_request *q)
+{
+    const char *name = member_text(p, body, "tool");
+    struct scan_request *s = &q->scan;
+
+    if (s->profile) {
+        s->tool = stage_tool(s->profile);
+    }
+    if (!member_given(body, "tool")) {
+        return;
+    }
+    s->tool_given = true;
+    s->tool = name;
+    if (name && !tool_find(name)) {
+        problem_add(p, "/tool", "there is no such tool");
+        s->tool = NULL;
+    }
+}
+
+/* How the plan is to be cut and paced. */
+static void read_pace(struct problems *p, const json_t *body, struct v1_request *q)
+{
+    static const char *const of_profiles[] = {"pace", "shards"};
+    const char *pace = member_text(p, body, "pace");
+    int64_t shards = member_int(p, body, "shards", 0, PLAN_SHARDS_MAX);
+    int64_t rate = member_int(p, body, "rate", 1, V1_RATE_MAX);
+    struct scan_request *s = &q->scan;
+
+    if (pace && !str_eq(pace, "fast") && !str_eq(pace, "own")) {
+        problem_add(p, "/pace", "must be \"fast\" or \"own\"");
+    }
+    for (size_t i = 0; i < ARRAY_LEN(of_profiles) && !s->profile; i++) {
+        auto_free char *pointer = str_fmt("/%s", of_profiles[i]);
+
+        if (member_given(body, of_profiles[i])) {
+            problem_add(p, pointer, "is for profiles: one run of a tool has its own pace");
+        }
+    }
+    s->own_pace = str_eq(pace, "own");
+    s->shards = shards > 0 ? (uint32_t)shards : 0;
+    s->rate = rate > 0 ? (uint32_t)rate : 0;
+}
+
+static void read_task_id(struct problems *p, const json_t *body, struct v1_request *q)
+{
+    const char *id = member_text(p, body, "task_id");
+
+    if (id && !v1_idempotency_valid(id)) {
+        problem_add(p, "/task_id", "must be 1 to 128 visible ASCII characters");
+        id = NULL;
+    }
+    q->task_id = id;
 }
 
 /* ---- all of it ---- */
-
-/* Quotes that are open at the end of `arguments` must not swallow an option. */
-static bool splits(const char *arguments)
-{
-    auto_strvec tokens = {0};
-
-    return !arguments || shell_split(arguments, &tokens, NULL) == 0;
-}
-
-static void read_members(struct problems *p, json_t *body, struct v1_request *q)
-{
-    struct scan_request *s = &q->scan;
-
-    if (member(body, "tool")) {
-        s->tool = text_member(p, body, "tool");
-        if (s->tool && !tool_find(s->tool)) {
-            problem_add(p, "/tool", "there is no such tool");
-            s->tool = NULL;
-        }
-    }
-    s->targets = list_member(p, body, "targets", &q->targets);
-    s->ports = text_member(p, body, "ports");
-    s->arguments = list_member(p, body, "arguments", &q->arguments);
-    if (splits(s->arguments)) {
-        options_member(p, body, q);
-    }
-}
 
 static void put_fault(struct problems *p, const char *pointer, const struct err *e)
 {
     if (e->code) {
         problem_add(p, pointer, "%s", e->msg);
     }
-}
-
-/* What is wrong with the arguments came from the options when they alone are right. */
-static bool options_are_wrong(struct api *a, const struct key *k, const struct v1_request *q)
-{
-    struct scan_request alone = q->scan;
-    auto_plan plan = {0};
-    struct scan_faults f;
-
-    alone.arguments = q->alone;
-    api_plan(a, k, &alone, &plan, &f);
-    return !f.arguments.code;
 }
 
 void v1_faults(struct problems *p, const struct scan_faults *f)
@@ -337,14 +243,66 @@ void v1_faults(struct problems *p, const struct scan_faults *f)
     put_fault(p, "/arguments", &f->arguments);
 }
 
+static void check_plan(struct problems *p, struct api *a, const struct key *k, json_t *body,
+                       struct v1_request *q)
+{
+    struct scan_faults f;
+
+    api_plan(a, k, &q->scan, &q->plan, &f);
+    if (f.targets.code) {
+        put_fault(p, targets_at(body, q), &f.targets);
+    }
+    put_fault(p, "/ports", &f.ports);
+    if (f.arguments.code) {
+        put_fault(p, v1_arguments_at(a, k, body, q), &f.arguments);
+    }
+    q->refused = f.refused;
+    q->rule = f.rule;
+}
+
+static void read_figures(struct problems *p, json_t *body, struct v1_request *q)
+{
+    struct scan_request *s = &q->scan;
+    /* A plan has the rate of its fast stages; one run of a tool is held to it from outside. */
+    bool limited = s->tool && !scan_is_planned(s);
+
+    v1_limits(p, body, limited ? s->rate : 0, &q->limits);
+    s->limits = q->limits.len ? q->limits.data : NULL;
+    s->timeout_s =
+        int_by_name(p, body, "timeout", "timeout_seconds", JOB_TIMEOUT_MIN_S, JOB_TIMEOUT_MAX_S);
+    s->retries = int_by_name(p, body, "retries", "retry_attempts", 0, JOB_RETRIES_MAX);
+    s->priority = member_int(p, body, "priority", 0, JOB_PRIORITY_MAX);
+    s->queue_timeout_s = member_int(p, body, "queue_timeout", 1, QUEUE_TIMEOUT_MAX_S);
+    s->clip = member_bool(p, body, "clip");
+}
+
 bool v1_request_check(struct api *a, const struct key *k, json_t *body, struct v1_request *q,
                       struct problems *p)
 {
-    static const char *const members[] = {"targets", "ports",  "tool",          "arguments",
-                                          "options", "limits", "timeout",       "priority",
-                                          "retries", "clip",   "queue_timeout", NULL};
+    static const char *const members[] = {"targets",
+                                          "target",
+                                          "targets_list",
+                                          "exclude",
+                                          "ports",
+                                          "tool",
+                                          "profile",
+                                          "scan_type",
+                                          "arguments",
+                                          "options",
+                                          "limits",
+                                          "rate",
+                                          "pace",
+                                          "shards",
+                                          "timeout",
+                                          "clip",
+                                          "timeout_seconds",
+                                          "priority",
+                                          "retries",
+                                          "task_id",
+                                          "retry_attempts",
+                                          "queue_timeout",
+                                          NULL};
     struct scan_request *s = &q->scan;
-    struct scan_faults f;
 
     scan_request_init(s);
     if (!json_is_object(body)) {
@@ -352,33 +310,26 @@ bool v1_request_check(struct api *a, const struct key *k, json_t *body, struct v
         return false;
     }
     v1_refuse_unknown(p, body, members);
-    read_members(p, body, q);
-    if (!member(body, "targets")) {
-        problem_add(p, "/targets", "is required");
-    }
-    api_plan(a, k, s, &q->plan, &f);
-    if (f.arguments.code && q->alone && options_are_wrong(a, k, q)) {
-        put_fault(p, "/options", &f.arguments);
-        f.arguments = (struct err){0};
-    }
-    v1_faults(p, &f);
-    q->refused = f.refused;
-    q->rule = f.rule;
-    limits_member(p, body, &q->limits);
-    s->limits = q->limits.len ? q->limits.data : NULL;
-    s->timeout_s = int_member(p, body, "timeout", JOB_TIMEOUT_MIN_S, JOB_TIMEOUT_MAX_S);
-    s->priority = int_member(p, body, "priority", 0, JOB_PRIORITY_MAX);
-    s->retries = int_member(p, body, "retries", 0, JOB_RETRIES_MAX);
-    s->queue_timeout_s = int_member(p, body, "queue_timeout", 1, QUEUE_TIMEOUT_MAX_S);
-    s->clip = bool_member(p, body, "clip");
+    read_profile(p, a, body, q);
+    read_tool(p, body, q);
+    read_targets(p, body, q);
+    s->ports = member_text(p, body, "ports");
+    v1_arguments(p, body, q);
+    read_pace(p, body, q);
+    read_task_id(p, body, q);
+    check_plan(p, a, k, body, q);
+    read_figures(p, body, q);
     return p->n == 0;
 }
 
 void v1_request_done(struct v1_request *q)
 {
     buf_done(&q->targets);
+    buf_done(&q->all);
+    buf_done(&q->listed);
     buf_done(&q->arguments);
     buf_done(&q->limits);
+    free(q->profile);
     free(q->alone);
     tool_plan_done(&q->plan);
 }
@@ -389,50 +340,4 @@ void v1_unresolved(struct http_req *r, const char *targets, const char *why)
 
     problem_add(&p, "/targets", "%s", why);
     problems_reply(r, &p);
-}
-
-/* 415 and 400 are answered here. */
-json_t *v1_body(struct http_req *r)
-{
-    const char *type = http_header(r, "Content-Type");
-    struct http_str text = http_body(r);
-    struct json_fault f;
-    json_t *body;
-
-    if (type && strncasecmp(type, "application/json", 16) != 0) {
-        api_status(r, 415, "the body must be application/json",
-                   "send Content-Type: application/json");
-        return NULL;
-    }
-    body = api_json_load(text.p ? text.p : "", text.n, &f);
-    if (!body) {
-        auto_free char *detail =
-            f.encoding ? str_fmt("%s", f.msg)
-                       : str_fmt("the body is not JSON: %s (character %zu)", f.msg, f.pos);
-
-        api_status(r, 400, detail, NULL);
-    }
-    return body;
-}
-
-bool v1_idempotency_key(struct http_req *r, const char **key)
-{
-    const char *k = http_header(r, "Idempotency-Key");
-    size_t n = k ? strlen(k) : 0;
-
-    *key = k;
-    if (!k) {
-        return true;
-    }
-    for (const char *c = k; *c; c++) {
-        if (*c <= ' ' || *c > '~') {
-            n = 0;
-            break;
-        }
-    }
-    if (n < 1 || n > 128) {
-        api_status(r, 400, "Idempotency-Key must be 1 to 128 visible ASCII characters", NULL);
-        return false;
-    }
-    return true;
 }

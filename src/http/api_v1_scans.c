@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "store/digest.h"
 
-static void job_reply(struct http_req *r, int status, const struct job *job)
+void v1_job_reply(struct http_req *r, int status, const struct job *job)
 {
     struct json j = json_to(http_out(r));
     char id[ID_TEXT + 1];
@@ -56,7 +56,7 @@ static bool replay(struct api *a, struct http_req *r, const char *idem, const ui
     if (store_job_get(a->store, &id, &job, &e) == 0) {
         a->replayed++;
         http_add_header(r, "Idempotency-Replayed", "true");
-        job_reply(r, 202, &job);
+        v1_job_reply(r, 202, &job);
     } else if (e.code == ERR_NOT_FOUND) {
         api_error(r, ERR_CONFLICT, "the job of this Idempotency-Key was deleted");
     } else {
@@ -68,29 +68,71 @@ static bool replay(struct api *a, struct http_req *r, const char *idem, const ui
 
 static void accepted(struct http_req *r, const struct job *job)
 {
-    job_reply(r, 202, job);
+    v1_job_reply(r, 202, job);
 }
 
 static const struct submit_how submit_how = {.accepted = accepted, .unresolved = v1_unresolved};
 
+/* True: this key made a job with it before, or does so now; it is answered, or will be. */
+static bool known_key(struct api *a, struct http_req *r, const char *idem, uint8_t print[32])
+{
+    struct http_str text = http_body(r);
+
+    if (!idem) {
+        return false;
+    }
+    sha256_of(text.p ? text.p : "", text.n, print);
+    return replay(a, r, idem, print) || api_follow(a, r, idem, v1_submit);
+}
+
+static bool submit_query(struct http_req *r, bool *dry)
+{
+    static const char *const known[] = {"dry_run", NULL};
+    const char *value = http_query(r, "dry_run");
+    struct problems p = {0};
+
+    *dry = str_eq(value, "true");
+    if (!api_query_known(r, known)) {
+        return false;
+    }
+    if (value && !*dry && !str_eq(value, "false")) {
+        problem_add(&p, "?dry_run", "must be true or false");
+        problems_reply(r, &p);
+        return false;
+    }
+    return true;
+}
+
+/* The request is right. `idem` is the key of the header; the older runtime had it in the body. */
+static void submit(struct api *a, struct http_req *r, struct v1_request *q, const char *idem,
+                   uint8_t print[32])
+{
+    if (!idem && q->task_id) {
+        idem = q->task_id;
+        if (known_key(a, r, idem, print)) {
+            return;
+        }
+    }
+    if (q->refused.code) {
+        api_submit_refused(a, r, &q->scan, q->rule, &q->refused);
+    } else {
+        api_submit(a, r, &q->scan, &q->plan, &submit_how, idem, print, NULL);
+    }
+}
+
 void v1_submit(struct http_req *r, void *app)
 {
     struct api *a = app;
-    struct http_str text = http_body(r);
     struct v1_request q = {0};
     struct problems p = {0};
     uint8_t print[32] = {0};
     const char *idem;
+    bool dry;
     json_t *body;
 
-    if (!v1_idempotency_key(r, &idem)) {
+    if (!submit_query(r, &dry) || !v1_idempotency_key(r, &idem) ||
+        (!dry && known_key(a, r, idem, print))) {
         return;
-    }
-    if (idem) {
-        sha256_of(text.p ? text.p : "", text.n, print);
-        if (replay(a, r, idem, print) || api_follow(a, r, idem, v1_submit)) {
-            return;
-        }
     }
     body = v1_body(r);
     if (!body) {
@@ -98,10 +140,10 @@ void v1_submit(struct http_req *r, void *app)
     }
     if (!v1_request_check(a, api_key(r), body, &q, &p)) {
         problems_reply(r, &p);
-    } else if (q.refused.code) {
-        api_submit_refused(a, r, &q.scan, q.rule, &q.refused);
+    } else if (dry) {
+        v1_dry_run(a, r, &q);
     } else {
-        api_submit(a, r, &q.scan, &q.plan, &submit_how, idem, print, NULL);
+        submit(a, r, &q, idem, print);
     }
     v1_request_done(&q);
     json_decref(body);
@@ -281,7 +323,7 @@ void v1_get(struct http_req *r, void *app)
 
 static void cancel_reply(struct api *a, struct http_req *r, struct job *job, bool timed_out)
 {
-    job_reply(r, job_state_terminal(job->state) ? 200 : 202, job);
+    v1_job_reply(r, job_state_terminal(job->state) ? 200 : 202, job);
 }
 
 /* As it is now, after this turn's change. */
@@ -344,7 +386,10 @@ static void retry(struct api *a, struct http_req *r, const struct job *job)
                                    .retries = job->max_attempts - 1,
                                    .queue_timeout_s = job->queue_timeout_s,
                                    .clip = job->clip,
-                                   .old = job->old_route};
+                                   .old = job->old_route,
+                                   .profile_name = job->profile,
+                                   .planned = job->plan,
+                                   .tool_given = true};
     auto_plan plan = {0};
     struct problems p = {0};
     struct scan_faults f;
@@ -372,7 +417,9 @@ void v1_retry(struct http_req *r, void *app)
     if (!api_query_known(r, known) || !api_job_of(a, r, &job)) {
         return;
     }
-    if (job_state_terminal(job.state)) {
+    if (job.import_path) {
+        api_error(r, ERR_CONFLICT, "the job is an import: hand the file in again");
+    } else if (job_state_terminal(job.state)) {
         retry(a, r, &job);
     } else {
         api_error(r, ERR_CONFLICT, "the job is still %s", job_state_name(job.state));

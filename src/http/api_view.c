@@ -8,6 +8,8 @@
 #include "base/mem.h"
 #include "http/api_priv.h"
 
+enum { LISTED_TARGETS_MAX = 4096 };
+
 static void put_id(struct json *j, const char *key, const struct id *id)
 {
     char text[ID_TEXT + 1];
@@ -162,6 +164,36 @@ static void put_run_facts(struct json *j, const struct job *job)
     json_raw(j, "run", job->run_json);
 }
 
+/* Lists of many jobs stay small. */
+static void put_targets(struct json *j, const char *targets, bool full)
+{
+    size_t n = targets ? strlen(targets) : 0;
+
+    if (full || n <= LISTED_TARGETS_MAX) {
+        json_str(j, "targets", targets);
+    } else {
+        auto_free char *text = str_fmt("%.*s ...", LISTED_TARGETS_MAX, targets);
+
+        json_str(j, "targets", text);
+    }
+}
+
+/* Of a planned job: the members that plan_summary() wrote. Others in there are for the daemon. */
+static void put_summary(struct json *j, const char *object)
+{
+    static const char *const members[] = {"stages", "coverage", "notes", "flagged"};
+    json_t *all = object ? json_loads(object, 0, NULL) : NULL;
+
+    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+        const json_t *v = json_object_get(all, members[i]);
+
+        if (v) {
+            api_json_write(j, members[i], v);
+        }
+    }
+    json_decref(all);
+}
+
 void view_job(struct json *j, const char *key, const struct job *job, bool full)
 {
     json_obj_in(j, key);
@@ -171,7 +203,8 @@ void view_job(struct json *j, const char *key, const struct job *job, bool full)
     json_str(j, "reason", job->reason == REASON_NONE ? NULL : job_reason_name(job->reason));
     put_text(j, "error", job->error);
     json_str(j, "tool", job->tool);
-    json_str(j, "targets", job->targets);
+    json_str(j, "profile", job->profile);
+    put_targets(j, job->targets, full);
     json_str(j, "ports", job->ports);
     json_str(j, "arguments", job->arguments);
     put_timeout(j, job->timeout_s);
@@ -187,6 +220,7 @@ void view_job(struct json *j, const char *key, const struct job *job, bool full)
     json_time(j, "queue_expires_at", job->queue_expires_us);
     put_progress(j, job);
     json_bool(j, "partial", job->partial);
+    json_bool(j, "imported", job->import_path != NULL);
     json_bool(j, "cancel_requested", job->cancel_requested);
     json_int(j, "attempts", job->attempts);
     json_int(j, "lost", job->lost);
@@ -197,6 +231,7 @@ void view_job(struct json *j, const char *key, const struct job *job, bool full)
     json_end(j);
     if (full) {
         put_run_facts(j, job);
+        put_summary(j, job->summary_json);
     }
     json_end(j);
 }
