@@ -11,6 +11,8 @@
 
 enum { DIGIT = 11, DIGITS = 5, BUCKETS = 1 << DIGIT };
 
+_Static_assert((FINDINGS_MAX & (FINDINGS_MAX - 1)) == 0, "it is reached by doubling");
+
 _Static_assert(32 + KEY_SUB <= DIGIT * DIGITS, "the key fits");
 
 struct slot {
@@ -20,9 +22,9 @@ struct slot {
 
 struct findings {
     const struct parse_sink *sink;
-    struct kept *kept, *joined; /* of FINDINGS_MAX */
+    struct kept *kept, *joined;
     struct slot *order, *other;
-    size_t n;
+    size_t n, room; /* room in each of the four, at most FINDINGS_MAX */
     struct buf texts, joined_texts;
     struct findings_count count;
     struct findings_host host;
@@ -35,10 +37,10 @@ struct findings *findings_new(const struct parse_sink *sink)
     struct findings *f = xcalloc(1, sizeof *f);
 
     f->sink = sink;
-    f->kept = xmalloc(FINDINGS_MAX * sizeof *f->kept);
-    f->joined = xmalloc(FINDINGS_MAX * sizeof *f->joined);
-    f->order = xmalloc(FINDINGS_MAX * sizeof *f->order);
-    f->other = xmalloc(FINDINGS_MAX * sizeof *f->other);
+    buf_addc(&f->texts, '\0'); /* so that texts of no bytes stand somewhere, too */
+    buf_reset(&f->texts);
+    buf_addc(&f->joined_texts, '\0');
+    buf_reset(&f->joined_texts);
     findings_host_init(&f->host);
     findings_reason(f, "", 0);
     findings_reason(f, "other", 5);
@@ -334,10 +336,19 @@ int findings_flush(struct findings *f, struct err *e)
     return hand_out(f, e);
 }
 
+/* There is room for one more when this returns 0. */
 static int make_room(struct findings *f, struct err *e)
 {
+    if (f->room < FINDINGS_MAX && f->texts.len <= FINDINGS_TEXT) {
+        f->room = f->room ? f->room * 2 : 256;
+        f->kept = xrealloc(f->kept, f->room * sizeof *f->kept);
+        f->joined = xrealloc(f->joined, f->room * sizeof *f->joined);
+        f->order = xrealloc(f->order, f->room * sizeof *f->order);
+        f->other = xrealloc(f->other, f->room * sizeof *f->other);
+        return 0;
+    }
     settle(f);
-    if (f->n <= FINDINGS_MAX / 2 && f->texts.len <= FINDINGS_TEXT / 2) {
+    if (f->n <= f->room / 2 && f->texts.len <= FINDINGS_TEXT / 2) {
         return 0;
     }
     return hand_out(f, e);
@@ -357,7 +368,7 @@ int findings_add(struct findings *f, const struct finding *x, struct err *e)
     struct kept *k;
     int rc;
 
-    if (f->n == FINDINGS_MAX || f->texts.len > FINDINGS_TEXT) {
+    if (f->n == f->room || f->texts.len > FINDINGS_TEXT) {
         rc = make_room(f, e);
         if (rc) {
             return rc;

@@ -258,7 +258,7 @@ static const char *fast_class(struct scan *p, const char *s, const char *end, st
 static const char *fast_value(struct scan *p, struct zmap_row *row, enum zmap_field field,
                               const char *s, const char *end)
 {
-    int64_t v;
+    int64_t v = -1;
 
     switch (field) {
     case Z_SADDR:
@@ -302,6 +302,7 @@ static const char *fast_row(struct scan *p, const char *s, const char *end)
     row.x.v6 = row.x.answered = false;
     row.x.ttl = row.x.port = -1;
     row.x.time_s = 0;
+    row.x.reason = 0;
     row.known = NULL;
     row.has_addr = row.has_port = row.has_responder = false;
     row.class_n = 0;

@@ -20,6 +20,8 @@ static int by_text(const void *a, const void *b)
 
 static void check_lines(const char *file, size_t step, struct strvec *got, struct strvec *want)
 {
+    strvec_push(got, ""); /* so that there is a list */
+    strvec_push(want, "");
     qsort(got->v, got->n, sizeof *got->v, by_text);
     qsort(want->v, want->n, sizeof *want->v, by_text);
     for (size_t i = 0; i < MAX(got->n, want->n); i++) {

@@ -1,0 +1,10 @@
+/* Output of zmap, in all forms. */
+#include "parse_twice.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    parse_twice(&parser_zmap, data, n);
+    return 0;
+}
