@@ -61,11 +61,11 @@ struct sched {
 };
 
 /* ---- run.c ---- */
-struct lease run_lease(const struct run *r);
-struct run *run_find(struct sched *s, const struct lease *l);
-void run_drop(struct sched *s, struct run *r);
+struct lease sched_run_lease(const struct run *r);
+struct run *sched_run_find(struct sched *s, const struct lease *l);
+void sched_run_drop(struct sched *s, struct run *r);
 void outcome_copy(struct outcome *to, const struct outcome *from);
-bool run_planned(const struct run *r);
+bool sched_run_planned(const struct run *r);
 
 /* ---- key_limit.c: how much a key may run ---- */
 void key_limit_start(struct sched *s); /* finds the keys that are full */

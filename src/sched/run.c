@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "sched/internal.h"
 
-struct lease run_lease(const struct run *r)
+struct lease sched_run_lease(const struct run *r)
 {
     return (struct lease){.job_id = r->task.job_id,
                           .idx = r->task.idx,
@@ -72,7 +72,7 @@ static void outcome_done(struct outcome *o)
     *o = (struct outcome){0};
 }
 
-void run_drop(struct sched *s, struct run *r)
+void sched_run_drop(struct sched *s, struct run *r)
 {
     for (uint32_t i = 0; i < s->n; i++) {
         if (s->runs[i] == r) {
@@ -85,7 +85,7 @@ void run_drop(struct sched *s, struct run *r)
     free(r);
 }
 
-struct run *run_find(struct sched *s, const struct lease *l)
+struct run *sched_run_find(struct sched *s, const struct lease *l)
 {
     for (uint32_t i = 0; i < s->n; i++) {
         const struct task *t = &s->runs[i]->task;
@@ -98,7 +98,7 @@ struct run *run_find(struct sched *s, const struct lease *l)
     return NULL;
 }
 
-bool run_planned(const struct run *r)
+bool sched_run_planned(const struct run *r)
 {
     return r->job.plan != NULL;
 }

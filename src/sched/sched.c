@@ -64,7 +64,7 @@ void sched_free(struct sched *s)
     timer_stop(&s->tick);
     timer_stop(&s->due);
     while (s->n) {
-        run_drop(s, s->runs[0]);
+        sched_run_drop(s, s->runs[0]);
     }
     planned_done(s);
     waiters_done(&s->waiters);
@@ -146,7 +146,7 @@ static void log_finished(const struct run *r)
     char id[ID_TEXT + 1];
 
     id_text(&r->task.job_id, id);
-    if (run_planned(r)) {
+    if (sched_run_planned(r)) {
         log_info("task_ended", KV("job", id), KV("task", r->task.idx),
                  KV("state", job_state_name(r->now)), KV("reason", job_reason_name(r->end.reason)),
                  KV("attempt", r->task.attempts), KV("ms", boot_ms() - r->claimed_ms),
@@ -174,7 +174,7 @@ static enum job_state state_of(struct sched *s, const struct id *job)
 /* Applies what only we know of a run that is over. The store's answer is final once committed. */
 static void apply_end(struct sched *s, struct run *r)
 {
-    struct lease l = run_lease(r);
+    struct lease l = sched_run_lease(r);
     struct err e = {0};
     int rc;
 
@@ -195,7 +195,7 @@ static void apply_end(struct sched *s, struct run *r)
     }
     r->applied = true;
     waiters_touch(&s->waiters, &r->task.job_id);
-    if (rc == 0 && run_planned(r)) {
+    if (rc == 0 && sched_run_planned(r)) {
         planned_ended(s, r);
     }
 }
@@ -227,7 +227,7 @@ static void claim_one(struct sched *s, bool *claimed)
 
 static void renew(struct sched *s, struct run *r, int64_t now)
 {
-    struct lease l = run_lease(r);
+    struct lease l = sched_run_lease(r);
     bool cancel = false;
 
     if (now - r->beat_ms < s->config.beat_ms) {
@@ -296,7 +296,7 @@ static void launch(struct sched *s, struct run *r)
 
 static void remove_blob(const struct sched *s, const struct run *r)
 {
-    struct lease l = run_lease(r);
+    struct lease l = sched_run_lease(r);
     auto_free char *path = blob_path(&l);
 
     if (s->blob_dir) {
@@ -310,7 +310,7 @@ static void settle_end(struct sched *s, struct run *r)
         bool over = job_state_terminal(r->now);
 
         log_finished(r);
-        s->stats.finished[r->now][r->end.reason] += over && !run_planned(r);
+        s->stats.finished[r->now][r->end.reason] += over && !sched_run_planned(r);
         s->stats.retries += !over;
         s->stats.run_us_total += (boot_ms() - r->claimed_ms) * 1000;
         s->stats.run_n++;
@@ -334,7 +334,7 @@ static void settle_end(struct sched *s, struct run *r)
         s->ticked = true;
         loop_again(s->loop);
     }
-    run_drop(s, r);
+    sched_run_drop(s, r);
 }
 
 static void send_cancels(struct sched *s, bool committed)
@@ -368,7 +368,7 @@ void sched_after_commit(struct sched *s, bool committed)
             if (committed) {
                 launch(s, r);
             } else {
-                run_drop(s, r);
+                sched_run_drop(s, r);
             }
         } else if (r->applied && committed) {
             settle_end(s, r);
@@ -405,7 +405,7 @@ int sched_cancel(struct sched *s, const struct id *job, enum job_state *now, str
             s->size_cancels = s->size_cancels ? s->size_cancels * 2 : 8;
             s->cancels = xrealloc(s->cancels, s->size_cancels * sizeof *s->cancels);
         }
-        s->cancels[s->n_cancels++] = run_lease(s->runs[i]);
+        s->cancels[s->n_cancels++] = sched_run_lease(s->runs[i]);
     }
     waiters_touch(&s->waiters, job);
     s->merging = true; /* nothing of a planned job may be left to run */
@@ -418,10 +418,10 @@ int sched_progress(struct sched *s, const struct lease *l, const struct progress
     int rc = store_task_progress(s->store, l, p, e);
 
     if (rc == 0) {
-        struct run *r = run_find(s, l);
+        struct run *r = sched_run_find(s, l);
 
         waiters_touch(&s->waiters, &l->job_id);
-        if (r && run_planned(r)) {
+        if (r && sched_run_planned(r)) {
             planned_show(s, &l->job_id);
         }
     }
@@ -430,7 +430,7 @@ int sched_progress(struct sched *s, const struct lease *l, const struct progress
 
 void sched_finish(struct sched *s, const struct lease *l, const struct outcome *o)
 {
-    struct run *r = run_find(s, l);
+    struct run *r = sched_run_find(s, l);
 
     if (!r || r->step >= STEP_ENDED) {
         return;
@@ -443,7 +443,7 @@ void sched_finish(struct sched *s, const struct lease *l, const struct outcome *
 
 void sched_release(struct sched *s, const struct lease *l)
 {
-    struct run *r = run_find(s, l);
+    struct run *r = sched_run_find(s, l);
 
     if (r && r->step < STEP_ENDED) {
         r->step = STEP_RELEASED;
@@ -453,7 +453,7 @@ void sched_release(struct sched *s, const struct lease *l)
 
 void sched_wait_until(struct sched *s, const struct lease *l, int64_t until_us)
 {
-    struct run *r = run_find(s, l);
+    struct run *r = sched_run_find(s, l);
 
     if (r && r->step < STEP_ENDED) {
         r->step = STEP_WAITING;
