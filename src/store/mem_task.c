@@ -1,5 +1,4 @@
 /* Tasks in memory: a plain job's is with the job, those of planned jobs are in a list. */
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,30 +53,19 @@ static bool find(struct mem *m, int64_t job_num, int32_t idx, size_t *at)
 /* ---- all tasks, of plain and planned jobs ---- */
 
 /* NULL when *i is behind the last. */
-static const struct task_row *each(struct mem *m, size_t *i, const struct mem_job **of)
+static const struct task_row *each(struct mem *m, size_t *i)
 {
     size_t jobs = m->lists[MEM_JOB].n;
-    size_t tasks = m->lists[MEM_TASK].n;
-    size_t at;
 
     for (; *i < jobs; ++*i) {
         const struct mem_job *mj = mem_job_at(m, *i);
 
         if (!mj->job.planned) {
-            *of = mj;
             ++*i;
             return &mj->row;
         }
     }
-    if (*i < jobs + tasks) {
-        const struct mem_task *mt = task_at(m, *i - jobs);
-
-        ++*i;
-        *of = mem_job_where(m, NULL, mt->row.task.job_num, &at) ? mem_job_at(m, at) : NULL;
-        assert(*of);
-        return &mt->row;
-    }
-    return NULL;
+    return *i < jobs + m->lists[MEM_TASK].n ? &task_at(m, (*i)++ - jobs)->row : NULL;
 }
 
 struct found {
@@ -103,12 +91,11 @@ static int in_order(const void *a, const void *b)
 static struct found *sorted(struct mem *m, int64_t (*at)(const struct task *t), size_t *n)
 {
     struct found *v = xcalloc(m->lists[MEM_JOB].n + m->lists[MEM_TASK].n + 1, sizeof *v);
-    const struct mem_job *of;
     const struct task_row *r;
     size_t i = 0;
 
     *n = 0;
-    while ((r = each(m, &i, &of)) != NULL) {
+    while ((r = each(m, &i)) != NULL) {
         if (at(&r->task) != 0) {
             v[*n].task = r->task;
             v[(*n)++].us = at(&r->task);
@@ -190,17 +177,23 @@ static bool is_before(const struct task *a, const struct task *b)
     return a->job_num != b->job_num ? a->job_num < b->job_num : a->idx < b->idx;
 }
 
+static bool may_run(struct mem *m, const struct task *t, const struct strvec *blocked)
+{
+    size_t at;
+
+    return t->state == JOB_QUEUED && mem_job_where(m, NULL, t->job_num, &at) &&
+           !key_blocked(blocked, mem_job_at(m, at)->job.key_id);
+}
+
 int mem_task_next(struct store *s, const struct strvec *blocked, struct task_row *out, bool *found)
 {
     struct mem *m = mem_of(s);
-    const struct mem_job *of;
     const struct task_row *r;
     size_t i = 0;
 
     *found = false;
-    while ((r = each(m, &i, &of)) != NULL) {
-        if (r->task.state == JOB_QUEUED && (!*found || is_before(&r->task, &out->task)) &&
-            !key_blocked(blocked, of->job.key_id)) {
+    while ((r = each(m, &i)) != NULL) {
+        if ((!*found || is_before(&r->task, &out->task)) && may_run(m, &r->task, blocked)) {
             *out = *r;
             *found = true;
         }

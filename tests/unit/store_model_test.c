@@ -100,6 +100,12 @@ static void say_job(struct buf *out, const struct job *j)
     say(out, "pins", j->pins);
     say(out, "limits", j->limits);
     say(out, "rule", j->scope_rule);
+    say(out, "profile", j->profile);
+    say(out, "plan", j->plan);
+    say(out, "import", j->import_path);
+    say(out, "spec", j->task_spec);
+    say(out, "summary", j->summary_json);
+    buf_addf(out, " %d", j->planned);
     buf_addf(out, " %d %d", j->old_route, j->clip);
     buf_addf(out, " %lld %d %d %d %d", (long long)j->timeout_s, j->run_timeout_s,
              j->queue_timeout_s, j->priority, j->max_attempts);
@@ -121,6 +127,30 @@ static void say_task(struct buf *out, const struct task *t)
              (long long)t->job_num, t->idx, job_state_name(t->state), t->priority, t->epoch,
              (unsigned long long)t->token, t->beat, t->attempts, t->failed, t->lost,
              (long long)t->run_at_us, t->worker);
+}
+
+static int on_task_info(void *arg, const struct task_info *t, struct err *e)
+{
+    (void)e;
+    say_task(arg, &t->task);
+    buf_addf(arg, "stage %d weight %lld %d%% %s %d %lld %lld %lld %lld %lld merged=%d",
+             t->task.stage, (long long)t->weight, t->percent_x100, job_reason_name(t->reason),
+             t->partial, (long long)t->started_us, (long long)t->ended_us, (long long)t->hosts,
+             (long long)t->hosts_up, (long long)t->ports_open, t->merged);
+    say(arg, "spec", t->spec);
+    say(arg, "error", t->error);
+    say(arg, "command", t->command_line);
+    buf_addc(arg, '\n');
+    return 0;
+}
+
+static int on_cell(void *arg, int32_t idx, const struct coverage_cell *c, struct err *e)
+{
+    (void)e;
+    buf_addf(arg, "cell %d %d %lld", idx, c->up_only, (long long)c->start_us);
+    say(arg, c->protocol, c->addresses);
+    say(arg, "ports", c->ports);
+    return 0;
 }
 
 static int on_job(void *arg, const struct job *j, struct err *e)
@@ -260,6 +290,25 @@ static const char *some_key(struct turn *t)
     return keys[below(t->r, ARRAY_LEN(keys))];
 }
 
+static void op_tasks(struct turn *t)
+{
+    static const char *const specs[] = {"{}", "{\"a\":1}", "{\"b\":\"x\"}", ""};
+    struct err e = {0};
+    struct task_new v[4];
+    uint32_t n = below(t->r, 5);
+    int32_t first = -1;
+
+    for (uint32_t i = 0; i < n; i++) {
+        v[i] = (struct task_new){.stage = (int32_t)below(t->r, 3),
+                                 .weight = below(t->r, 1000),
+                                 .spec = chance(t->r, 2) ? NULL : specs[below(t->r, 4)],
+                                 .found_only = chance(t->r, 30),
+                                 .repeats = chance(t->r, 10)};
+    }
+    say_rc(t->out, store_task_add(t->s, some_id(t), v, n, &first, &e), &e);
+    buf_addf(t->out, "%d", first);
+}
+
 static void op_add(struct turn *t)
 {
     static const char *const tools[] = {"nmap", "zmap", "masscan", "nmap"};
@@ -287,8 +336,17 @@ static void op_add(struct turn *t)
     j.created_us = now_us - below(t->r, 3000);
     j.run_at_us = chance(t->r, 20) ? now_us + below(t->r, 100000) : 0;
     j.state = chance(t->r, 10) ? JOB_WAITING : JOB_QUEUED;
+    j.plan = lent(chance(t->r, 40) ? "{\"stages\":[]}" : NULL);
+    j.profile = lent(chance(t->r, 30) ? "standard@1" : NULL);
+    j.import_path = lent(chance(t->r, 10) ? "import/1" : NULL);
     rc = store_job_add(t->s, &j, &e);
     say_rc(t->out, rc, &e);
+    if (rc == 0 && j.planned && chance(t->r, 95)) {
+        struct task_new v[6] = {{.spec = "1"}, {.spec = "2", .stage = 1},         {.spec = "3"},
+                                {.spec = "4"}, {.spec = "5", .found_only = true}, {.spec = "6"}};
+
+        say_rc(t->out, store_task_add(t->s, &j.id, v, 1 + below(t->r, 6), NULL, &e), &e);
+    }
     say_job(t->out, &j);
     if (rc == 0 && t->learn) {
         t->w->ids[t->w->n_ids++ % IDS_MAX] = j.id;
@@ -330,6 +388,64 @@ static void op_list(struct turn *t)
     }
     say_rc(t->out, store_job_list(t->s, &f, on_job, t->out, &e), &e);
     say_rc(t->out, store_job_heads(t->s, &f, on_head, t->out, &e), &e);
+}
+
+/* Of a planned job, mostly: what it is made of. */
+static void op_parts(struct turn *t)
+{
+    struct err e = {0};
+    struct host_sink sink = {on_host, on_port, on_host_end, t->out};
+    int64_t num = t->s->now.next_job - below(t->r, 60);
+    int32_t idx = (int32_t)below(t->r, 4);
+
+    say_rc(t->out,
+           store_tasks(t->s, num, (int32_t)below(t->r, 3) - 1, below(t->r, 4), on_task_info, t->out,
+                       &e),
+           &e);
+    say_rc(t->out, store_coverage(t->s, num, on_cell, t->out, &e), &e);
+    say_rc(t->out, store_task_hosts(t->s, num, idx, &(struct host_filter){0}, &sink, &e), &e);
+}
+
+static void op_merge(struct turn *t)
+{
+    struct err e = {0};
+    bool more = false;
+
+    say_rc(t->out, store_merge_step(t->s, 1 + below(t->r, 12), &more, &e), &e);
+    buf_addf(t->out, "more=%d", more);
+}
+
+static void op_settle(struct turn *t)
+{
+    struct err e = {0};
+    struct id id = *some_id(t);
+    struct outcome o = {.state = (enum job_state)(JOB_RUNNING + below(t->r, 5)),
+                        .reason = (enum job_reason)below(t->r, REASON_COUNT),
+                        .partial = chance(t->r, 30),
+                        .error = chance(t->r, 30) ? "some of it is missing" : NULL,
+                        .command_line = "a; b",
+                        .run_json = chance(t->r, 30) ? "{\"r\":2}" : NULL,
+                        .summary_json = chance(t->r, 70) ? "{\"s\":2}" : NULL};
+    bool found = false;
+    char text[ID_TEXT + 1];
+
+    if (chance(t->r, 90)) {
+        say_rc(t->out, store_job_ripe(t->s, &id, &found, &e), &e);
+    }
+    id_text(&id, text);
+    say(t->out, "ripe", found ? text : "none");
+    say_rc(t->out, store_job_settle(t->s, &id, &o, &e), &e);
+}
+
+static void op_progress(struct turn *t)
+{
+    struct err e = {0};
+    struct progress p = {"ports", (int32_t)below(t->r, 10002) - 1, (int32_t)below(t->r, 100) - 1};
+
+    say_rc(t->out,
+           store_job_progress(t->s, some_id(t), chance(t->r, 80) ? &p : NULL,
+                              chance(t->r, 50) ? "{\"s\":1}" : NULL, &e),
+           &e);
 }
 
 static void op_cancel(struct turn *t)
@@ -436,8 +552,13 @@ static void op_finish(struct turn *t)
         .run_json = chance(t->r, 30) ? "{}" : NULL,
         .sandbox_json = chance(t->r, 50) ? "{\"egress\":\"nft\"}" : NULL,
     };
+    struct coverage_cell cells[] = {
+        {.addresses = "192.0.2.0/24", .protocol = "tcp", .ports = "1-9", .start_us = now_us},
+        {.addresses = "::1", .protocol = "host", .up_only = true}};
     auto_free char *raw = NULL;
 
+    o.cells = cells;
+    o.n_cells = below(t->r, 3);
     some_lease(t, &l);
     if (chance(t->r, 50)) {
         raw = str_fmt("raw/%u.%u", below(t->r, 1000), l.epoch);
@@ -586,6 +707,7 @@ static void op_reparse(struct turn *t)
 static void op_purge(struct turn *t)
 {
     struct err e = {0};
+    uint32_t rows = 1 + below(t->r, 12);
     bool more = false;
     char *path = NULL;
     int64_t id = 0;
@@ -594,7 +716,10 @@ static void op_purge(struct turn *t)
     if (chance(t->r, 40)) {
         say_rc(t->out, store_purge_done(t->s, t->w->purge_id, &e), &e);
     }
-    rc = store_purge_step(t->s, 1 + below(t->r, 12), &more, &path, &id, &e);
+    /* how many rows a set has is each store's own business: to the next file, or to the end */
+    do {
+        rc = store_purge_step(t->s, rows, &more, &path, &id, &e);
+    } while (rc == 0 && more && !path);
     say_rc(t->out, rc, &e);
     buf_addf(t->out, "%d %lld", more, (long long)id);
     say(t->out, "path", path);
@@ -747,7 +872,7 @@ static void op_break(struct turn *t)
     store_change_end(t->s, ERR_FULL, NULL);
 }
 
-enum { OP_ADD, OP_EXPIRE, OP_CLAIM, OP_FINISH, OP_TURNS = 20 };
+enum { OP_ADD, OP_EXPIRE, OP_CLAIM, OP_FINISH, OP_MERGE, OP_SETTLE, OP_TURNS = 25 };
 
 /* Those from OP_TURNS on have no answer of their own. */
 static const struct {
@@ -759,6 +884,8 @@ static const struct {
     [OP_EXPIRE] = {op_expire, 1, "expire"},
     [OP_CLAIM] = {op_claim, 9, "claim"},
     [OP_FINISH] = {op_finish, 9, "finish"},
+    [OP_MERGE] = {op_merge, 8, "merge"},
+    [OP_SETTLE] = {op_settle, 6, "settle"},
     {op_get, 8, "get"},
     {op_list, 6, "list"},
     {op_cancel, 3, "cancel"},
@@ -775,6 +902,9 @@ static const struct {
     {op_key, 2, "key"},
     {op_charge, 4, "charge"},
     {op_audit, 4, "audit"},
+    {op_tasks, 4, "tasks"},
+    {op_parts, 4, "parts"},
+    {op_progress, 3, "progress"},
     [OP_TURNS] = {op_commit, 12, "commit"},
     {op_limits, 1, "limits"},
     {op_rollback, 2, "rollback"},
@@ -909,6 +1039,81 @@ static void check_waiting(struct store *s)
     }
 }
 
+/* ---- what is counted of planned jobs is what their tasks are ---- */
+
+struct tasks_seen {
+    struct board board;
+    int64_t timed, ready;
+};
+
+static int count_task(void *arg, const struct task_info *t, struct err *e)
+{
+    struct tasks_seen *seen = arg;
+    enum job_state st = t->task.state;
+
+    (void)e;
+    CHECK_INT(t->task.idx, seen->board.tasks);
+    seen->board.tasks++;
+    seen->board.tasks_left += !job_state_terminal(st);
+    seen->board.tasks_queued += st == JOB_QUEUED;
+    seen->board.tasks_unmerged += job_state_terminal(st) && !t->merged;
+    seen->timed += st == JOB_SCHEDULED || st == JOB_WAITING;
+    return 0;
+}
+
+struct planned_seen {
+    int64_t nums[1000];
+    enum job_state states[1000];
+    int n;
+};
+
+static int note_planned(void *arg, const struct job *j, struct err *e)
+{
+    struct planned_seen *p = arg;
+
+    (void)e;
+    if (j->planned && p->n < 1000) {
+        p->states[p->n] = j->state;
+        p->nums[p->n++] = j->num;
+    }
+    return 0;
+}
+
+static void check_boards(struct store *s)
+{
+    struct planned_seen jobs = {.n = 0};
+    struct tally sum = {.planned_queued = 0};
+
+    CHECK_OK(store_job_list(s, &(struct job_filter){0}, note_planned, &jobs, ERR));
+    for (int i = 0; i < jobs.n; i++) {
+        struct tasks_seen seen = {.timed = 0};
+        struct board b;
+
+        CHECK_OK(store_tasks(s, jobs.nums[i], -1, 0, count_task, &seen, ERR));
+        CHECK_INT(s->ops->board_find(s, jobs.nums[i], &b), 0);
+        CHECK_INT(b.tasks, seen.board.tasks);
+        CHECK_INT(b.tasks_left, seen.board.tasks_left);
+        CHECK_INT(b.tasks_queued, seen.board.tasks_queued);
+        CHECK_INT(b.tasks_unmerged, seen.board.tasks_unmerged);
+        if (job_state_terminal(jobs.states[i])) {
+            CHECK(b.tasks_left == 0 && b.tasks_unmerged == 0);
+        }
+        if (b.tasks_queued > 0) {
+            CHECK(jobs.states[i] == JOB_QUEUED || jobs.states[i] == JOB_RUNNING);
+        }
+        sum.planned_queued += jobs.states[i] == JOB_QUEUED;
+        sum.planned_running += jobs.states[i] == JOB_RUNNING;
+        sum.tasks_ready += b.tasks_queued;
+        sum.tasks_timed += seen.timed;
+        sum.tasks_unmerged += b.tasks_unmerged;
+    }
+    CHECK_INT(s->now.planned_queued, sum.planned_queued);
+    CHECK_INT(s->now.planned_running, sum.planned_running);
+    CHECK_INT(s->now.tasks_ready, sum.tasks_ready);
+    CHECK_INT(s->now.tasks_timed, sum.tasks_timed);
+    CHECK_INT(s->now.tasks_unmerged, sum.tasks_unmerged);
+}
+
 static void check_always(struct world *w, struct paths *p)
 {
     struct store *s = w->s[0];
@@ -926,6 +1131,8 @@ static void check_always(struct world *w, struct paths *p)
     CHECK(memcmp(counts, t.counts, sizeof counts) == 0);
     check_waiting(w->s[0]);
     check_waiting(w->s[1]);
+    check_boards(w->s[0]);
+    check_boards(w->s[1]);
     do {
         before = p->seen;
         CHECK_OK(store_events(s, p->seen, 1000, follow, p, ERR));
@@ -944,6 +1151,37 @@ static void open_sqlite(struct world *w)
               SQLITE_OK);
 }
 
+struct lost {
+    struct task v[1000];
+    int n;
+};
+
+static int note_lost(void *arg, const struct task *t, struct err *e)
+{
+    struct lost *l = arg;
+
+    (void)e;
+    if (l->n < 1000) {
+        l->v[l->n++] = *t;
+    }
+    return 0;
+}
+
+/* What ran when the process ended is lost. */
+static void recover(struct store *s)
+{
+    struct lost lost = {.n = 0};
+
+    CHECK_OK(store_task_running(s, note_lost, &lost, ERR));
+    for (int i = 0; i < lost.n; i++) {
+        const struct task *t = &lost.v[i];
+
+        CHECK_OK(store_task_lost(s, &(struct lease){t->job_id, t->idx, t->epoch, t->token}, t->beat,
+                                 NULL, ERR));
+    }
+    CHECK_OK(store_commit(s, ERR));
+}
+
 static void reopen(struct world *w, struct paths *p)
 {
     for (int i = 0; i < 2; i++) {
@@ -958,6 +1196,8 @@ static void reopen(struct world *w, struct paths *p)
     store_set_limits(w->s[0], &(struct store_limits){0});
     store_set_limits(w->s[1], &(struct store_limits){0});
     store_rollback(w->s[1]); /* forgets who was delivering, as reopening does */
+    recover(w->s[0]);
+    recover(w->s[1]);
 }
 
 static void everything(struct store *s, struct buf *out)
@@ -976,6 +1216,8 @@ static void everything(struct store *s, struct buf *out)
     buf_addf(out, "%lld %02x%02x\n", (long long)n, head[0], head[31]);
     for (int64_t num = 1; num <= s->now.next_job; num++) {
         say_rc(out, store_hosts(s, num, &(struct host_filter){0}, &sink, &e), &e);
+        say_rc(out, store_tasks(s, num, -1, 0, on_task_info, out, &e), &e);
+        say_rc(out, store_coverage(s, num, on_cell, out, &e), &e);
     }
     store_job_counts(s, counts);
     for (int i = 0; i < JOB_STATES; i++) {
@@ -1005,7 +1247,11 @@ static size_t pick(struct rng *r, bool crowded)
     uint32_t at;
 
     if (crowded && chance(r, 30)) {
-        return chance(r, 10) ? OP_EXPIRE : chance(r, 40) ? OP_CLAIM : OP_FINISH;
+        static const size_t ends[] = {OP_EXPIRE, OP_CLAIM,  OP_CLAIM,  OP_CLAIM,
+                                      OP_FINISH, OP_FINISH, OP_FINISH, OP_FINISH,
+                                      OP_MERGE,  OP_SETTLE, OP_SETTLE};
+
+        return ends[below(r, ARRAY_LEN(ends))];
     }
     for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
         total += ops[i].weight;

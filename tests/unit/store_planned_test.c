@@ -127,25 +127,16 @@ static void add_host(struct store *s, const struct lease *l, const char *address
     CHECK_OK(store_host_end(s, ERR));
 }
 
-/* Stands for the merge: what is to be merged is forgotten. */
+/* How many tasks had results to merge. */
 static int merge_all(struct store *s)
 {
-    struct task_at at;
-    int n = 0;
+    int n = (int)s->now.tasks_unmerged;
+    bool more = true;
 
-    for (;;) {
-        struct work w;
-
-        CHECK_INT(s->ops->part_to_merge(s, &at), 0);
-        if (at.job_num == 0) {
-            return n;
-        }
-        CHECK_INT(store_begin(s), 0);
-        CHECK_INT(work_load_task(s, NULL, at.job_num, at.idx, &w), 0);
-        CHECK_INT(part_merged(s, &w), 0);
-        work_done(&w);
-        n++;
+    while (more) {
+        CHECK_OK(store_merge_step(s, 1, &more, ERR));
     }
+    return n;
 }
 
 static bool is_ripe(struct store *s, const struct id *want)
