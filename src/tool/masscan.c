@@ -9,6 +9,8 @@
  * - /etc/masscan/masscan.conf is read where it exists, before the command line: a box has none.
  * - It ends only when a frame arrives after its wait is over (netd/beat.h sees to it).
  * - Source ports are one or a power of two.
+ * - Over IPv6 it takes no address of its own that is below fc00::/7, as a box has it behind NAT.
+ * - Each retry repeats at least as many probes as are sent in a second, also when there are fewer.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -38,7 +40,9 @@ static int contradiction(const char *a, const char *b, struct err *e)
     return err_set(e, ERR_INVALID, "contradicting arguments: '%s' and '%s'", a, b);
 }
 
-static int take_ports(const struct tool_uses *u, struct tool_plan *p, struct err *e)
+/* *list: the ports as they were written. */
+static int take_ports(const struct tool_request *q, const struct tool_uses *u,
+                      const struct tool_plan *p, const char **list, struct err *e)
 {
     const struct tool_use *short_ = tool_use_find(u, "-p");
     const struct tool_use *use = short_ ? short_ : tool_use_find(u, "--ports");
@@ -46,10 +50,10 @@ static int take_ports(const struct tool_uses *u, struct tool_plan *p, struct err
     if (use && p->ports) {
         return contradiction(use->row->name, "ports", e);
     }
-    if (use) {
-        p->ports = xstrdup(use->value);
-    }
-    if (!p->ports && !given(u, "--ping")) {
+    *list = !use                        ? q->ports
+            : str_eq(use->written, "-") ? use->value /* all */
+                                        : use->written;
+    if (!*list && !given(u, "--ping")) {
         return err_set(e, ERR_INVALID, "masscan needs ports, or '--ping' to look for hosts only");
     }
     return 0;
@@ -57,12 +61,13 @@ static int take_ports(const struct tool_uses *u, struct tool_plan *p, struct err
 
 /* Ports without a letter become those of a protocol, so that everybody reads the same in the list.
  */
-static int divide_ports(const struct tool_uses *u, struct tool_plan *p, struct err *e)
+static int divide_ports(const struct tool_uses *u, const char *written, struct tool_plan *p,
+                        struct err *e)
 {
     bool udp_asked = given(u, "-sU"), tcp_asked = given(u, "-sS") || !udp_asked;
-    auto_free char *tcp = tool_ports_of(p->ports, PORTS_TCP, tcp_asked);
-    auto_free char *udp = tool_ports_of(p->ports, PORTS_UDP, udp_asked);
-    auto_free char *sctp = tool_ports_of(p->ports, PORTS_SCTP, false);
+    auto_free char *tcp = tool_ports_of(written, PORTS_TCP, tcp_asked);
+    auto_free char *udp = tool_ports_of(written, PORTS_UDP, udp_asked);
+    auto_free char *sctp = tool_ports_of(written, PORTS_SCTP, false);
     auto_free char *list = NULL;
 
     if (sctp) {
@@ -71,7 +76,7 @@ static int divide_ports(const struct tool_uses *u, struct tool_plan *p, struct e
                        sctp);
     }
     p->protocols = (tcp ? 1u << PORTS_TCP : 0) | (udp ? 1u << PORTS_UDP : 0);
-    if (p->ports) {
+    if (written) {
         list = tcp && !udp ? xstrdup(tcp)
                : tcp       ? str_fmt("T:%s,U:%s", tcp, udp)
                            : str_fmt("U:%s", udp);
@@ -112,6 +117,7 @@ static int masscan_check(const struct tool_request *q, const struct strvec *toke
                          struct tool_plan *p, struct err *e)
 {
     auto_uses uses = {0};
+    const char *ports = NULL;
     int rc = tool_uses_read(&tool_masscan, q, tokens, &uses, e);
 
     if (rc == 0 && given(&uses, "--banners") && given(&uses, "--source-port")) {
@@ -122,10 +128,10 @@ static int masscan_check(const struct tool_request *q, const struct strvec *toke
                      "argument '--shard' needs '--seed': the shards of one whole have the same");
     }
     if (rc == 0) {
-        rc = take_ports(&uses, p, e);
+        rc = take_ports(q, &uses, p, &ports, e);
     }
     if (rc == 0) {
-        rc = divide_ports(&uses, p, e);
+        rc = divide_ports(&uses, ports, p, e);
     }
     if (rc < 0) {
         return rc;
@@ -133,6 +139,10 @@ static int masscan_check(const struct tool_request *q, const struct strvec *toke
     put_options(&uses, &p->tokens);
     p->n_ports = probes_each(p, given(&uses, "--ping"));
     sweep_need(&tool_masscan, &p->need);
+    if (target_set_has_v6(&p->targets)) {
+        p->need.nat_lies = true;
+        p->need.option = "masscan over IPv6";
+    }
     for (size_t i = 0; i < uses.n; i++) {
         if (uses.v[i].row->slirp_lies) {
             p->need.slirp_lies = true;
@@ -263,8 +273,8 @@ static uint32_t masscan_deadline_s(const struct tool_plan *p, const struct tool_
     uint64_t retries = sweep_number(&tool_masscan, p, "retries", 0);
     uint64_t wait = sweep_number(&tool_masscan, p, "wait", WAIT_S);
     uint64_t probes = sweep_times(sweep_addresses(p, s), p->n_ports);
-    uint64_t sending =
-        sweep_seconds(sweep_times(probes, retries + 1) / shards_of(p) + 1, rate) + retries;
+    uint64_t sending = sweep_seconds(sweep_times(probes, retries + 1) / shards_of(p), rate) +
+                       retries * (retries + 1);
     uint64_t rest = 2 * wait + SPARE_S + (sweep_value(&tool_masscan, p, "banners") ? BANNERS_S : 0);
 
     return (uint32_t)MIN(2 * sending + rest, (uint64_t)UINT32_MAX);

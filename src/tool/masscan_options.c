@@ -24,7 +24,7 @@ const struct tool_option masscan_options[] = {
     {PORTS("--ports")},
     {WORD("-sS", "technique", "syn"), RAW},
     {WORD("-sU", "technique", "udp"), RAW},
-    {FLAG("--ping", "ping"), RAW},
+    {FLAG("--ping", "ping"), RAW, LIES_STACK},
     {FLAG("--banners", "banners"), RAW},
 
     /* How fast, and how long. */

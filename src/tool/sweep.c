@@ -32,7 +32,7 @@ uint64_t sweep_times(uint64_t a, uint64_t b)
 
 uint64_t sweep_seconds(uint64_t probes, uint64_t rate)
 {
-    return probes / rate + (probes % rate != 0);
+    return MIN(probes / rate + (probes % rate != 0), (uint64_t)UINT32_MAX);
 }
 
 uint64_t sweep_addresses(const struct tool_plan *p, const struct tool_start *s)

@@ -14,7 +14,7 @@ enum {
 
 /* The rate in force; a note says when it is less than was asked. asked 0: not asked. */
 uint64_t sweep_rate(const struct tool_start *s, uint64_t asked, struct strvec *notes);
-/* How long `probes` take at `rate`; never too little to say. */
+/* How long `probes` take at `rate`, rounded up; at most UINT32_MAX. */
 uint64_t sweep_seconds(uint64_t probes, uint64_t rate);
 /* a * b without going round. */
 uint64_t sweep_times(uint64_t a, uint64_t b);
@@ -35,7 +35,8 @@ uint64_t sweep_number(const struct tool *t, const struct tool_plan *p, const cha
 bool sweep_version(const char *output, const char *intro, char *version, size_t size);
 
 /*
- * The ports of one protocol in a list that ports_canonical() wrote: those with its letter, and with
- * `plain` those without a letter; without letters, canonical. NULL: none. Caller frees.
+ * The ports of one protocol in a list that ports_parse() took: those with its letter, and with
+ * `plain` those without a letter; without letters, canonical. NULL: none. Caller frees. A list that
+ * ports_canonical() wrote no longer has a letter's port that stood without a letter, too.
  */
 char *tool_ports_of(const char *ports, enum port_protocol protocol, bool plain);

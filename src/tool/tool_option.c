@@ -160,6 +160,7 @@ int tool_uses_read(const struct tool *t, const struct tool_request *q, const str
             return tool_value_invalid(use.row, q->old, value, e);
         }
         use.value = value ? buf_take(&text) : NULL;
+        use.written = value;
         rc = use_add(out, q->old, use, e);
         if (rc < 0) {
             return rc;

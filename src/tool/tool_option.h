@@ -11,8 +11,9 @@
 
 struct tool_use {
     const struct tool_option *row;
-    char *value;    /* owned, canonical; NULL: none */
-    int64_t number; /* TOOL_COUNT, TOOL_RATE; TOOL_TIME in ms */
+    char *value;         /* owned, canonical; NULL: none */
+    int64_t number;      /* TOOL_COUNT, TOOL_RATE; TOOL_TIME in ms */
+    const char *written; /* the value as it was given; borrowed from the tokens */
 };
 
 struct tool_uses {

@@ -133,6 +133,10 @@ static int zmap_check(const struct tool_request *q, const struct strvec *tokens,
         rc = take_tcp(p, e);
     }
     sweep_need(&tool_zmap, &p->need);
+    if (icmp) {
+        p->need.slirp_lies = true;
+        p->need.option = ICMP;
+    }
     return rc;
 }
 
@@ -170,7 +174,7 @@ static void numbers_of(const struct tool_plan *p, const struct tool_start *s, st
         .shards = sweep_number(&tool_zmap, p, "shards", 1),
     };
     sent = MIN(sent, sweep_number(&tool_zmap, p, "max_targets", UINT64_MAX));
-    sent = sweep_times(sent, out->probes) / out->shards + 1;
+    sent = sweep_times(sent, out->probes) / out->shards;
     out->runtime =
         2 * sweep_seconds(sent, MIN(out->rate, (uint64_t)SWEEP_RATE_SURE)) + SENDING_SPARE_S;
     out->runtime = MIN(out->runtime, (uint64_t)INT32_MAX);
@@ -183,6 +187,12 @@ static int may_start(const struct tool_plan *p, const struct tool_start *s, unsi
 
     if (rc == 0) {
         rc = no_v6(p, e); /* a name may have been pinned to one */
+    }
+    if (rc == 0 && s->user_stack && !p->ports) {
+        rc = err_set(e, ERR_INVALID,
+                     "'" ICMP
+                     "' would be answered by the user-mode network stack of level rootless, "
+                     "not by the target");
     }
     if (rc == 0) {
         rc = version_of(s, version, e);

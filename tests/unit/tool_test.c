@@ -660,7 +660,90 @@ static void tools_are_found_by_name(void)
     CHECK(tool_find("nmap") == &tool_nmap);
     CHECK(tool_find("Nmap") == NULL);
     CHECK(tool_find("") == NULL);
-    CHECK(tool_all()[0] == &tool_nmap);
+    CHECK(tool_find("masscan") == &tool_masscan);
+    CHECK(tool_find("zmap") == &tool_zmap);
+    CHECK(tool_all()[0] == &tool_nmap && tool_all()[2] == &tool_zmap && !tool_all()[3]);
+}
+
+/* "host up tcp=1-3 udp=53", or "". Borrowed until the next call. */
+static const char *covered(const struct asked *a, const char *run_json)
+{
+    static const char *const kinds[] = {"tcp", "udp", "sctp", "ip"};
+    static char text[512];
+    struct tool_cover c = {0};
+    auto_plan plan = {0};
+    size_t n;
+
+    CHECK_OK(plan_of(a, &plan, ERR));
+    tool_nmap.covers(&plan, run_json, &c);
+    n = (size_t)snprintf(text, sizeof text, "%s%s", c.hosts ? "host " : "", c.up_only ? "up " : "");
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if (c.ports[i]) {
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s=%s ", kinds[i], c.ports[i]);
+        }
+        free(c.ports[i]);
+    }
+    text[n ? n - 1 : 0] = '\0';
+    return text;
+}
+
+static void what_was_covered_is_in_nmaps_record(void)
+{
+    static const char tcp[] = "{\"args\":\"nmap -F\",\"scaninfo\":[{\"type\":\"syn\","
+                              "\"protocol\":\"tcp\",\"numservices\":3,\"services\":\"7,9-10\"}]}";
+    static const char both[] =
+        "{\"scaninfo\":[{\"protocol\":\"tcp\",\"services\":\"80\"},{\"services\":\"53\","
+        "\"protocol\":\"udp\"},{\"protocol\":\"tcp\",\"services\":\"22,80\"}],\"runstats\":{}}";
+    static const char ip[] = "{\"scaninfo\":[{\"protocol\":\"ip\",\"services\":\"1,6,17\"}]}";
+
+    CHECK_STR(covered(&(struct asked){.arguments = "-F"}, tcp), "host up tcp=7,9-10");
+    CHECK_STR(covered(&(struct asked){.arguments = "-F -Pn"}, tcp), "tcp=7,9-10");
+    CHECK_STR(covered(&(struct asked){.ports = "1-9"}, both), "host up tcp=22,80 udp=53");
+    CHECK_STR(covered(&(struct asked){.arguments = "-sO", .advanced = true}, ip),
+              "host up ip=1,6,17");
+}
+
+static void without_a_record_the_plan_says_what_was_covered(void)
+{
+    CHECK_STR(covered(&(struct asked){.ports = "1-9"}, NULL), "host up tcp=1-9");
+    CHECK_STR(covered(&(struct asked){.ports = "1-9,U:53", .arguments = "-sU -Pn"}, "{}"),
+              "udp=1-9,53");
+    CHECK_STR(covered(&(struct asked){.ports = "T:80,U:53", .arguments = "-sS -sU"}, NULL),
+              "host up tcp=80 udp=53");
+    CHECK_STR(covered(&(struct asked){.arguments = ""}, NULL), "host up");
+    CHECK_STR(covered(&(struct asked){.arguments = "-sn"}, NULL), "host up");
+    CHECK_STR(covered(&(struct asked){.arguments = "-sL"}, NULL), "");
+    CHECK_STR(covered(&(struct asked){.arguments = "-sO -p 6,17", .advanced = true}, NULL),
+              "host up ip=6,17");
+}
+
+static void a_record_that_is_not_ours_covers_nothing_more(void)
+{
+    static const char *const bad[] = {
+        "",
+        "{\"scaninfo\":",
+        "{\"scaninfo\":[",
+        "{\"scaninfo\":[{",
+        "{\"scaninfo\":[{\"protocol",
+        "{\"scaninfo\":[{\"protocol\":\"tcp\",\"services\":\"1\\\"",
+        "{\"scaninfo\":[{\"protocol\":\"tcp\",\"services\":[1]}]}",
+        "{\"scaninfo\":[{\"protocol\" \"tcp\"}]}",
+        "{\"args\":\"\\\"scaninfo\\\":[{\\\"protocol\\\":\"}",
+    };
+    static const char *const strange[] = {
+        "{\"scaninfo\":[{\"protocol\":\"tcp\",\"services\":\"1-99999\"}]}",
+        "{\"scaninfo\":[{\"protocol\":\"tcp\",\"services\":\"<b>\"}]}",
+        "{\"scaninfo\":[{\"protocol\":\"gopher\",\"services\":\"1\"}]}",
+        "{\"scaninfo\":[{\"protocol\":\"tcp\"}]}",
+        "{\"scaninfo\":[{}]}",
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        CHECK_STR(covered(&(struct asked){.ports = "5"}, bad[i]), "host up tcp=5");
+    }
+    for (size_t i = 0; i < ARRAY_LEN(strange); i++) {
+        CHECK_STR(covered(&(struct asked){.ports = "5"}, strange[i]), "host up");
+    }
 }
 
 static void programs_are_found_where_configured_or_in_absolute_parts_of_path(void)
@@ -705,5 +788,7 @@ TESTS(every_argument_of_the_old_list_is_accepted,
       the_stricter_limit_holds, without_raw_sockets_nmap_is_told_and_raw_scans_are_refused,
       a_user_mode_stack_is_not_asked_what_it_would_answer_itself,
       members_of_the_options_object_become_tokens, no_two_rows_have_the_same_name_or_field,
-      the_version_is_read_from_the_first_line_that_has_it, tools_are_found_by_name,
+      the_version_is_read_from_the_first_line_that_has_it, what_was_covered_is_in_nmaps_record,
+      without_a_record_the_plan_says_what_was_covered,
+      a_record_that_is_not_ours_covers_nothing_more, tools_are_found_by_name,
       programs_are_found_where_configured_or_in_absolute_parts_of_path)
