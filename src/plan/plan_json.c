@@ -1,7 +1,7 @@
 /* Plans as they are stored with the job. */
 #include <inttypes.h>
-#include <stdio.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"

@@ -303,12 +303,30 @@ static void light_ports(const struct plan *p, const struct plan_spec *s, const s
     }
 }
 
+/* The sample alone: there is no service that could be silent. */
+static void sample_again(const struct plan *p, const struct plan_spec *s,
+                         const struct target_set *set, struct plan_tasks *out)
+{
+    auto_pairs sample = {0}, none = {0};
+    size_t at = out->n;
+
+    if (!pairs_read(s->sample, &sample)) {
+        return;
+    }
+    services_of(p, s->stage, &none, &sample, s->checks, set, out);
+    for (; at < out->n; at++) {
+        out->v[at].repeats = true;
+        out->v[at].light = true;
+        out->v[at].round = s->round + 1;
+    }
+}
+
 void services_again(const struct plan *p, const struct plan_ended *t, const struct found *f,
                     const struct target_set *set, struct plan_tasks *out, struct strvec *notes)
 {
     const struct plan_spec *s = t->spec;
     auto_places all = {0}, left = {0};
-    size_t from = out->n, pieces;
+    size_t pieces;
 
     places_of(set, PACE_SERVICE_PROBES, &all);
     for (size_t i = 0; i < all.n; i++) {
@@ -342,8 +360,7 @@ void services_again(const struct plan *p, const struct plan_ended *t, const stru
             add_light(p, s, left.v + low, high - low, s->ports, out);
         }
     }
-    if (s->sample && from < out->n) {
-        out->v[from].sample = xstrdup(s->sample);
-        out->v[from].checks = xstrdup(s->checks);
+    if (s->sample) {
+        sample_again(p, s, set, out);
     }
 }

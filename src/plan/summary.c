@@ -3,8 +3,8 @@
  * addresses where no stage looks at ports: an address that was looked for and is not up is covered.
  */
 #include <inttypes.h>
-#include <stdio.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"

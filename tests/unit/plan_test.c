@@ -1,0 +1,708 @@
+/* Plans, run to their end in networks on paper: what is found is what is there. */
+#include <jansson.h>
+
+#include "model/request.h"
+#include "plan_world.h"
+
+struct asked {
+    const char *profile, *tool, *ports, *arguments, *targets;
+    uint32_t shards, slots, rate;
+    bool own_pace, no_raw, none; /* none: neither masscan nor zmap */
+    uint64_t seed;
+};
+
+static struct profiles *profiles;
+
+static void read_targets(const char *s, struct target_set *t)
+{
+    auto_strvec words = {0};
+
+    CHECK_OK(shell_split(s, &words, ERR));
+    CHECK_OK(target_set_parse(&words, t, ERR));
+}
+
+static int make_from(const struct asked *a, const struct target_set *t, struct plan **out)
+{
+    struct plan_request q = {
+        .tool = a->tool,
+        .ports = a->ports,
+        .arguments = a->arguments,
+        .rate = a->rate,
+        .own_pace = a->own_pace,
+        .shards = a->shards,
+        .slots = a->slots ? a->slots : 4,
+        .raw = !a->no_raw,
+        .have_masscan = !a->none,
+        .have_zmap = !a->none,
+        .targets = t,
+        .seed = a->seed ? a->seed : 42,
+    };
+
+    if (!profiles) {
+        CHECK_OK(profiles_load(NULL, &profiles, ERR));
+    }
+    q.profile = a->profile ? profiles_find(profiles, a->profile, ERR) : NULL;
+    CHECK(!a->profile || q.profile);
+    return plan_make(&q, out, ERR);
+}
+
+static struct plan *make(const struct asked *a, struct target_set *t)
+{
+    struct plan *p = NULL, *again = NULL;
+    auto_buf b = {0}, c = {0};
+
+    read_targets(a->targets, t);
+    CHECK_OK(make_from(a, t, &p));
+    plan_write(p, &b);
+    CHECK_OK(plan_read(b.data, &again, ERR));
+    plan_write(again, &c);
+    CHECK_STR(c.data, b.data);
+    plan_free(p);
+    return again; /* what was stored does all of the work */
+}
+
+static json_t *summary(const struct world *w, const struct plan *p, uint64_t lost)
+{
+    auto_buf b = {0};
+    json_t *o;
+
+    plan_summary(p, w->task, w->n_tasks, lost, &w->notes, &w->flags, NULL, &b);
+    o = json_loadb(b.data, b.len, JSON_REJECT_DUPLICATES, NULL);
+    CHECK(o != NULL);
+    return o;
+}
+
+static double covered(const json_t *o)
+{
+    return json_number_value(json_object_get(json_object_get(o, "coverage"), "percent"));
+}
+
+static const char *cover_text(const json_t *o)
+{
+    return json_string_value(json_object_get(json_object_get(o, "coverage"), "text"));
+}
+
+/* The laboratory: 26 hosts in a /24, 13 of them with 65 open ports in 1-10000. */
+static struct world *laboratory(uint64_t seed)
+{
+    struct world *w = world_new(seed);
+
+    for (unsigned i = 0; i < 26; i++) {
+        auto_free char *ip = str_fmt("10.0.0.%u", 3 + i * 9);
+        struct world_host *h = world_add(w, ip);
+
+        while (i < 13 && h->n_open < 5) {
+            world_open(h, 1 + (unsigned)world_chance(w, 10000));
+        }
+    }
+    return w;
+}
+
+static void check_found(const struct world *w, double least)
+{
+    uint64_t right, wrong, all;
+
+    world_compare(w, &right, &wrong, &all);
+    CHECK_INT(wrong, 0);
+    if ((double)right < least * (double)all) {
+        tap_fail(__FILE__, __LINE__, "%d of %d open ports were found", (int)right, (int)all);
+    }
+}
+
+static void everything_is_found_in_the_laboratory(void)
+{
+    for (uint32_t slots = 1; slots <= 8; slots *= 2) {
+        struct asked a = {
+            .profile = "full", .ports = "1-10000", .targets = "10.0.0.0/24", .slots = slots};
+        auto_targets t = {0};
+        struct plan *p = make(&a, &t);
+        struct world *w = laboratory(7);
+        json_t *o;
+
+        world_run(w, p, &t, false);
+        check_found(w, 1);
+        CHECK_INT(world_count(w, STAGE_PORTS, true) + world_count(w, STAGE_SERVICES, true), 0);
+        CHECK(world_count(w, STAGE_HOSTS, false) <= slots);
+        CHECK(world_count(w, STAGE_PORTS, false) >= slots &&
+              world_count(w, STAGE_PORTS, false) <= 3 * slots + 1);
+        CHECK(world_count(w, STAGE_SERVICES, false) <= 2 * world_count(w, STAGE_PORTS, false));
+        CHECK_INT(w->probes, 260000);
+        CHECK_INT(w->notes.n + w->flags.n, 0);
+        o = summary(w, p, 0);
+        CHECK(covered(o) == 100.0);
+        CHECK_STR(cover_text(o), "covered 100.0 %");
+        json_decref(o);
+        world_free(w);
+        plan_free(p);
+    }
+}
+
+static void the_same_seed_gives_the_same_tasks(void)
+{
+    struct asked a = {.profile = "full", .ports = "1-10000", .targets = "10.0.0.0/22"};
+    auto_buf one = {0}, two = {0}, three = {0};
+    struct buf *text[3] = {&one, &two, &three};
+
+    for (int i = 0; i < 3; i++) {
+        auto_targets t = {0};
+        struct plan *p;
+        struct world *w = laboratory(7);
+
+        a.seed = i < 2 ? 1 : 2;
+        p = make(&a, &t);
+        world_run(w, p, &t, false);
+        for (size_t k = 0; k < w->n_tasks; k++) {
+            plan_spec_write(&w->spec[k], text[i]);
+        }
+        world_free(w);
+        plan_free(p);
+    }
+    CHECK_STR(one.data, two.data);
+    CHECK(strcmp(one.data, three.data) != 0);
+}
+
+static void tasks_of_hosts_cut_the_set_without_rest_and_have_some_of_every_network(void)
+{
+    struct asked a = {.profile = "ping", .targets = "10.0.0.0/22 10.9.0.0/24 10.0.1.7 b.example"};
+    auto_targets t = {0}, v = {0};
+    auto_tasks tasks = {0};
+    auto_netset all = {0};
+    struct plan *p;
+    size_t named = 0;
+
+    read_targets(a.targets, &v);
+    p = make(&a, &t);
+    CHECK_OK(pins_apply(&t, "b.example=10.77.0.1+2001:db8::1", ERR));
+    CHECK_OK(plan_first(p, &t, &tasks, ERR));
+    CHECK_INT(tasks.n, 4);
+    for (size_t i = 0; i < tasks.n; i++) {
+        auto_targets part = {0};
+        struct net_range net;
+
+        read_targets(tasks.v[i].targets, &part);
+        CHECK_INT(target_set_count(&part), tasks.v[i].addresses);
+        CHECK(tasks.v[i].addresses >= 319 && tasks.v[i].addresses <= 322);
+        CHECK(net_range_parse("10.9.0.0/24", false, &net) &&
+              netset_meets(&part.addresses, &net, NULL));
+        for (size_t k = 0; k < part.addresses.n; k++) {
+            CHECK(!netset_meets(&all, &part.addresses.v[k], NULL));
+        }
+        netset_add_set(&all, &part.addresses);
+        if (part.n_pins) {
+            CHECK_STR(tasks.v[i].pins, "b.example=10.77.0.1");
+            named++;
+        }
+    }
+    CHECK(netset_equal(&all, &v.addresses));
+    CHECK_INT(named, 1);
+    plan_free(p);
+}
+
+static void names_are_kept_to_the_last_stage(void)
+{
+    struct asked a = {.profile = "standard", .ports = "1-100", .targets = "www.example 10.0.0.9"};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    struct world *w = world_new(1);
+    size_t kept = 0;
+
+    world_open(world_add(w, "10.0.0.5"), 80);
+    world_open(world_add(w, "10.0.0.9"), 22);
+    CHECK_OK(pins_apply(&t, "www.example=10.0.0.5", ERR));
+    world_run(w, p, &t, false);
+    check_found(w, 1);
+    for (size_t i = 0; i < w->n_tasks; i++) {
+        if (strstr(w->spec[i].targets, "www.example")) {
+            CHECK_STR(w->spec[i].pins, "www.example=10.0.0.5");
+            CHECK(!strstr(w->spec[i].targets, "10.0.0.5"));
+            kept |= 1u << w->spec[i].kind;
+        }
+    }
+    CHECK_INT(kept, 1u << STAGE_HOSTS | 1u << STAGE_PORTS | 1u << STAGE_SERVICES);
+    world_free(w);
+    plan_free(p);
+}
+
+static void the_two_families_never_meet_in_a_task(void)
+{
+    struct asked a = {
+        .profile = "standard", .ports = "1-50", .targets = "a.example b.example c.example"};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    struct world *w = world_new(1);
+
+    world_open(world_add(w, "10.0.0.5"), 7);
+    world_open(world_add(w, "2001:db8::5"), 9);
+    world_open(world_add(w, "2001:db8::6"), 11);
+    CHECK_OK(pins_apply(
+        &t, "a.example=2001:db8::1+10.0.0.5,b.example=2001:db8::5,c.example=2001:db8::6", ERR));
+    world_run(w, p, &t, true); /* check_request() looks */
+    check_found(w, 1);
+    world_free(w);
+    plan_free(p);
+}
+
+static void lost_probes_are_noticed_and_repeated_slower(void)
+{
+    struct asked a = {.profile = "full", .ports = "1-10000", .targets = "10.0.0.0/24"};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    struct world *w = laboratory(3);
+    json_t *o;
+
+    w->lose_x1000 = 100;
+    world_run(w, p, &t, true);
+    check_found(w, 1);
+    CHECK(world_count(w, STAGE_PORTS, true) > 0);
+    for (size_t i = 0; i < w->n_tasks; i++) {
+        if (w->spec[i].kind == STAGE_PORTS && w->spec[i].repeats) {
+            CHECK(!strstr(w->spec[i].arguments, "--min-rate") && w->spec[i].rate == 0);
+        }
+    }
+    CHECK(w->notes.n > 0 && strstr(w->notes.v[0], "probed again at nmap's own pace"));
+    o = summary(w, p, 0);
+    CHECK(covered(o) == 100.0);
+    CHECK(json_array_size(json_object_get(o, "notes")) > 0);
+    json_decref(o);
+    world_free(w);
+    plan_free(p);
+}
+
+static void firewalls_that_never_answer_are_no_loss(void)
+{
+    struct asked a = {.profile = "full", .ports = "1-10000", .targets = "10.0.0.0/24"};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    struct world *w = laboratory(5);
+
+    for (size_t i = 0; i < w->n; i += 2) {
+        w->v[i].filtered = true;
+    }
+    world_run(w, p, &t, true);
+    check_found(w, 1);
+    CHECK_INT(world_count(w, STAGE_PORTS, true), 0);
+    world_free(w);
+    plan_free(p);
+}
+
+static void at_the_tools_own_pace_nothing_is_sampled(void)
+{
+    struct asked a = {
+        .profile = "full", .ports = "1-10000", .targets = "10.0.0.0/24", .own_pace = true};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    struct world *w = laboratory(5);
+
+    world_run(w, p, &t, false);
+    check_found(w, 1);
+    for (size_t i = 0; i < w->n_tasks; i++) {
+        CHECK(!w->spec[i].sample && w->spec[i].rate == 0);
+        CHECK(!strstr(w->spec[i].arguments, "-T") && !strstr(w->spec[i].arguments, "--m"));
+    }
+    world_free(w);
+    plan_free(p);
+}
+
+static void masscan_that_loses_answers_is_helped_by_nmap(void)
+{
+    static const unsigned losses[] = {0, 20, 100, 450};
+
+    for (size_t i = 0; i < ARRAY_LEN(losses); i++) {
+        struct asked a = {
+            .profile = "full", .tool = "masscan", .ports = "1-10000", .targets = "10.0.0.0/24"};
+        auto_targets t = {0};
+        struct plan *p = make(&a, &t);
+        struct world *w = laboratory(11 + i);
+
+        w->sweep_lose_x1000 = losses[i];
+        world_run(w, p, &t, true);
+        check_found(w, 0.99);
+        CHECK(w->n_tasks < 80);
+        if (losses[i] == 450) {
+            CHECK(w->notes.n > 0 && strstr(w->notes.v[0], "by nmap: two passes of masscan"));
+        } else if (losses[i] == 0) {
+            CHECK_INT(w->notes.n, 0);
+        }
+        world_free(w);
+        plan_free(p);
+    }
+}
+
+static void a_sweeper_that_crashes_or_hangs_is_replaced(void)
+{
+    for (int hang = 0; hang < 2; hang++) {
+        struct asked a = {
+            .profile = "full", .tool = "masscan", .ports = "1-5000", .targets = "10.0.0.0/24"};
+        auto_targets t = {0};
+        struct plan *p = make(&a, &t);
+        struct world *w = laboratory(2);
+        json_t *o;
+
+        w->crash_tool = hang ? NULL : "masscan";
+        w->hang_tool = hang ? "masscan" : NULL;
+        for (size_t i = 0; i < w->n; i++) {
+            for (unsigned k = 5001; k <= 10000; k++) {
+                w->v[i].open[k / 8] &= (uint8_t) ~(1u << k % 8);
+            }
+        }
+        world_run(w, p, &t, false);
+        check_found(w, 1);
+        o = summary(w, p, 0);
+        CHECK(covered(o) == 100.0);
+        CHECK(strstr(w->notes.v[0],
+                     hang ? "masscan ended with timeout" : "masscan ended with tool_crashed"));
+        json_decref(o);
+        world_free(w);
+        plan_free(p);
+    }
+}
+
+static void shards_that_crash_are_missing_and_the_others_are_kept(void)
+{
+    struct asked a = {
+        .profile = "full", .ports = "1-100", .targets = "10.0.0.1 10.0.0.2", .shards = 2};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    struct world *w = world_new(1);
+    auto_buf b = {0};
+    json_t *o, *missing;
+
+    world_open(world_add(w, "10.0.0.1"), 5);
+    world_open(world_add(w, "10.0.0.2"), 5);
+    w->crash_targets = "10.0.0.2";
+    world_run(w, p, &t, false);
+    o = summary(w, p, 0);
+    CHECK(covered(o) == 50.0);
+    CHECK_STR(cover_text(o),
+              "covered 50.0 %, 1 shard failed: ports 10.0.0.2 tcp 1-100 (tool_crashed)");
+    missing = json_array_get(json_object_get(json_object_get(o, "coverage"), "missing"), 0);
+    CHECK_STR(json_string_value(json_object_get(missing, "addresses")), "10.0.0.2");
+    CHECK_STR(json_string_value(json_object_get(missing, "reason")), "tool_crashed");
+    json_decref(o);
+    plan_summary(p, w->task, w->n_tasks, 0, NULL, NULL, NULL, &b);
+    CHECK_INT(plan_summary_missing_x100(b.data), 5000);
+    world_free(w);
+    plan_free(p);
+}
+
+static void silent_services_have_a_bound(void)
+{
+    for (int mute = 0; mute < 2; mute++) {
+        struct asked a = {.profile = "standard", .ports = "1-10000", .targets = "10.0.0.0/24"};
+        auto_targets t = {0};
+        struct plan *p = make(&a, &t);
+        struct world *w = laboratory(9);
+        size_t light = 0;
+        int told = 0;
+
+        world_open(&w->v[0], 9999);
+        w->v[0].silent = 9999;
+        w->v[0].mute = mute;
+        world_run(w, p, &t, false);
+        check_found(w, 1);
+        for (size_t i = 0; i < w->n_tasks; i++) {
+            if (w->spec[i].light) {
+                CHECK(
+                    (w->spec[i].sample || strstr(w->spec[i].arguments, "--version-intensity 2")) &&
+                    w->spec[i].wall_s);
+                light++;
+            }
+        }
+        CHECK(light >= 1 && light <= 5);
+        for (size_t i = 0; i < w->notes.n; i++) {
+            CHECK(!strstr(w->notes.v[i], "could not be checked"));
+            told += strstr(w->notes.v[i], "without a service") != NULL;
+        }
+        CHECK_INT(told, mute);
+        world_free(w);
+        plan_free(p);
+    }
+}
+
+static void hosts_on_which_everything_is_open_are_flagged_and_limited(void)
+{
+    struct asked a = {.profile = "full", .ports = "1-10000", .targets = "10.0.0.0/24"};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    struct world *w = laboratory(9);
+    json_t *o, *flag;
+    uint64_t looked = 0;
+
+    for (unsigned k = 1; k <= 9900; k++) {
+        world_open(&w->v[20], k);
+    }
+    world_run(w, p, &t, true);
+    check_found(w, 1);
+    o = summary(w, p, 0);
+    CHECK_INT(json_array_size(json_object_get(o, "flagged")), 1);
+    flag = json_array_get(json_object_get(o, "flagged"), 0);
+    CHECK_STR(json_string_value(json_object_get(flag, "address")), "10.0.0.183");
+    CHECK_INT(json_integer_value(json_object_get(flag, "open")), 9900);
+    CHECK_INT(json_integer_value(json_object_get(flag, "probed")), 10000);
+    for (size_t i = 0; i < w->n_tasks; i++) {
+        looked += w->spec[i].kind == STAGE_SERVICES ? w->spec[i].probes : 0;
+    }
+    CHECK(looked < 40000);
+    CHECK(world_count(w, STAGE_SERVICES, true) == 0);
+    json_decref(o);
+    world_free(w);
+    plan_free(p);
+}
+
+static void a_sweep_takes_the_tool_that_fits(void)
+{
+    static const struct {
+        struct asked a;
+        const char *tool;
+    } cases[] = {
+        {{.profile = "sweep", .ports = "443", .targets = "10.0.0.0/16"}, "zmap"},
+        {{.profile = "sweep", .ports = "80,443", .targets = "10.0.0.0/16"}, "masscan"},
+        {{.profile = "sweep", .ports = "443", .targets = "10.0.0.0/16", .no_raw = true}, "nmap"},
+        {{.profile = "sweep", .ports = "443", .targets = "10.0.0.0/16", .none = true}, "nmap"},
+        {{.profile = "sweep", .ports = "443", .targets = "2001:db8::/112"}, "nmap"},
+        {{.profile = "sweep", .ports = "U:53", .targets = "10.0.0.0/16"}, "nmap"},
+        {{.profile = "standard", .targets = "10.0.0.0/16"}, "nmap"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        auto_targets t = {0};
+        struct plan *p = make(&cases[i].a, &t);
+        size_t at = plan_stages(p) == 2 ? 0 : 1;
+
+        CHECK_STR(plan_stage_tool(p, at), cases[i].tool);
+        plan_free(p);
+    }
+}
+
+static void sweeps_find_what_is_there(void)
+{
+    static const char *const ports[] = {"443", "80,443"};
+
+    for (size_t i = 0; i < ARRAY_LEN(ports); i++) {
+        struct asked a = {.profile = "sweep", .ports = ports[i], .targets = "10.0.0.0/16"};
+        auto_targets t = {0};
+        struct plan *p = make(&a, &t);
+        struct world *w = world_new(4);
+        json_t *o;
+
+        for (unsigned k = 0; k < 200; k++) {
+            auto_free char *ip = str_fmt("10.0.%u.%u", k, 7 * k % 256);
+            struct world_host *h = world_add(w, ip);
+
+            world_open(h, 443);
+            if (i) {
+                world_open(h, 80);
+            }
+        }
+        world_run(w, p, &t, true);
+        check_found(w, 1);
+        CHECK(world_count(w, STAGE_VERIFY, false) >= 1 && w->n_tasks < 20);
+        o = summary(w, p, 0);
+        CHECK(covered(o) == 100.0);
+        CHECK_INT(json_integer_value(json_object_get(json_object_get(o, "coverage"), "asked")),
+                  (int64_t)65536 * (i + 1));
+        json_decref(o);
+        world_free(w);
+        plan_free(p);
+    }
+}
+
+static void what_cannot_be_done_is_refused_with_the_reason(void)
+{
+    static const struct {
+        struct asked a;
+        const char *why;
+    } cases[] = {
+        {{.profile = "sweep", .targets = "10.0.0.0/16"}, "needs ports, for example \"443\""},
+        {{.profile = "standard", .tool = "zmap", .ports = "80,443", .targets = "10.0.0.0/24"},
+         "zmap takes one port per job, got 2"},
+        {{.profile = "standard", .tool = "masscan", .targets = "10.0.0.0/24"},
+         "masscan has no list of popular ports"},
+        {{.profile = "full", .tool = "masscan", .targets = "127.0.0.1", .no_raw = true},
+         "masscan needs raw sockets"},
+        {{.profile = "full", .tool = "masscan", .targets = "10.0.0.1", .none = true},
+         "masscan is not installed here"},
+        {{.profile = "full", .targets = "2001:db8::/64"}, "2^64 or more addresses of IPv6"},
+        {{.profile = "full", .targets = "0.0.0.0/0"},
+         "4294967296 addresses are too many for nmap, at most 1048576"},
+        {{.profile = "full", .ports = "1-99999", .targets = "10.0.0.1"},
+         "invalid ports specification"},
+        {{.profile = "udp", .ports = "T:80", .targets = "10.0.0.1"}, "could probe"},
+        {{.tool = "masscan", .ports = "80", .targets = "10.0.0.1", .no_raw = true},
+         "masscan needs raw sockets"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        auto_targets t = {0};
+        struct plan *p = NULL;
+
+        read_targets(cases[i].a.targets, &t);
+        CHECK_ERR(make_from(&cases[i].a, &t, &p), ERR_INVALID);
+        if (!strstr(tap_err.msg, cases[i].why)) {
+            tap_fail(__FILE__, __LINE__, "case %d gave: %s", (int)i, tap_err.msg);
+        }
+        CHECK(!p);
+    }
+}
+
+static void options_of_the_request_take_the_place_of_ours(void)
+{
+    struct asked a = {.profile = "full",
+                      .arguments = "-T2 --max-retries 5 -sT -p 1-100 --script-args "
+                                   "'a b'",
+                      .targets = "10.0.0.1"};
+    struct asked up = {.profile = "full", .arguments = "-Pn", .targets = "10.0.0.1"};
+    auto_targets t = {0}, u = {0};
+    struct plan *p = make(&a, &t), *q = make(&up, &u);
+    const char *words = plan_stage_arguments(p, 1);
+
+    CHECK(strstr(words, "-T2") && !strstr(words, "-T4") && !strstr(words, "-sS"));
+    CHECK(strstr(words, "--max-retries 5") && !strstr(words, "--max-retries 2"));
+    CHECK(strstr(words, "'a b'") && !strstr(words, "-p"));
+    CHECK(strstr(plan_stage_arguments(p, 2), "-sV") && !strstr(plan_stage_arguments(p, 2), "-T2"));
+    CHECK_STR(plan_ports(p), "1-100");
+    CHECK_INT(plan_stages(q), 2);
+    CHECK_INT(plan_stage_kind(q, 0), STAGE_PORTS);
+    CHECK_STR(plan_stage_tool(q, 0), "nmap");
+    plan_free(p);
+    plan_free(q);
+}
+
+static void a_tool_without_a_profile_is_one_task(void)
+{
+    struct asked a = {.tool = "masscan",
+                      .ports = "80",
+                      .arguments = "--retries 1",
+                      .targets = "10.0.0.0/24 !10.0.0.5",
+                      .rate = 1000};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    struct world *w = world_new(1);
+
+    world_open(world_add(w, "10.0.0.7"), 80);
+    world_run(w, p, &t, false);
+    check_found(w, 1);
+    CHECK_INT(w->n_tasks, 1);
+    CHECK_STR(w->spec[0].tool, "masscan");
+    CHECK_STR(w->spec[0].arguments, "--retries 1");
+    CHECK_STR(w->spec[0].ports, "80");
+    CHECK_INT(w->spec[0].rate, 1000);
+    CHECK_INT(w->spec[0].addresses, 255);
+    world_free(w);
+    plan_free(p);
+}
+
+static void large_plans_stay_within_the_tasks_of_a_job(void)
+{
+    struct asked a = {.profile = "full", .targets = "10.0.0.0/16", .slots = 64};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    auto_tasks tasks = {0};
+    struct plan_needs needs;
+
+    CHECK_OK(plan_first(p, &t, &tasks, ERR));
+    CHECK(tasks.n <= 64 && tasks.n >= 16);
+    plan_needs(p, &t, &needs);
+    CHECK_INT(needs.addresses, 65536);
+    CHECK_INT(needs.ports, 65535);
+    CHECK(needs.probes > UINT64_C(65536) * 65535 && needs.seconds > 60);
+    CHECK_INT(needs.protocols, 1u << PORTS_TCP);
+    CHECK(!needs.raw);
+    plan_free(p);
+}
+
+static void progress_is_sane_without_tasks(void)
+{
+    struct asked a = {.profile = "standard", .targets = "10.0.0.0/24"};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    struct progress now;
+    auto_buf b = {0};
+
+    plan_progress(p, NULL, 0, 0, 0, &now);
+    CHECK_INT(now.percent_x100, 0);
+    CHECK_INT(now.remaining_s, -1);
+    CHECK_STR(now.task, "hosts");
+    plan_summary(p, NULL, 0, 0, NULL, NULL, NULL, &b);
+    CHECK_INT(plan_summary_missing_x100(b.data), 10000);
+    CHECK_INT(plan_summary_missing_x100("garbage"), 0);
+    plan_free(p);
+}
+
+static void what_was_said_before_is_said_again_once(void)
+{
+    struct asked a = {.profile = "ping", .targets = "10.0.0.1"};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    auto_strvec notes = {0}, flags = {0};
+    auto_buf first = {0}, second = {0};
+    json_t *o;
+
+    strvec_push(&notes, "one");
+    strvec_push(&flags, "10.0.0.7 500 600");
+    plan_summary(p, NULL, 0, 0, &notes, &flags, NULL, &first);
+    strvec_push(&notes, "two");
+    plan_summary(p, NULL, 0, 0, &notes, &flags, first.data, &second);
+    o = json_loads(second.data, 0, NULL);
+    CHECK_INT(json_array_size(json_object_get(o, "notes")), 2);
+    CHECK_INT(json_array_size(json_object_get(o, "flagged")), 1);
+    CHECK_INT(json_integer_value(
+                  json_object_get(json_array_get(json_object_get(o, "flagged"), 0), "open")),
+              1000);
+    json_decref(o);
+    plan_free(p);
+}
+
+static void random_networks_are_found_whole(void)
+{
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct world *w = world_new(seed);
+        auto_free char *ports = NULL;
+        struct asked a = {.profile = "full", .targets = "10.0.0.0/24 10.3.0.0/25", .seed = seed};
+        auto_targets t = {0};
+        struct plan *p;
+        json_t *o;
+        unsigned most = 200 + (unsigned)world_chance(w, 3000);
+        size_t hosts = (size_t)world_chance(w, 40);
+
+        ports = str_fmt("1-%u", most);
+        a.ports = ports;
+        a.slots = 1 + (uint32_t)world_chance(w, 8);
+        a.shards = world_chance(w, 3) ? 0 : 1 + (uint32_t)world_chance(w, 40);
+        a.tool = world_chance(w, 3) ? NULL : "masscan";
+        a.own_pace = world_chance(w, 4) == 0 && !a.tool;
+        for (size_t i = 0; i < hosts; i++) {
+            auto_free char *ip = str_fmt("10.%u.0.%u", i % 2 ? 3 : 0, (unsigned)(3 * i + 1));
+            struct world_host *h = world_add(w, ip);
+            uint64_t open = world_chance(w, 12);
+
+            h->filtered = world_chance(w, 3) == 0;
+            for (uint64_t k = 0; k < open; k++) {
+                world_open(h, 1 + (unsigned)world_chance(w, most));
+            }
+        }
+        p = make(&a, &t);
+        world_run(w, p, &t, true);
+        check_found(w, 1);
+        CHECK_INT(w->notes.n, 0);
+        CHECK(w->n_tasks <= 200);
+        o = summary(w, p, 0);
+        CHECK(covered(o) == 100.0);
+        json_decref(o);
+        world_free(w);
+        plan_free(p);
+    }
+}
+
+TESTS(everything_is_found_in_the_laboratory, the_same_seed_gives_the_same_tasks,
+      tasks_of_hosts_cut_the_set_without_rest_and_have_some_of_every_network,
+      names_are_kept_to_the_last_stage, the_two_families_never_meet_in_a_task,
+      lost_probes_are_noticed_and_repeated_slower, firewalls_that_never_answer_are_no_loss,
+      at_the_tools_own_pace_nothing_is_sampled, masscan_that_loses_answers_is_helped_by_nmap,
+      a_sweeper_that_crashes_or_hangs_is_replaced,
+      shards_that_crash_are_missing_and_the_others_are_kept, silent_services_have_a_bound,
+      hosts_on_which_everything_is_open_are_flagged_and_limited, a_sweep_takes_the_tool_that_fits,
+      sweeps_find_what_is_there, what_cannot_be_done_is_refused_with_the_reason,
+      options_of_the_request_take_the_place_of_ours, a_tool_without_a_profile_is_one_task,
+      large_plans_stay_within_the_tasks_of_a_job, progress_is_sane_without_tasks,
+      what_was_said_before_is_said_again_once, random_networks_are_found_whole)
