@@ -93,10 +93,10 @@ def test_a_body_that_is_no_object_is_named(srv):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", ["/scans", "/api/v1/scans"])
-def test_a_body_of_one_mebibyte_is_read_and_one_byte_more_is_not(srv, path):
+@pytest.mark.parametrize("path, mib", [("/scans", 1), ("/api/v1/scans", 3), ("/api/v1/keys", 1)])
+def test_a_body_of_the_largest_size_is_read_and_one_byte_more_is_not(srv, path, mib):
     head, tail = b'{"targets":5,"x":"', b'"}'
-    fits = head + b"a" * (1024 * 1024 - len(head) - len(tail)) + tail
+    fits = head + b"a" * (mib * 1024 * 1024 - len(head) - len(tail)) + tail
     assert srv.post(path, data=fits, headers=JSON).status_code == 422
     r = srv.post(path, data=fits + b" ", headers=JSON)
     assert r.status_code == 413
@@ -122,7 +122,7 @@ def test_a_bad_target_is_refused_on_both_surfaces(srv, targets):
     r = srv.post("/scans", json={"targets": targets})
     assert r.status_code == 422, targets
     assert r.json()["detail"][0]["loc"] == ["body", "targets"]
-    r = srv.post("/api/v1/scans", json={"targets": targets})
+    r = srv.post("/api/v1/scans", json={"tool": "nmap", "targets": targets})
     assert r.status_code == 422
     assert r.json()["errors"][0]["pointer"] == "/targets"
 
@@ -133,7 +133,7 @@ def test_bad_ports_are_refused_on_both_surfaces(srv, ports):
     r = srv.post("/scans", json={"targets": "127.0.0.1", "ports": ports})
     assert r.status_code == 422
     assert r.json()["detail"][0]["msg"].startswith("Value error, invalid ports specification")
-    r = srv.post("/api/v1/scans", json={"targets": "127.0.0.1", "ports": ports})
+    r = srv.post("/api/v1/scans", json={"tool": "nmap", "targets": "127.0.0.1", "ports": ports})
     assert r.json()["errors"][0]["pointer"] == "/ports"
 
 

@@ -81,7 +81,7 @@ def test_a_full_disk_refuses_a_submit_and_is_overcome_without_a_restart(
     # Reading goes on; nothing of the refused request is seen.
     assert check_all_there(srv, before) == set(before)
     assert srv.get("/health").status_code == 200
-    v1 = srv.post("/api/v1/scans", json={"targets": "127.0.0.1"})
+    v1 = srv.post("/api/v1/scans", json={"tool": "nmap", "targets": "127.0.0.1"})
     assert v1.status_code in (503, 507)
     assert v1.headers["Content-Type"].startswith("application/problem+json")
 

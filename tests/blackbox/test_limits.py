@@ -88,7 +88,8 @@ def test_no_more_scans_run_at_once_than_there_are_workers(make_server, fake_nmap
 @pytest.mark.parametrize("tool", ["hang", "stubborn", "tree"])
 def test_a_scan_that_takes_too_long_is_ended_with_all_its_processes(make_server, fake_nmap, tool):
     srv = make_server(tool=fake_nmap(tool))
-    r = srv.post("/api/v1/scans", json={"targets": "127.0.0.1", "timeout": 1, "retries": 0})
+    body = {"tool": "nmap", "targets": "127.0.0.1", "timeout": 1, "retries": 0}
+    r = srv.post("/api/v1/scans", json=body)
     assert r.status_code == 202, r.text
     job = srv.wait(r.json()["id"], 30)
     assert job["status"] == "failed" and job["error"]
@@ -100,7 +101,7 @@ def test_a_scan_that_takes_too_long_is_ended_with_all_its_processes(make_server,
 
 def test_a_scan_that_says_too_much_is_ended(make_server, fake_nmap):
     srv = make_server(tool=fake_nmap("flood", mb=64), env={"SCANPOD_MAX_OUTPUT_MB": "1"})
-    r = srv.post("/api/v1/scans", json={"targets": "127.0.0.1", "retries": 0})
+    r = srv.post("/api/v1/scans", json={"tool": "nmap", "targets": "127.0.0.1", "retries": 0})
     srv.wait(r.json()["id"], 60)
     job = srv.get(f"/api/v1/scans/{r.json()['id']}").json()
     assert (job["state"], job["reason"]) == ("failed", "limit")
@@ -140,7 +141,7 @@ def test_a_tool_that_cannot_be_executed_is_told_apart_from_one_that_failed(make_
     broken.write_bytes(b"\x7fELF this is no program")
     broken.chmod(0o755)
     srv = make_server(tool=broken)
-    r = srv.post("/api/v1/scans", json={"targets": "127.0.0.1", "retries": 0})
+    r = srv.post("/api/v1/scans", json={"tool": "nmap", "targets": "127.0.0.1", "retries": 0})
     srv.wait(r.json()["id"])
     job = srv.get(f"/api/v1/scans/{r.json()['id']}").json()
     assert job["state"] == "failed"
@@ -150,7 +151,7 @@ def test_a_tool_that_cannot_be_executed_is_told_apart_from_one_that_failed(make_
 
 def test_a_failing_tool_leaves_its_status_and_last_words(make_server, fake_nmap):
     srv = make_server(tool=fake_nmap("fail", status=3, text="QUITTING! no such device"))
-    r = srv.post("/api/v1/scans", json={"targets": "127.0.0.1", "retries": 0})
+    r = srv.post("/api/v1/scans", json={"tool": "nmap", "targets": "127.0.0.1", "retries": 0})
     srv.wait(r.json()["id"])
     job = srv.get(f"/api/v1/scans/{r.json()['id']}").json()
     assert (job["state"], job["reason"], job["exit_status"]) == ("failed", "tool_failed", 3)
@@ -159,7 +160,7 @@ def test_a_failing_tool_leaves_its_status_and_last_words(make_server, fake_nmap)
 
 def test_a_failed_run_is_tried_again_as_often_as_asked(make_server, fake_nmap):
     srv = make_server(tool=fake_nmap("fail"), env={"SCANPOD_RETRY_DELAY_MS": "20"})
-    r = srv.post("/api/v1/scans", json={"targets": "127.0.0.1", "retries": 2})
+    r = srv.post("/api/v1/scans", json={"tool": "nmap", "targets": "127.0.0.1", "retries": 2})
     srv.wait(r.json()["id"])
     job = srv.get(f"/api/v1/scans/{r.json()['id']}").json()
     assert (job["state"], job["attempts"]) == ("failed", 3)

@@ -107,7 +107,7 @@ def test_without_notifications_loopback_is_refused_with_the_reason(make_server, 
     caps = srv.get("/api/v1/capabilities").json()["sandbox"]
     (broker,) = [x for x in caps["levels"] if x["name"] == "broker"]
     assert not broker["usable"] and "seccomp notification" in broker["why"]
-    r = srv.post(V1, json={"targets": "127.0.0.1"})
+    r = srv.post(V1, json={"tool": "nmap", "targets": "127.0.0.1"})
     assert r.status_code == 403 and r.json()["rule"] == "egress", r.text
     assert "level broker, which is not usable: the kernel does not let" in r.json()["detail"]
     assert srv.post("/scans", json={"targets": "127.0.0.1"}).status_code == 403

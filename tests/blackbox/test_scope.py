@@ -41,7 +41,7 @@ def scope(workdir):
 
 
 def post(srv, targets, path=V1, key=..., **body):
-    return srv.post(path, json={"targets": targets, **body}, key=key)
+    return srv.post(path, json={"tool": "nmap", "targets": targets, **body}, key=key)
 
 
 def refused(srv, targets, rule="policy.scope", **more):

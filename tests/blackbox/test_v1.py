@@ -20,7 +20,7 @@ V1 = "/api/v1/scans"
 
 
 def submit(srv, **body):
-    r = srv.post(V1, json={"targets": "127.0.0.1", **body})
+    r = srv.post(V1, json={"tool": "nmap", "targets": "127.0.0.1", **body})
     assert r.status_code == 202, r.text
     return r.json()["id"]
 
@@ -102,7 +102,7 @@ def test_each_wrong_member_is_pointed_at(server, body, pointers):
 
 def test_options_and_limits_are_part_of_the_job(make_server):
     srv = make_server(env=IDLE)
-    r = srv.post(V1, json={"targets": "127.0.0.1", "arguments": "-sT", "timeout": 100,
+    r = srv.post(V1, json={"tool": "nmap", "targets": "127.0.0.1", "arguments": "-sT", "timeout": 100,
                            "options": {"max_retries": 2, "open_only": True, "reason": False},
                            "limits": {"wall_s": 60, "memory_mb": 256}})  # fmt: skip
     assert r.status_code == 202, r.text
@@ -121,7 +121,7 @@ def test_options_and_limits_are_part_of_the_job(make_server):
 
 def test_what_nobody_authorised_is_refused_with_the_rule_and_the_fix(make_server):
     srv = make_server(env=IDLE)
-    got = problem(srv.post(V1, json={"targets": "203.0.113.7"}), 403, "forbidden")
+    got = problem(srv.post(V1, json={"tool": "nmap", "targets": "203.0.113.7"}), 403, "forbidden")
     assert got["rule"] == "policy.scope"
     assert "203.0.113.7" in got["detail"] and "SCANPOD_SCOPE_FILE" in got["detail"]
     r = srv.post("/scans", json={"targets": "203.0.113.7"})
@@ -139,15 +139,15 @@ def test_a_scope_file_decides_and_is_read_anew(make_server, workdir):
     scope.write_text(text)
     scope.chmod(0o644)
     srv = make_server(env={**IDLE, "SCANPOD_SCOPE_FILE": str(scope)})
-    job = srv.post(V1, json={"targets": "203.0.113.7"}).json()
+    job = srv.post(V1, json={"tool": "nmap", "targets": "203.0.113.7"}).json()
     assert "lab" in job["scope_rule"]
-    problem(srv.post(V1, json={"targets": "127.0.0.1"}), 403, "forbidden")
+    problem(srv.post(V1, json={"tool": "nmap", "targets": "127.0.0.1"}), 403, "forbidden")
 
     scope.write_text(text + "  deny:\n    - {target: 203.0.113.7, note: payment}\n")
     assert srv.post("/api/v1/policy/reload").status_code == 200
-    got = problem(srv.post(V1, json={"targets": "203.0.113.7"}), 403, "forbidden")
+    got = problem(srv.post(V1, json={"tool": "nmap", "targets": "203.0.113.7"}), 403, "forbidden")
     assert "payment" in got["detail"]
-    clipped = srv.post(V1, json={"targets": "203.0.113.6-8", "clip": True})
+    clipped = srv.post(V1, json={"tool": "nmap", "targets": "203.0.113.6-8", "clip": True})
     assert clipped.status_code == 202 and clipped.json()["clip"] is True
 
     before = srv.get("/api/v1/policy").json()
@@ -168,7 +168,7 @@ def test_a_dry_run_stores_nothing(make_server):
 
 def test_a_name_is_pinned_to_its_addresses(make_server):
     srv = make_server(env=IDLE)
-    job = srv.post(V1, json={"targets": "localhost"}).json()
+    job = srv.post(V1, json={"tool": "nmap", "targets": "localhost"}).json()
     assert "127.0.0.1" in job["pins"]["localhost"]
     got = problem(srv.post(V1, json={"targets": "no-such-name.invalid"}), 422, "invalid")
     assert got["errors"][0]["pointer"] == "/targets"
@@ -176,13 +176,14 @@ def test_a_name_is_pinned_to_its_addresses(make_server):
 
 def test_a_repeated_request_gives_the_same_job(make_server):
     srv = make_server(env=IDLE)
-    body, head = {"targets": "127.0.0.1"}, {"Idempotency-Key": "order-17"}
+    body, head = {"tool": "nmap", "targets": "127.0.0.1"}, {"Idempotency-Key": "order-17"}
     one = srv.post(V1, json=body, headers=head)
     two = srv.post(V1, json=body, headers=head)
     assert "Idempotency-Replayed" not in one.headers
     assert two.status_code == 202 and two.headers["Idempotency-Replayed"] == "true"
     assert one.json()["id"] == two.json()["id"]
-    problem(srv.post(V1, json={"targets": "127.0.0.2"}, headers=head), 422, "invalid")
+    other = {"tool": "nmap", "targets": "127.0.0.2"}
+    problem(srv.post(V1, json=other, headers=head), 422, "invalid")
     srv.restart()
     again = srv.post(V1, json=body, headers=head)
     assert again.json()["id"] == one.json()["id"]
@@ -207,7 +208,7 @@ def test_repeated_requests_at_the_same_time_make_one_job(make_server):
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 129, "\u00e9"])
 def test_an_odd_idempotency_key_is_malformed(server, key):
-    r = server.post(V1, json={"targets": "127.0.0.1"},
+    r = server.post(V1, json={"tool": "nmap", "targets": "127.0.0.1"},
                     headers={"Idempotency-Key": key.encode("latin-1")})  # fmt: skip
     assert r.status_code == 400
 
@@ -633,7 +634,8 @@ def test_a_key_does_what_its_scopes_say_until_it_expires(make_server):
     assert r.status_code == 201, r.text
     key = r.json()["key"]
     assert srv.get(V1, key=key).status_code == 200
-    got = problem(srv.post(V1, json={"targets": "127.0.0.1"}, key=key), 403, "forbidden")
+    body = {"tool": "nmap", "targets": "127.0.0.1"}
+    got = problem(srv.post(V1, json=body, key=key), 403, "forbidden")
     assert got["rule"] == "key.scope" and "submit:network" in got["detail"]
     r = srv.post("/scans", json={"targets": "127.0.0.1"}, key=key)
     assert r.status_code == 403 and "submit:network" in r.json()["detail"]
@@ -657,9 +659,10 @@ def test_a_quota_holds_across_a_restart(make_server):
     srv = make_server(env=IDLE)
     body = {"name": "few", "quota": {"addresses_per_day": 300}}
     key = srv.post("/api/v1/keys", json=body).json()["key"]
-    assert srv.post(V1, json={"targets": "10.213.77.0/24"}, key=key).status_code == 202
+    body = {"tool": "nmap", "targets": "10.213.77.0/24"}
+    assert srv.post(V1, json=body, key=key).status_code == 202
     srv.restart()
-    r = srv.post(V1, json={"targets": "10.213.77.0/24"}, key=key)
+    r = srv.post(V1, json=body, key=key)
     problem(r, 429, "busy")
     assert int(r.headers["Retry-After"]) > 0
 
@@ -681,8 +684,8 @@ def test_idempotency_keys_of_two_api_keys_do_not_meet(make_server):
     srv = make_server(env=IDLE)
     other = srv.post("/api/v1/keys", json={"name": "other"}).json()["key"]
     head = {"Idempotency-Key": "1"}
-    one = srv.post(V1, json={"targets": "127.0.0.1"}, headers=head)
-    two = srv.post(V1, json={"targets": "127.0.0.1"}, headers=head, key=other)
+    one = srv.post(V1, json={"tool": "nmap", "targets": "127.0.0.1"}, headers=head)
+    two = srv.post(V1, json={"tool": "nmap", "targets": "127.0.0.1"}, headers=head, key=other)
     assert one.json()["id"] != two.json()["id"]
 
 
