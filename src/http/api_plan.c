@@ -128,6 +128,17 @@ static int parse_targets(const struct scan_request *q, struct target_set *out, s
                                 : targets_parse(q->targets, out, e);
 }
 
+/* What to do instead, where the size of IPv6 is what is wrong. */
+static void advise(const struct scan_request *q, struct err *e)
+{
+    const struct err said = *e;
+
+    if (str_starts(said.msg, "too many addresses") && strchr(q->targets, ':')) {
+        err_set(e, said.code, "%s; IPv6 prefixes cannot be walked through: name the hosts, or %s",
+                said.msg, "prefixes of /112 and longer");
+    }
+}
+
 static int check_targets(const struct scan_request *q, struct err *e)
 {
     auto_targets set = {0};
@@ -215,12 +226,22 @@ static void check_stage_arguments(const struct api *a, const struct key *k,
 static void check_stages(const struct api *a, const struct key *k, const struct scan_request *q,
                          struct tool_plan *plan, struct scan_faults *f)
 {
-    if (q->targets) {
-        parse_targets(q, &plan->targets, &f->targets);
+    if (q->targets && parse_targets(q, &plan->targets, &f->targets) < 0) {
+        advise(q, &f->targets);
     }
     if (check_ports(q, &f->ports) == 0 && q->tool && q->arguments) {
         check_stage_arguments(a, k, q, f);
     }
+}
+
+/* Some tools have no ports of their own to start from. */
+static bool lacks_ports(const struct api *a, const struct key *k, const struct scan_request *q)
+{
+    struct scan_request with = *q;
+    auto_plan plan = {0};
+
+    with.ports = "80";
+    return !q->ports && check(a, k, &with, false, &plan, NULL) == 0;
 }
 
 /* Which members are wrong, when something is: *whole is what the check of all said. */
@@ -233,6 +254,8 @@ static void find_faults(const struct api *a, const struct key *k, const struct s
     if (q->targets && check_targets(q, &f->targets) < 0) {
         if (q->old) {
             cut_reason(q->targets, &f->targets);
+        } else {
+            advise(q, &f->targets);
         }
         alone.targets = NULL;
         found = true;
@@ -249,6 +272,8 @@ static void find_faults(const struct api *a, const struct key *k, const struct s
     }
     if (whole->code == ERR_SCOPE) {
         refuse(f, "policy.options", whole);
+    } else if (whole->code && lacks_ports(a, k, q)) {
+        f->ports = *whole;
     } else if (whole->code) {
         *(q->arguments ? &f->arguments : &f->targets) = *whole;
     }
