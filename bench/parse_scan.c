@@ -73,9 +73,9 @@ static void masscan_list(struct buf *b, const struct record *r, size_t i)
 
 static void zmap_csv(struct buf *b, const struct record *r, size_t i)
 {
-    buf_addf(b, "%s%u.%u.%u.%u,%u,%s,%d,0,64,%ld\n",
-             i ? "" : "saddr,sport,classification,success,repeat,ttl,timestamp_ts\n", QUAD(r),
-             r->port, r->closed ? "rst" : "synack", !r->closed, r->time);
+    buf_addf(b, "%s%u.%u.%u.%u,%u,%s,%d,64,%ld\n",
+             i ? "" : "saddr,sport,classification,success,ttl,timestamp_ts\n", QUAD(r), r->port,
+             r->closed ? "rst" : "synack", !r->closed, r->time);
 }
 
 static void zmap_csv_all(struct buf *b, const struct record *r, size_t i)

@@ -1,6 +1,6 @@
 /*
  * Keys of IPv4 findings have 55 bits: they are sorted by radix in five rounds of 11 bits, of which
- * those are left out in which all keys agree. IPv6 is rare and sorted by comparing.
+ * those are left out in which all keys agree. IPv6 is rare and sorted by merging.
  */
 #include "parse/findings.h"
 
@@ -179,20 +179,35 @@ static void radix_sort(struct findings *f, size_t n)
     }
 }
 
-static int by_address(const void *a, const void *b)
+static bool goes_before(const struct kept *a, const struct kept *b)
 {
-    const struct kept *x = a;
-    const struct kept *y = b;
-    int cmp = memcmp(x->addr, y->addr, sizeof x->addr);
+    int cmp = memcmp(a->addr, b->addr, sizeof a->addr);
 
-    if (cmp) {
-        return cmp;
+    return cmp ? cmp < 0 : a->key < b->key;
+}
+
+/*
+ * IPv6, by merging; those that agree keep their order. Not qsort(), which asks how much memory the
+ * machine has: a parser may not.
+ */
+static void merge_sort(struct kept *k, struct kept *scratch, size_t n)
+{
+    for (size_t width = 1; width < n; width *= 2) {
+        for (size_t from = 0; from < n; from += 2 * width) {
+            size_t left = from;
+            size_t middle = MIN(from + width, n);
+            size_t right = middle;
+            size_t end = MIN(from + 2 * width, n);
+
+            for (size_t to = from; to < end; to++) {
+                bool take_right =
+                    left == middle || (right < end && goes_before(&k[right], &k[left]));
+
+                scratch[to] = k[take_right ? right++ : left++];
+            }
+        }
+        memcpy(k, scratch, n * sizeof *k);
     }
-    if (x->key != y->key) {
-        return x->key < y->key ? -1 : 1;
-    }
-    /* Those that came first stand first. */
-    return x->text < y->text ? -1 : x->text > y->text;
 }
 
 static bool same_host(const struct kept *a, const struct kept *b)
@@ -283,7 +298,7 @@ static void settle(struct findings *f)
                 kept[n6++] = kept[i];
             }
         }
-        qsort(kept, n6, sizeof *kept, by_address);
+        merge_sort(kept, f->joined + n, n6); /* where there is room: n is at most n4 */
         for (size_t i = 0; i < n6; i++) {
             n = put_joined(f, n, &kept[i]);
         }
@@ -386,7 +401,7 @@ int findings_add(struct findings *f, const struct finding *x, struct err *e)
     }
     k->first_s = k->last_s = x->time_s;
     k->count = 1;
-    k->text = (uint32_t)f->n; /* tells the order of IPv6 findings */
+    k->text = 0;
     k->name_n = k->banner_n = 0;
     k->ttl = (int16_t)(x->ttl > UINT8_MAX ? -1 : x->ttl);
     k->reason = (uint8_t)x->reason;

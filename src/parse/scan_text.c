@@ -1,7 +1,6 @@
 /* Numbers and addresses, as text of known length. */
 #include <arpa/inet.h>
 #include <string.h>
-#include <time.h>
 
 #include "parse/scan.h"
 
@@ -44,27 +43,34 @@ static bool digits_at(const char *s, unsigned n, int *out)
     return true;
 }
 
+/* Days from 1970-01-01. Not timegm(): that reads the time zone's file, which a parser may not. */
+static int64_t days_of(int year, int month, int day)
+{
+    int64_t y = month > 2 ? year : year - 1;
+    int64_t in_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+
+    return y * 365 + y / 4 - y / 100 + y / 400 + in_year - 719468;
+}
+
 int64_t scan_time(const char *s, size_t n)
 {
-    struct tm t = {0};
-    int hours, minutes;
+    int year, month, day, hour, minute, second, zone_h, zone_m;
     const char *zone;
     int64_t at;
 
     if (n < 24 || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' ||
-        !digits_at(s, 4, &t.tm_year) || !digits_at(s + 5, 2, &t.tm_mon) ||
-        !digits_at(s + 8, 2, &t.tm_mday) || !digits_at(s + 11, 2, &t.tm_hour) ||
-        !digits_at(s + 14, 2, &t.tm_min) || !digits_at(s + 17, 2, &t.tm_sec)) {
+        !digits_at(s, 4, &year) || !digits_at(s + 5, 2, &month) || !digits_at(s + 8, 2, &day) ||
+        !digits_at(s + 11, 2, &hour) || !digits_at(s + 14, 2, &minute) ||
+        !digits_at(s + 17, 2, &second)) {
         return 0;
     }
     zone = s + n - 5;
-    if ((*zone != '+' && *zone != '-') || !digits_at(zone + 1, 2, &hours) ||
-        !digits_at(zone + 3, 2, &minutes) || t.tm_year < 1970 || t.tm_mon < 1 || t.tm_mon > 12 ||
-        t.tm_mday < 1 || t.tm_mday > 31) {
+    if ((*zone != '+' && *zone != '-') || !digits_at(zone + 1, 2, &zone_h) ||
+        !digits_at(zone + 3, 2, &zone_m) || year < 1970 || month < 1 || month > 12 || day < 1 ||
+        day > 31) {
         return 0;
     }
-    t.tm_year -= 1900;
-    t.tm_mon--;
-    at = timegm(&t) - (int64_t)(*zone == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
+    at = days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second -
+         (*zone == '-' ? -1 : 1) * (zone_h * 3600 + zone_m * 60);
     return at > 0 ? at : 0;
 }

@@ -217,6 +217,15 @@ static void columns_may_stand_in_any_order(void)
     CHECK_INT(json_integer_value(json_object_get(host_at(&s, 0), "starttime")), 1700000000);
     CHECK_INT(json_integer_value(json_object_get(host_at(&s, 1), "starttime")), 1700000001);
     seen_done(&s);
+    parse("saddr,timestamp_str\n192.0.2.1,2024-02-29T23:59:59.999-0130\n"
+          "192.0.2.2,1970-01-01T00:00:01.000+0000\n192.0.2.3,2100-03-01T00:00:00.000+0000\n"
+          "192.0.2.4,yesterday\n",
+          &s);
+    CHECK_INT(json_integer_value(json_object_get(host_at(&s, 0), "starttime")), 1709256599);
+    CHECK_INT(json_integer_value(json_object_get(host_at(&s, 1), "starttime")), 1);
+    CHECK_INT(json_integer_value(json_object_get(host_at(&s, 2), "starttime")), 4107542400);
+    CHECK(!json_object_get(host_at(&s, 3), "starttime"));
+    seen_done(&s);
 }
 
 static void a_header_alone_is_a_run_that_found_nothing(void)
