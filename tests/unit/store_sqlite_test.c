@@ -724,6 +724,23 @@ static void a_write_that_fails_in_the_commit_is_undone(void)
 
 /* ---- crashes ---- */
 
+static int add_planned(struct store *s, struct id *id)
+{
+    static const struct task_new tasks[] = {{.spec = "1"}, {.spec = "2"}, {.spec = "3"}};
+    struct job j;
+    int rc;
+
+    job_init(&j);
+    j.id = *id = id_new();
+    j.tool = xstrdup("nmap");
+    j.targets = xstrdup("192.0.2.1");
+    j.plan = xstrdup("{}");
+    j.created_us = wall_us();
+    rc = store_job_add(s, &j, NULL);
+    job_done(&j);
+    return rc == 0 ? store_task_add(s, id, tasks, ARRAY_LEN(tasks), NULL, NULL) : rc;
+}
+
 /* Adds, claims and ends jobs for ever; tells each id after the commit that has it. */
 static void work_until_killed(const char *dir, int tell)
 {
@@ -742,12 +759,12 @@ static void work_until_killed(const char *dir, int tell)
             struct job j = {0};
             bool got = false;
 
-            if (add(s, "192.0.2.1", &ids[i], NULL) != 0 ||
+            if ((i == 0 ? add_planned(s, &ids[i]) : add(s, "192.0.2.1", &ids[i], NULL)) != 0 ||
                 store_task_claim(s, "w", NULL, &t, &j, &got, NULL) != 0) {
                 _exit(2);
             }
             job_done(&j);
-            if (got && i % 2) {
+            if (got && (i + turn) % 2) {
                 struct lease l = {t.job_id, t.idx, t.epoch, t.token};
 
                 store_task_finish(s, &l, &(struct outcome){.state = JOB_COMPLETED}, 0, NULL, NULL);
@@ -829,6 +846,16 @@ static void check_counts(struct store *s)
     }
     store_job_counts(s, counts);
     CHECK(memcmp(counts, t.counts, sizeof counts) == 0);
+    CHECK_INT(one_number(s, "SELECT count(*) FROM planned WHERE tasks_left <> (SELECT count(*)"
+                            " FROM task WHERE task.job_num = planned.job_num AND state < 4)"
+                            " OR tasks_queued <> (SELECT count(*) FROM task"
+                            " WHERE task.job_num = planned.job_num AND state = 1)"
+                            " OR tasks <> (SELECT count(*) FROM part"
+                            " WHERE part.job_num = planned.job_num)"),
+              0);
+    CHECK_INT(one_number(s, "SELECT tasks_ready - (SELECT sum(tasks_queued) FROM planned)"
+                            " FROM tally"),
+              0);
 }
 
 static void no_job_that_was_told_is_lost_in_a_crash(void)
