@@ -270,6 +270,9 @@ int guard_judge(const struct plan *p, const struct plan_ended *t, const struct f
     if (rc < 0 || !c.fast.targets || !t->spec->sample || !pairs_read(t->spec->sample, &sample)) {
         return rc;
     }
+    if ((size_t)c.fast.stage >= p->n) {
+        return err_set(e, ERR_INTERNAL, "what a task carries is not of its plan");
+    }
     count_sample(f, &sample, &n);
     sweep = !str_eq(c.fast.tool, "nmap") && !plan_knows_hosts(p, c.fast.stage) && c.from;
     if (sweep ? !sweep_lost(&c, &n)

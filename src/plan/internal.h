@@ -95,7 +95,8 @@ void places_done(struct places *l);
 void places_add(struct places *l, const struct net_ip *ip, const char *name);
 /* Fills targets, pins and addresses of a task. */
 void spec_places(struct plan_spec *s, const struct place *v, size_t n);
-/* Names of `t` by the address that is probed; addresses: all, at most `most`. */
+/* Names of `t` by the address that is probed, and addresses as long as there are less than `most`
+ * places. */
 void places_of(const struct target_set *t, uint64_t most, struct places *out);
 int spec_targets(const struct plan_spec *s, struct target_set *out, struct err *e);
 

@@ -226,8 +226,13 @@ char *stage_arguments(const struct plan *p, const struct stage *s, const struct 
     }
     if (str_eq(tool, "nmap") && !p->one) {
         nmap_arguments(p, s, m, &asked, &all);
-    } else if (str_eq(tool, "masscan") && m->fast && !p->one) {
-        add_ours(tool, PACE_MASSCAN, &asked, &all);
+    } else if (!str_eq(tool, "nmap")) {
+        auto_free char *rate = m->rate ? str_fmt("--rate %u", m->rate) : NULL;
+
+        if (str_eq(tool, "masscan") && m->fast && !p->one) {
+            add_ours(tool, PACE_MASSCAN, &asked, &all);
+        }
+        add_ours(tool, rate ? rate : "", &asked, &all);
     }
     for (size_t i = 0; i < asked.n; i++) {
         strvec_push(&all, asked.v[i]);

@@ -456,10 +456,32 @@ static void join_ports(struct plan *p)
     }
 }
 
+/* How many addresses the tasks of the first stage have together: a name is one of its own where
+ * the tool reads pinned, and that of its address where it does not. */
+static uint64_t first_count(const struct plan *p, const struct target_set *t)
+{
+    auto_places pinned = {0};
+    auto_netset all = {0};
+    uint64_t n = netset_count(&t->addresses);
+
+    for (size_t i = 0; i < t->n_pins; i++) {
+        n = add_sat(n, t->pins[i].n == 0);
+    }
+    places_of(t, 0, &pinned);
+    if (str_eq(p->v[0].tool, "nmap")) {
+        return add_sat(n, pinned.n);
+    }
+    netset_add_set(&all, &t->addresses);
+    for (size_t i = 0; i < pinned.n; i++) {
+        netset_add(&all, &(struct net_range){pinned.v[i].ip, pinned.v[i].ip});
+    }
+    return netset_count(&all);
+}
+
 /* How many tasks of the first stage there will be, and how many each may give rise to. */
 static void choose_sizes(struct plan *p, const struct target_set *t)
 {
-    uint64_t n = target_set_count(t), k;
+    uint64_t n = first_count(p, t), k;
 
     p->addresses = n;
     k = MAX((uint64_t)p->slots, n / PACE_HOSTS_MOST);

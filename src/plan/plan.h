@@ -140,10 +140,11 @@ struct plan_spec {
     bool repeats;
     bool light;    /* services: the light set, after the time limit was reached */
     int32_t round; /* 0: the first time; how often it was done before */
-    char *sample;  /* guard: "10.0.0.5:81,9000 10.0.0.9:4" of ports that the fast stage did
-                      not call open; NULL: none */
+    char *sample;  /* guard: "10.0.0.5:81,?9000 10.0.0.9:4" of ports that the fast stage did
+                      not call open ('?': there was no answer at all); NULL: none */
     char *checks;  /* guard: the request (targets, ports) of the fast task that this one
-                      looks at again, to be repeated if need be; JSON; NULL: none */
+                      looks at again, to be repeated if need be, and what is known already;
+                      JSON of this room's own; NULL: none */
 };
 void plan_spec_done(struct plan_spec *s);
 void plan_spec_write(const struct plan_spec *s, struct buf *json);
@@ -205,9 +206,10 @@ void plan_progress(const struct plan *p, const struct plan_task *v, size_t n, in
  * (tool_crashed)", "missing":[{"task":7,"stage":"ports","addresses":"10.0.0.0/26","ports":"1-1000",
  *                          "reason":"tool_crashed","error":"..."}]},   at most 100, "more": n
  *  "notes":[...],"flagged":[{"address":"10.0.0.7","open":990,"probed":1000}]}
- * lost: probes of hosts that a tool gave up on (timed out), and of tasks that ended early, which
- * the caller counted from the cells. notes and flags: of all plan_next() so far; kept in the object
- * itself, so that `before` (NULL: none) brings the old ones in.
+ * lost: probes of hosts that a tool gave up on (timed out) in tasks that completed, which the
+ * caller counted from the cells; a task that ended early is missing whole, unless it was repeated.
+ * notes and flags: of all plan_next() so far; kept in the object itself, so that `before` (NULL:
+ * none) brings the old ones in.
  */
 void plan_summary(const struct plan *p, const struct plan_task *v, size_t n, uint64_t lost,
                   const struct strvec *notes, const struct strvec *flags, const char *before,

@@ -68,7 +68,7 @@ void places_of(const struct target_set *t, uint64_t most, struct places *out)
             places_add(out, ip, t->pins[i].name);
         }
     }
-    for (size_t i = 0; i < t->addresses.n; i++) {
+    for (size_t i = 0; i < t->addresses.n && out->n < most; i++) {
         const struct net_range *r = &t->addresses.v[i];
         u128 last = number(&r->last);
 

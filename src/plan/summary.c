@@ -94,8 +94,8 @@ static void count_failed(const struct plan *p, const struct plan_task *v, size_t
     if (!counts && v[i].state == JOB_TIMED_OUT && !s->light) {
         return; /* the light set follows */
     }
-    /* What a run that ended early did not cover the caller has counted from its cells. */
-    add_missing(c, i, counts && !v[i].partial ? lost : 0);
+    add_missing(c, i,
+                counts ? lost : 0); /* all of it: what was found of it is not known for sure */
 }
 
 static void count_all(const struct plan *p, const struct plan_task *v, size_t n, uint64_t lost,

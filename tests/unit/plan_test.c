@@ -584,12 +584,73 @@ static void a_tool_without_a_profile_is_one_task(void)
     check_found(w, 1);
     CHECK_INT(w->n_tasks, 1);
     CHECK_STR(w->spec[0].tool, "masscan");
-    CHECK_STR(w->spec[0].arguments, "--retries 1");
+    CHECK_STR(w->spec[0].arguments, "--rate 1000 --retries 1");
     CHECK_STR(w->spec[0].ports, "80");
     CHECK_INT(w->spec[0].rate, 1000);
     CHECK_INT(w->spec[0].addresses, 255);
     world_free(w);
     plan_free(p);
+}
+
+static void names_count_once_where_addresses_are_swept(void)
+{
+    struct asked a = {
+        .profile = "sweep", .ports = "443", .targets = "10.0.0.0/24 a.example b.example"};
+    struct plan_request q = {.ports = "443", .slots = 2, .raw = true, .have_zmap = true, .seed = 1};
+    auto_targets t = {0};
+    auto_tasks tasks = {0};
+    struct plan *p = NULL;
+    struct world *w = world_new(1);
+    json_t *o;
+
+    read_targets(a.targets, &t);
+    CHECK_OK(pins_apply(&t, "a.example=10.0.0.5,b.example=10.9.0.5", ERR));
+    if (!profiles) {
+        CHECK_OK(profiles_load(NULL, &profiles, ERR));
+    }
+    q.profile = profiles_find(profiles, "sweep", ERR);
+    q.targets = &t;
+    CHECK_OK(plan_make(&q, &p, ERR));
+    CHECK_OK(plan_first(p, &t, &tasks, ERR));
+    CHECK_INT(tasks.n, 1);
+    CHECK_INT(tasks.v[0].addresses, 257);
+    CHECK(!tasks.v[0].pins && strstr(tasks.v[0].arguments, "--rate "));
+    world_run(w, p, &t, false);
+    o = summary(w, p, 0);
+    CHECK(covered(o) == 100.0);
+    json_decref(o);
+    world_free(w);
+    plan_free(p);
+}
+
+static void what_is_stored_wrongly_is_refused(void)
+{
+    static const char *const specs[] = {
+        "",
+        "[]",
+        "{}",
+        "{\"stage\":0,\"kind\":\"ports\",\"tool\":\"nmap\"}",
+        "{\"stage\":99,\"kind\":\"ports\",\"tool\":\"nmap\",\"targets\":\"10.0.0.1\"}",
+        "{\"stage\":0,\"kind\":\"port\",\"tool\":\"nmap\",\"targets\":\"10.0.0.1\"}",
+        "{\"stage\":0,\"stage\":0,\"kind\":\"ports\",\"tool\":\"nmap\",\"targets\":\"a\"}",
+        "{\"stage\":0,\"kind\":\"ports\",\"tool\":\"nmap\",\"targets\":\"a\",\"rate\":-1}",
+        "{\"stage\":0,\"kind\":\"ports\",\"tool\":\"nmap\",\"targets\":7}",
+    };
+    static const char *const plans[] = {"", "{}", "[]", "{\"version\":1}",
+                                        "{\"version\":2,\"seed\":\"1\"}"};
+
+    for (size_t i = 0; i < ARRAY_LEN(specs); i++) {
+        struct plan_spec s = {0};
+
+        CHECK_ERR(plan_spec_read(specs[i], &s, ERR), ERR_INTERNAL);
+        CHECK(!s.tool);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(plans); i++) {
+        struct plan *p = NULL;
+
+        CHECK_ERR(plan_read(plans[i], &p, ERR), ERR_INTERNAL);
+        CHECK(!p);
+    }
 }
 
 static void large_plans_stay_within_the_tasks_of_a_job(void)
@@ -694,7 +755,8 @@ static void random_networks_are_found_whole(void)
     }
 }
 
-TESTS(everything_is_found_in_the_laboratory, the_same_seed_gives_the_same_tasks,
+TESTS(names_count_once_where_addresses_are_swept, what_is_stored_wrongly_is_refused,
+      everything_is_found_in_the_laboratory, the_same_seed_gives_the_same_tasks,
       tasks_of_hosts_cut_the_set_without_rest_and_have_some_of_every_network,
       names_are_kept_to_the_last_stage, the_two_families_never_meet_in_a_task,
       lost_probes_are_noticed_and_repeated_slower, firewalls_that_never_answer_are_no_loss,
