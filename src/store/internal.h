@@ -98,6 +98,11 @@ struct task_at {
     int32_t idx;
 };
 
+/* The ports of a host: rows that follow each other, of so many that are open. */
+struct host_rows {
+    int64_t first, n, n_open;
+};
+
 /* A host of a merged set, beside its head. */
 struct merged_host {
     int64_t result, seq;
@@ -114,8 +119,7 @@ struct intake {
     int64_t ports;                       /* rows of complete hosts */
     bool open;                           /* a host is being received: */
     bool up;
-    bool placed; /* it is to have a place in the order of addresses: */
-    uint8_t key[HOST_KEY];
+    struct host head; /* a copy, in its arena */
     int64_t n_ports, n_open;
     bool reparse;  /* of a job that has ended: nothing shows before its end */
     int64_t noted; /* of a reparse: its set is to be removed, under this number, unless it ends */
@@ -197,10 +201,10 @@ struct store_ops {
                     const struct coverage_cell *c);
     int (*cells)(struct store *s, int64_t job_num, cell_fn fn, void *arg);
 
-    int (*host_put)(struct store *s, int64_t result, int64_t seq, int64_t port_first,
-                    const struct host *head);
+    /* A complete host: its ports were put before. */
+    int (*host_put)(struct store *s, int64_t result, int64_t seq, const struct host *head,
+                    const struct host_rows *r);
     int (*port_put)(struct store *s, int64_t result, int64_t n, int64_t seq, const struct port *p);
-    int (*host_seal)(struct store *s, int64_t result, int64_t seq, int64_t n_ports, int64_t n_open);
     /* Removes what follows the first n_hosts hosts and their ports; tells how many ports stay. */
     int (*result_cut)(struct store *s, int64_t result, int64_t n_hosts, int64_t *n_ports);
     int (*hosts)(struct store *s, int64_t result, const struct host_filter *f,
@@ -385,6 +389,9 @@ int result_discard(struct store *s, struct work *w, const char *raw_path);
 
 /* ---- merged sets ---- */
 
+/* What is told before the ports, with strings in the arena, which is to->arena from then on. The
+ * arrays that `to` has are used again. */
+void head_copy(struct host *to, const struct host *from, struct arena *a);
 /* Where a port is among those of its host: tcp, udp, sctp, ip, all else, each by number. */
 enum { PORT_KEYS = 8 << 16 };
 int32_t port_key(const struct port *p);

@@ -231,7 +231,6 @@ static const struct store_ops ops = {
     .cells = mem_cells,
     .host_put = mem_host_put,
     .port_put = mem_port_put,
-    .host_seal = mem_host_seal,
     .result_cut = mem_result_cut,
     .hosts = mem_hosts,
     .host_place = mem_host_place,

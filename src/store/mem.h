@@ -132,16 +132,15 @@ int mem_merged_get(struct store *s, struct merged_host *m, struct host *head);
 int mem_merged_put(struct store *s, const struct merged_host *m, const struct host *head,
                    const uint8_t *key);
 int mem_merged_count(struct store *s, const struct merged_host *m);
-int mem_merged_port_get(struct store *s, const struct merged_host *m, int32_t key,
-                        struct arena *a, struct port *out, int32_t *stage, bool *found);
+int mem_merged_port_get(struct store *s, const struct merged_host *m, int32_t key, struct arena *a,
+                        struct port *out, int32_t *stage, bool *found);
 int mem_merged_port_put(struct store *s, const struct merged_host *m, int32_t key,
                         const struct port *p, int32_t stage);
 void mem_merged_undo(struct mem *m, const struct mem_undo *u);
 
-int mem_host_put(struct store *s, int64_t result, int64_t seq, int64_t port_first,
-                 const struct host *head);
+int mem_host_put(struct store *s, int64_t result, int64_t seq, const struct host *head,
+                 const struct host_rows *r);
 int mem_port_put(struct store *s, int64_t result, int64_t n, int64_t seq, const struct port *p);
-int mem_host_seal(struct store *s, int64_t result, int64_t seq, int64_t n_ports, int64_t n_open);
 int mem_result_cut(struct store *s, int64_t result, int64_t n_hosts, int64_t *n_ports);
 int mem_hosts(struct store *s, int64_t result, const struct host_filter *f,
               const struct host_sink *sink);

@@ -175,7 +175,6 @@ void mem_merged_undo(struct mem *m, const struct mem_undo *u)
     }
 }
 
-/* Strings stay where they are: what is put in its place is a copy. */
 int mem_merged_get(struct store *s, struct merged_host *m, struct host *head)
 {
     const struct mem_host *mh = host_at(mem_result_find(mem_of(s), m->result), m->seq);
@@ -184,20 +183,7 @@ int mem_merged_get(struct store *s, struct merged_host *m, struct host *head)
     m->n_ports = (int64_t)mh->host.n_ports;
     m->n_open = mh->n_open;
     if (head) {
-        struct arena *a = head->arena;
-
-        *head = mh->host;
-        head->arena = a;
-        head->addrs = NULL;
-        head->names = NULL;
-        head->ports = NULL;
-        head->n_addrs = head->n_names = head->n_ports = 0;
-        for (size_t i = 0; i < mh->host.n_addrs; i++) {
-            *host_add_addr(head) = mh->host.addrs[i];
-        }
-        for (size_t i = 0; i < mh->host.n_names; i++) {
-            *host_add_name(head) = mh->host.names[i];
-        }
+        head_copy(head, &mh->host, head->arena);
     }
     return 0;
 }

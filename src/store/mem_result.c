@@ -16,31 +16,8 @@ static const char *copy(struct host *h, const char *s)
 struct mem_host *mem_host_copy(const struct host *from)
 {
     struct mem_host *mh = xcalloc(1, sizeof *mh);
-    struct host *h = &mh->host;
 
-    *h = *from;
-    h->arena = arena_new();
-    h->addrs = NULL;
-    h->names = NULL;
-    h->ports = NULL;
-    h->n_addrs = h->n_names = h->n_ports = 0;
-    for (size_t i = 0; i < from->n_addrs; i++) {
-        const struct host_addr *a = &from->addrs[i];
-
-        *host_add_addr(h) =
-            (struct host_addr){copy(h, a->addr), copy(h, a->type), copy(h, a->vendor)};
-    }
-    for (size_t i = 0; i < from->n_names; i++) {
-        *host_add_name(h) =
-            (struct host_name){copy(h, from->names[i].name), copy(h, from->names[i].type)};
-    }
-    h->state = copy(h, from->state);
-    h->reason = copy(h, from->reason);
-    h->comment = copy(h, from->comment);
-    h->extraports = copy(h, from->extraports);
-    h->os = copy(h, from->os);
-    h->scripts = copy(h, from->scripts);
-    h->more = copy(h, from->more);
+    head_copy(&mh->host, from, arena_new());
     return mh;
 }
 
@@ -106,16 +83,35 @@ void mem_result_add(struct mem_result *r, struct mem_host *mh)
     r->hosts[r->n++] = mh;
 }
 
-int mem_host_put(struct store *s, int64_t result, int64_t seq, int64_t port_first,
-                 const struct host *head)
+/* The host whose ports come: not shown before it is put. */
+static struct mem_host *host_coming(struct mem *m, int64_t result, int64_t seq)
 {
-    struct mem *m = mem_of(s);
+    static const struct host nothing;
     struct mem_result *r = mem_result_of(m, result);
 
-    (void)port_first;
-    assert(r->n == seq - 1);
-    mem_result_add(r, mem_host_copy(head));
-    mem_undo_push(m, &(struct mem_undo){.what = UNDO_HOST, .result = result, .seq = seq});
+    if (r->n == seq - 1) {
+        mem_result_add(r, mem_host_copy(&nothing));
+        mem_undo_push(m, &(struct mem_undo){.what = UNDO_HOST, .result = result, .seq = seq});
+    }
+    assert(r->n == seq);
+    return r->hosts[seq - 1];
+}
+
+int mem_host_put(struct store *s, int64_t result, int64_t seq, const struct host *head,
+                 const struct host_rows *rows)
+{
+    struct mem *m = mem_of(s);
+    struct mem_host *mh = host_coming(m, result, seq);
+    struct host *h = &mh->host;
+    struct port *ports = h->ports;
+
+    assert(!mh->sealed && h->n_ports == (size_t)rows->n);
+    head_copy(h, head, h->arena);
+    h->ports = ports;
+    h->n_ports = (size_t)rows->n;
+    mh->sealed = true;
+    mh->n_open = rows->n_open;
+    mem_undo_push(m, &(struct mem_undo){.what = UNDO_SEAL, .result = result, .seq = seq});
     return 0;
 }
 
@@ -143,23 +139,10 @@ void mem_port_copy(struct host *h, struct port *to, const struct port *p)
 
 int mem_port_put(struct store *s, int64_t result, int64_t n, int64_t seq, const struct port *p)
 {
-    struct mem_result *r = mem_result_find(mem_of(s), result);
-    struct host *h = &r->hosts[seq - 1]->host;
+    struct host *h = &host_coming(mem_of(s), result, seq)->host;
 
     (void)n;
     mem_port_copy(h, host_add_port(h), p);
-    return 0;
-}
-
-int mem_host_seal(struct store *s, int64_t result, int64_t seq, int64_t n_ports, int64_t n_open)
-{
-    struct mem *m = mem_of(s);
-    struct mem_host *mh = mem_result_find(m, result)->hosts[seq - 1];
-
-    assert(mh->host.n_ports == (size_t)n_ports);
-    mh->sealed = true;
-    mh->n_open = n_open;
-    mem_undo_push(m, &(struct mem_undo){.what = UNDO_SEAL, .result = result, .seq = seq});
     return 0;
 }
 

@@ -205,6 +205,41 @@ bool host_join(struct host *to, int64_t *marks, const struct host *from, int32_t
     return changed || *marks != before;
 }
 
+static const char *copy(struct arena *a, const char *s)
+{
+    return s ? arena_strn(a, s, strlen(s)) : NULL;
+}
+
+void head_copy(struct host *to, const struct host *from, struct arena *a)
+{
+    const struct host old = *to;
+
+    *to = *from;
+    to->addrs = old.addrs;
+    to->names = old.names;
+    to->ports = NULL;
+    to->n_addrs = to->n_names = to->n_ports = 0;
+    to->arena = a;
+    for (size_t i = 0; i < from->n_addrs; i++) {
+        const struct host_addr *x = &from->addrs[i];
+
+        *host_add_addr(to) =
+            (struct host_addr){copy(a, x->addr), copy(a, x->type), copy(a, x->vendor)};
+    }
+    for (size_t i = 0; i < from->n_names; i++) {
+        const struct host_name *x = &from->names[i];
+
+        *host_add_name(to) = (struct host_name){copy(a, x->name), copy(a, x->type)};
+    }
+    to->state = copy(a, from->state);
+    to->reason = copy(a, from->reason);
+    to->comment = copy(a, from->comment);
+    to->extraports = copy(a, from->extraports);
+    to->os = copy(a, from->os);
+    to->scripts = copy(a, from->scripts);
+    to->more = copy(a, from->more);
+}
+
 /* ---- ports ---- */
 
 int32_t port_key(const struct port *p)

@@ -1,7 +1,7 @@
 /*
  * Results. A run that delivers hosts has an intake, which knows its place in the result set and
- * counts, so that a host costs one row and each port one row, and nothing else. The job's own
- * counts are written and told once per commit.
+ * counts, and keeps the head of the host that is open: so a host costs one row, written at its end,
+ * each port one row, and nothing else. The job's own counts are written and told once per commit.
  *
  * A set of hosts has a number of its own. Forgetting a set is forgetting its number: the rows go
  * later, in steps (purge), so that a retry or a deletion never has to wait for a million rows.
@@ -55,6 +55,7 @@ void intake_drop(struct store *s, int64_t job_num, int32_t idx)
             if (s->current == it) {
                 s->current = NULL;
             }
+            host_done(&it->head);
             free(it);
             return;
         }
@@ -233,16 +234,13 @@ static int host_begin(struct store *s, const struct lease *l, const struct host 
         rc = unfinished(s, it);
     }
     if (rc == 0) {
-        rc = s->ops->host_put(s, it->result, it->hosts + 1, it->ports, head);
-    }
-    if (rc == 0) {
+        if (it->head.arena) {
+            arena_reset(it->head.arena);
+        }
+        head_copy(&it->head, head, it->head.arena ? it->head.arena : arena_new());
         s->current = it;
         it->open = true;
         it->up = str_eq(head->state, "up");
-        it->placed = it->hosts >= PLACE_UNWRITTEN;
-        if (it->placed) {
-            place_of(head, it->key);
-        }
         it->n_ports = it->n_open = 0;
         if (seq) {
             *seq = it->hosts + 1;
@@ -289,16 +287,26 @@ int store_host_port(struct store *s, const struct port *p, struct err *e)
     return store_change_end(s, rc, e);
 }
 
+static int host_put(struct store *s, const struct intake *it)
+{
+    const struct host_rows rows = {it->ports, it->n_ports, it->n_open};
+    uint8_t key[HOST_KEY];
+    int rc = s->ops->host_put(s, it->result, it->hosts + 1, &it->head, &rows);
+
+    if (rc == 0 && it->hosts >= PLACE_UNWRITTEN) {
+        place_of(&it->head, key);
+        rc = s->ops->host_place(s, it->result, it->hosts + 1, key);
+    }
+    return rc;
+}
+
 int store_host_end(struct store *s, struct err *e)
 {
     struct intake *it;
     int rc = need_open(s, &it);
 
     if (rc == 0) {
-        rc = s->ops->host_seal(s, it->result, it->hosts + 1, it->n_ports, it->n_open);
-    }
-    if (rc == 0 && it->placed) {
-        rc = s->ops->host_place(s, it->result, it->hosts + 1, it->key);
+        rc = host_put(s, it);
     }
     if (rc == 0) {
         it->open = false;

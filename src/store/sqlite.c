@@ -498,7 +498,6 @@ static const struct store_ops ops = {
     .cells = sqlite_cells,
     .host_put = sqlite_host_put,
     .port_put = sqlite_port_put,
-    .host_seal = sqlite_host_seal,
     .result_cut = sqlite_result_cut,
     .hosts = sqlite_hosts,
     .host_place = sqlite_host_place,

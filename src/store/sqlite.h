@@ -169,10 +169,9 @@ int sqlite_cell_add(struct store *s, int64_t job_num, int32_t idx, size_t seq,
                     const struct coverage_cell *c);
 int sqlite_cells(struct store *s, int64_t job_num, cell_fn fn, void *arg);
 
-int sqlite_host_put(struct store *s, int64_t result, int64_t seq, int64_t port_first,
-                    const struct host *head);
+int sqlite_host_put(struct store *s, int64_t result, int64_t seq, const struct host *head,
+                    const struct host_rows *r);
 int sqlite_port_put(struct store *s, int64_t result, int64_t n, int64_t seq, const struct port *p);
-int sqlite_host_seal(struct store *s, int64_t result, int64_t seq, int64_t n_ports, int64_t n_open);
 int sqlite_result_cut(struct store *s, int64_t result, int64_t n_hosts, int64_t *n_ports);
 int sqlite_hosts(struct store *s, int64_t result, const struct host_filter *f,
                  const struct host_sink *sink);

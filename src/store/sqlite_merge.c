@@ -70,7 +70,7 @@ int sqlite_merge_source(struct store *s, int64_t from, int64_t seq, int64_t port
                         const struct host_sink *sink)
 {
     static const char hosts[] = "SELECT " HOST_COLUMNS " FROM host WHERE id > ? AND id < ?"
-                                " AND n_ports IS NOT NULL ORDER BY id";
+                                " ORDER BY id";
     static const char ports[] =
         "SELECT " PORT_COLUMNS " FROM port WHERE id >= ? AND id < ? ORDER BY id";
     struct sqlite *q = sqlite_of(s);
@@ -106,37 +106,6 @@ int sqlite_merged_find(struct store *s, int64_t result, const uint8_t key[HOST_K
     return sqlite_one(q, b.st, seq);
 }
 
-static const char *copy(struct arena *a, const char *s)
-{
-    return s ? arena_strn(a, s, strlen(s)) : NULL;
-}
-
-/* From the row's strings to copies of them. */
-static void copy_head(struct host *to, const struct host *from)
-{
-    struct arena *a = to->arena;
-
-    *to = *from;
-    to->arena = a;
-    for (size_t i = 0; i < to->n_addrs; i++) {
-        struct host_addr *x = &to->addrs[i];
-
-        *x = (struct host_addr){copy(a, x->addr), copy(a, x->type), copy(a, x->vendor)};
-    }
-    for (size_t i = 0; i < to->n_names; i++) {
-        struct host_name *x = &to->names[i];
-
-        *x = (struct host_name){copy(a, x->name), copy(a, x->type)};
-    }
-    to->state = copy(a, to->state);
-    to->reason = copy(a, to->reason);
-    to->comment = copy(a, to->comment);
-    to->extraports = copy(a, to->extraports);
-    to->os = copy(a, to->os);
-    to->scripts = copy(a, to->scripts);
-    to->more = copy(a, to->more);
-}
-
 int sqlite_merged_get(struct store *s, struct merged_host *m, struct host *head)
 {
     static const char get[] = "SELECT " HOST_COLUMNS " FROM host WHERE id = ?";
@@ -157,10 +126,9 @@ int sqlite_merged_get(struct store *s, struct merged_host *m, struct host *head)
     m->n_ports = r.n_ports;
     m->n_open = r.ports_open;
     if (head) {
-        copy_head(head, &r.head);
-    } else {
-        host_done(&r.head);
+        head_copy(head, &r.head, head->arena);
     }
+    host_done(&r.head);
     sqlite3_reset(b.st);
     return 0;
 }
@@ -198,6 +166,11 @@ int sqlite_merged_count(struct store *s, const struct merged_host *m)
 }
 
 /* ---- ports ---- */
+
+static const char *copy(struct arena *a, const char *s)
+{
+    return s ? arena_strn(a, s, strlen(s)) : NULL;
+}
 
 static void copy_port(struct arena *a, struct port *p)
 {

@@ -32,9 +32,8 @@ struct first {
 static int load_first(struct sqlite *q, int64_t result, const struct host_filter *f,
                       struct first *out)
 {
-    static const char get[] =
-        "SELECT id, address FROM host WHERE id > ? AND id <= ? AND n_ports IS NOT NULL"
-        " AND marks IS NULL AND (? IS NULL OR state = ?) AND ports_open >= ?";
+    static const char get[] = "SELECT id, address FROM host WHERE id > ? AND id <= ?"
+                              " AND marks IS NULL AND (? IS NULL OR state = ?) AND ports_open >= ?";
     struct binder b = {sq_stmt(q, get), 0};
     struct place after = place_after(f);
     int64_t base = first_id(result);
@@ -79,7 +78,7 @@ static sqlite3_stmt *walk(struct sqlite *q, int64_t result, const struct host_fi
     static const char get[] =
         "SELECT " HOST_COLUMNS ", seq, key FROM place CROSS JOIN host"
         " WHERE result = ?1 AND (key, seq) > (?2, ?3) AND id = (?1 << 32) + seq"
-        " AND n_ports IS NOT NULL AND (?4 IS NULL OR state = ?4) AND ports_open >= ?5"
+        " AND (?4 IS NULL OR state = ?4) AND ports_open >= ?5"
         " ORDER BY key, seq LIMIT ?6";
     struct binder b = {sq_stmt(q, get), 0};
 

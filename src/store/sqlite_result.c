@@ -12,17 +12,19 @@
 
 /* ---- writing ---- */
 
-int sqlite_host_put(struct store *s, int64_t result, int64_t seq, int64_t port_first,
-                    const struct host *h)
+int sqlite_host_put(struct store *s, int64_t result, int64_t seq, const struct host *head,
+                    const struct host_rows *r)
 {
     static const char put[] = "INSERT INTO host (id, n_ports, ports_open, port_first, " HEAD_COLUMNS
-                              ") VALUES (?, NULL, 0, ?, " HEAD_VALUES ")";
+                              ") VALUES (?, ?, ?, ?, " HEAD_VALUES ")";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, put), 0};
 
     b_int(&b, first_id(result) + seq);
-    b_int(&b, port_first);
-    head_bind(q, &b, h);
+    b_int(&b, r->n);
+    b_int(&b, r->n_open);
+    b_int(&b, r->first);
+    head_bind(q, &b, head);
     return sq_run(q, b.st, "store a host");
 }
 
@@ -37,18 +39,6 @@ int sqlite_port_put(struct store *s, int64_t result, int64_t n, int64_t seq, con
     b_int(&b, seq);
     port_bind(&b, p);
     return sq_run(q, b.st, "store a port");
-}
-
-int sqlite_host_seal(struct store *s, int64_t result, int64_t seq, int64_t n_ports, int64_t n_open)
-{
-    static const char put[] = "UPDATE host SET n_ports = ?, ports_open = ? WHERE id = ?";
-    struct sqlite *q = sqlite_of(s);
-    struct binder b = {sq_stmt(q, put), 0};
-
-    b_int(&b, n_ports);
-    b_int(&b, n_open);
-    b_int(&b, first_id(result) + seq);
-    return sq_run(q, b.st, "store a host");
 }
 
 static int drop_range(struct sqlite *q, const char *sql, int64_t lo, int64_t hi)
@@ -92,8 +82,7 @@ int sqlite_hosts(struct store *s, int64_t result, const struct host_filter *f,
                  const struct host_sink *sink)
 {
     static const char get[] =
-        "SELECT " HOST_COLUMNS
-        " FROM host WHERE id > ? AND id < ? AND n_ports IS NOT NULL AND (? IS NULL OR state = ?)"
+        "SELECT " HOST_COLUMNS " FROM host WHERE id > ? AND id < ? AND (? IS NULL OR state = ?)"
         " AND ports_open >= ? ORDER BY id LIMIT ?";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, get), 0};

@@ -225,7 +225,7 @@ CREATE TABLE coverage (
 -- id = result * 2^32 + sequence number: results are written at their end and read in order.
 CREATE TABLE host (
     id INTEGER PRIMARY KEY,
-    n_ports INTEGER, -- NULL: not complete yet, does not exist for readers
+    n_ports INTEGER NOT NULL,
     ports_open INTEGER NOT NULL,
     port_first INTEGER NOT NULL, -- id of its first port; they follow each other
     address TEXT,
