@@ -75,7 +75,8 @@ static void add_code(struct buf *out, unsigned c)
 /* Behind \u. A surrogate without its partner becomes U+FFFD. */
 static bool unicode_escape(struct json_scan *j, struct buf *out)
 {
-    unsigned c, low;
+    unsigned c = 0;
+    unsigned low = 0;
 
     if (!hex4(j, &c)) {
         return false;

@@ -38,8 +38,12 @@ extern const struct parser parser_nmap_xml;
  * masscan and zmap report findings in no order, each alone and often twice. Their parsers collect
  * up to FINDINGS_MAX of them, sort by address, protocol and port, join what is the same (first and
  * last time are kept) and hand out hosts; then they go on. So one address may come several times.
- * Ports that were reported closed are told as extraports only ("ports": which). A run that found
- * nothing (0 bytes) is complete. masscan's forms are told apart by their first bytes: JSON (also
+ * Ports that were reported closed are told as extraports only, in nmap's shape (reasons[] with
+ * "proto" and "ports": which), and so is what ICMP said of a port that zmap does not name (state
+ * filtered, no "ports"; the host is unknown unless it answered itself). A port of a list that does
+ * not say whether it is open is "unfiltered", reason "listed". Banners are scripts of their port:
+ * id "banner", or "banner-title" and the like for facts. A run that found nothing (0 bytes) is
+ * complete. masscan's forms are told apart by their first bytes: JSON (also
  * with a comma too many, with {finished: 1}, or without its end: then everything that is whole is
  * handed out and run_info.complete is false), ndjson, list, XML, grepable; binary and paused.conf
  * are refused by name, as are zmap's metadata and status files.
