@@ -61,6 +61,8 @@ static int claim(struct store *s, struct work *w, const char *worker)
     snprintf(t->worker, sizeof t->worker, "%s", worker);
     if (starts) {
         j->attempts = t->attempts;
+    }
+    if (!j->planned) {
         j->percent_x100 = -1;
         j->remaining_s = -1;
     }

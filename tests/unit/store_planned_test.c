@@ -811,10 +811,11 @@ static void the_progress_of_a_planned_job_never_goes_back(struct store *s)
     struct id id = add_planned(s, 4, 1);
     struct id plain = add(s);
     struct progress p = {.task = "ports", .percent_x100 = 5000, .remaining_s = 60};
-    struct lease l = claim(s);
+    struct lease l;
     struct job j;
 
     CHECK_OK(store_job_progress(s, &id, &p, "{\"a\":1}", ERR));
+    l = claim(s);
     p = (struct progress){.task = "ports", .percent_x100 = 4000, .remaining_s = 90};
     CHECK_OK(store_job_progress(s, &id, &p, NULL, ERR));
     CHECK_OK(store_task_progress(s, &l, &p, ERR)); /* of the task alone */
