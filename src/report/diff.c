@@ -1,5 +1,6 @@
 #include "report/diff.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -254,6 +255,7 @@ static int compare_heads(struct diff *d)
     bool both = !d->a.tells || !d->b.tells;
     struct words w = {0};
 
+    assert(a && b); /* both are up */
     add_word(&w, names_differ(a, b, both), "names");
     add_word(&w, addresses_differ(a, b, false, both), "addresses");
     add_word(&w, addresses_differ(a, b, true, both), "mac");

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "model/request.h"
+#include "plan/plan.h"
 #include "report/escape.h"
 #include "report/facts.h"
 #include "report/formats.h"
@@ -97,13 +98,16 @@ static void add_asked(struct xml_writer *w)
         const char *type, *protocol;
     } rows[] = {{'T', "syn", "tcp"}, {'U', "udp", "udp"}, {'S', "sctpinit", "sctp"}};
 
-    if (!w->job->ports || ports_parse(w->job->ports, NULL) != 0) {
-        return;
+    struct plan *plan = NULL;
+    const char *ports = w->job->ports;
+
+    if (w->job->plan && plan_read(w->job->plan, &plan, NULL) == 0) {
+        ports = plan_ports(plan); /* the profile's, where the request named none */
     }
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    for (size_t i = 0; ports && ports_parse(ports, NULL) == 0 && i < ARRAY_LEN(rows); i++) {
         auto_buf list = {0};
 
-        ports_of(w->job->ports, rows[i].letter, &list);
+        ports_of(ports, rows[i].letter, &list);
         if (list.len) {
             buf_addf(w->out,
                      "<scaninfo type=\"%s\" protocol=\"%s\" numservices=\"%" PRIu32
@@ -111,6 +115,7 @@ static void add_asked(struct xml_writer *w)
                      rows[i].type, rows[i].protocol, count_of(list.data), list.data);
         }
     }
+    plan_free(plan);
 }
 
 static void add_scaninfo(struct xml_writer *w)

@@ -88,7 +88,8 @@ static const struct row rows[] = {
     {"ab\u202e\u2066\xc2\x85\u200bc", " product=\"ab&#x202e;&#x2066;&#x85;&#x200b;c\"",
      "/http//ab\\u{202e}\\u{2066}\\u{85}\\u{200b}c/\n",
      ",http,\"ab\\u{202e}\\u{2066}\\u{85}\\u{200b}c\",,",
-     "\"product\":\"ab\u202e\u2066\xc2\x85\u200bc\"", "| `ab\\u{202e}\\u{2066}\\u{85}\\u{200b}c` |\n",
+     "\"product\":\"ab\u202e\u2066\xc2\x85\u200bc\"",
+     "| `ab\\u{202e}\\u{2066}\\u{85}\\u{200b}c` |\n",
      "<td>ab\\u{202e}\\u{2066}\\u{85}\\u{200b}c</td>"},
     /* HTML */
     {"</td><script>alert(1)</script>&amp;\"'",

@@ -90,8 +90,9 @@ static inline struct job rig_job(const struct parser *parser, const char *text, 
     const struct parse_sink sink = {.run = rig_run, .arg = &r};
 
     job_init(&j);
-    j.tool = xstrdup("nmap");
+    j.tool = xstrdup(parser->name[0] == 'n' ? "nmap" : parser->name);
     j.targets = xstrdup("192.0.2.0/24");
+    j.ports = xstrdup("22,80-90,U:53"); /* told where the tool kept no record of its own */
     j.state = JOB_COMPLETED;
     rig_feed(parser, &sink, text, n);
     return j;
