@@ -272,25 +272,12 @@ def test_a_flood_through_the_broker_waits(lab, boxrun):
     assert not any(run.packets["dropped"].values()), run.report
 
 
-# libpcap gives its caller no time-out on a link where nothing moves: both of these would then wait
-# for ever. So something moves: once a second a datagram goes to a port of the target that is closed.
-WITH_A_PULSE = """
-"$@" & tool=$!
-while sleep 1 && kill -0 $tool 2>/dev/null; do echo >/dev/udp/10.77.1.2/9; done
-wait $tool
-"""
-# On a link without ARP, as a box has it, the gateway's address stands in the neighbour table.
-WITH_GATEWAY_MAC = """
-while read -r _ _ _ address _; do mac=$address; done </proc/net/arp
-set -- "$@" "$mac"
-"""
+# src/netd/netd.h: the same on every link.
+GATEWAY_MAC = re.search(r'NETD_GATEWAY_MAC "(\S+)"', (ROOT / "src/netd/netd.h").read_text())[1]
+INSIDE = ["-e", "eth0", "--router-mac", GATEWAY_MAC]
 
 
 ADDRESSES = {"nat": (), "dedicated": ("--dedicated", "--addresses", "10.77.1.200", "--neighbours")}
-
-
-def pulsed(*words):
-    return ["/bin/bash", "-c", WITH_A_PULSE, "pulse", *words]
 
 
 def mac_of(lab, name):
@@ -304,8 +291,8 @@ def test_masscan_finds_the_same_inside_as_outside(lab, boxrun, flags):
     link = ["-e", "h-in", "--router-mac", mac_of(lab, "in")]
     outside, inside = set(), set()
     for _ in range(3):  # it loses answers now and then, inside and outside
-        outside |= set(ports.findall(lab.run("host", *pulsed(*words, *link)).stdout))
-        run = boxrun("nft", *pulsed(*words), flags=("--raw", *flags))
+        outside |= set(ports.findall(lab.run("host", *words, *link).stdout))
+        run = boxrun("nft", "/usr/bin/masscan", *words[1:], *INSIDE, flags=("--raw", *flags))
         assert run.report["dedicated"] is bool(flags), run.report
         inside |= set(ports.findall(run.out))
         assert not any(run.packets["dropped"].values()), run.report
@@ -320,9 +307,38 @@ def test_zmap_finds_the_same_inside_as_outside(lab, boxrun, flags):
     words = ["zmap", "-p", "80", "-q", "--disable-syslog", "-b", "/dev/null", "-r", "200", "-c",
              "2", "-o", "-", *subnets]  # fmt: skip
     found = lambda text: set(re.findall(r"^\d+\.\d+\.\d+\.\d+$", text, re.M))
-    outside = lab.run("host", *pulsed(*words, "-i", "h-in", "-G", mac_of(lab, "in"))).stdout
-    command = WITH_GATEWAY_MAC + WITH_A_PULSE
-    run = boxrun("nft", "/bin/bash", "-c", command, "pulse", *words, "-i", "eth0", "-G",
+    outside = lab.run("host", *words, "-i", "h-in", "-G", mac_of(lab, "in")).stdout
+    run = boxrun("nft", "/usr/sbin/zmap", *words[1:], "-i", "eth0", "-G", GATEWAY_MAC,
                  flags=("--raw", *flags))  # fmt: skip
     assert found(run.out) == found(outside) == {IN, *IN_MORE}, f"{run.end}\n{run.out}\n{run.err}"
     assert not any(run.packets["dropped"].values()), run.report
+
+
+# libpcap tells its caller nothing while nothing arrives, and the caller would never see that its
+# time is over. Hosts that are not there answer nothing, and what the gateway says of them is soon said.
+SILENT = "10.77.1.128-10.77.1.255"
+SWEEPS = {
+    "masscan": ["/usr/bin/masscan", "-p80", "--rate", "500", "--wait", "8", "-oL", "-", *INSIDE,
+                "10.77.1.128/25"],
+    "zmap": ["/usr/sbin/zmap", "-p", "80", "-q", "--disable-syslog", "-b", "/dev/null", "-r", "200",
+             "-c", "8", "-i", "eth0", "-G", GATEWAY_MAC, "-o", "-", "10.77.1.128/25"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tool", SWEEPS)
+@pytest.mark.parametrize("level", ("nft", "rootless"))
+def test_a_sweep_of_nobody_ends(boxrun, level, tool):
+    run = boxrun(level, *SWEEPS[tool], targets=SILENT, flags=("--raw", "--limit", "wall_s=60"))
+    assert run.status == 0 and run.report["limit"] is None, f"{run.end}\n{run.err}"
+    assert run.packets["passed"] == 128 and not any(run.packets["dropped"].values()), run.report
+
+
+def test_banners_are_read_past_the_kernel_of_the_box(lab, boxrun):
+    words = ["-p22", "--rate", "500", "--wait", "8", "--banners", "-oL", "-", *INSIDE, IN]
+    for _ in range(3):  # it loses answers now and then
+        run = boxrun("nft", "/usr/bin/masscan", *words, "--source-port", "61440-61455", flags=("--raw",))
+        assert not any(run.packets["dropped"].values()), run.report
+        if "banner tcp 22" in run.out:
+            break
+    assert f"banner tcp 22 {IN}" in run.out and "SSH-2.0" in run.out, f"{run.end}\n{run.out}\n{run.err}"
+    assert run.packets["noise"] > 0, run.report
