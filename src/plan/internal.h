@@ -60,6 +60,14 @@ void plan_arguments(struct plan *p);
 uint64_t mul_sat(uint64_t a, uint64_t b);
 uint64_t add_sat(uint64_t a, uint64_t b);
 
+/* The stage `from` of the profile; sweep: no stage before it finds hosts (stage.c). */
+int stage_make(const struct plan_request *q, const struct profile_stage *from, bool sweep,
+               struct stage *s, struct err *e);
+int stage_check(const struct plan_request *q, const struct stage *s, struct err *e);
+int stage_read_ports(const char *text, struct stage *s, struct err *e); /* "top:100" or a list */
+unsigned list_protocols(const char *list);
+uint32_t least_rate(uint32_t a, uint32_t b); /* 0: none */
+
 /* How a task is to go about it. */
 struct manner {
     bool fast, light;
@@ -80,7 +88,13 @@ bool options_have(const char *tool, const struct strvec *tokens, const char *nam
 unsigned options_protocols(const struct strvec *tokens); /* of nmap's techniques; 0: none named */
 void options_join(const struct strvec *tokens, struct buf *out); /* shell_split() reads it back */
 
-/* ---- hosts of tasks (shard.c) ---- */
+/* ---- hosts of tasks (places.c, shard.c) ---- */
+
+typedef unsigned __int128 u128;
+u128 ip_number(const struct net_ip *ip);
+struct net_ip ip_address(u128 v, bool v6);
+/* The address of a name that is probed: nmap reads one family, and the first address of it. */
+const struct net_ip *place_ip(const struct target_set *t, const struct target_pin *pin);
 
 struct place {
     struct net_ip ip;
@@ -95,6 +109,8 @@ void places_done(struct places *l);
 void places_add(struct places *l, const struct net_ip *ip, const char *name);
 /* Fills targets, pins and addresses of a task. */
 void spec_places(struct plan_spec *s, const struct place *v, size_t n);
+void spec_set(struct plan_spec *s, const struct netset *set, const struct place *names,
+              size_t n_names);
 /* Names of `t` by the address that is probed, and addresses as long as there are less than `most`
  * places. */
 void places_of(const struct target_set *t, uint64_t most, struct places *out);

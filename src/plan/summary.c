@@ -13,8 +13,6 @@
 
 enum { MISSING_MAX = 100, TEXT_ITEMS = 3, LIST_MOST = 1000, SHOWN = 80 };
 
-typedef unsigned __int128 u128;
-
 struct missing {
     size_t task;
     uint64_t probes; /* that nothing made up for */
