@@ -13,7 +13,6 @@
  * - Each retry repeats at least as many probes as are sent in a second, also when there are fewer.
  */
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -310,11 +309,31 @@ static bool skip(const char **at, const char *text)
     return true;
 }
 
-static int32_t seconds_left(unsigned h, unsigned m, unsigned s)
+/* A whole number of up to nine digits, maybe behind spaces and with a sign. */
+static bool take_number(const char **at, int64_t *out)
 {
-    uint64_t all = (uint64_t)h * 3600 + m * UINT64_C(60) + s;
+    const char *s = *at + strspn(*at, " ");
+    size_t sign = *s == '-', n = strspn(s + sign, "0123456789");
 
-    return (int32_t)MIN(all, (uint64_t)INT32_MAX);
+    if (n == 0 || n > 9) {
+        return false;
+    }
+    *out = strtoll(s, NULL, 10);
+    *at = s + sign + n;
+    return true;
+}
+
+/* "0:04:44 remaining" */
+static bool take_time(const char *at, int32_t *out)
+{
+    int64_t h, m, s;
+
+    if (!take_number(&at, &h) || !skip(&at, ":") || !take_number(&at, &m) || !skip(&at, ":") ||
+        !take_number(&at, &s) || !skip(&at, " remaining") || h < 0 || m < 0 || s < 0) {
+        return false;
+    }
+    *out = (int32_t)MIN(h * 3600 + m * 60 + s, (int64_t)INT32_MAX);
+    return true;
 }
 
 /*
@@ -324,9 +343,7 @@ static int32_t seconds_left(unsigned h, unsigned m, unsigned s)
  */
 static bool masscan_read_status(const char *line, struct progress *out)
 {
-    int64_t rate, done;
-    unsigned h, m, s;
-    int wait;
+    int64_t rate, done, wait;
 
     if (!skip(&line, "rate:") || !hundredths(&line, &rate) || !skip(&line, "-kpps,") ||
         !hundredths(&line, &done) || !skip(&line, "% done,")) {
@@ -334,13 +351,11 @@ static bool masscan_read_status(const char *line, struct progress *out)
     }
     *out = (struct progress){
         .task = "probing", .percent_x100 = (int32_t)MIN(done, 10000), .remaining_s = -1};
-    if (sscanf(line, " waiting %9d-secs", &wait) == 1) {
+    if (skip(&line, " waiting ") && take_number(&line, &wait) && skip(&line, "-secs")) {
         out->task = "waiting for answers";
-        out->remaining_s = MAX(wait, 0);
-        return true;
-    }
-    if (sscanf(line, " %9u:%2u:%2u remaining", &h, &m, &s) == 3 && rate > 0) {
-        out->remaining_s = seconds_left(h, m, s);
+        out->remaining_s = (int32_t)MAX(wait, 0);
+    } else if (rate > 0) {
+        (void)take_time(line, &out->remaining_s);
     }
     return true;
 }

@@ -79,8 +79,8 @@ static void versions_that_cannot_do_it_are_refused_with_advice(void)
         "zmap 1.2.1 is not known here: install version 2 to 4, or set --tool-zmap",
         "zmap 5.0 is not known here: install version 2 to 4, or set --tool-zmap",
         "zmap Development is not known here: install version 2 to 4, or set --tool-zmap",
-        "zmap 2.1.1 needs to be told the gateway's hardware address, which is known at the levels "
-        "nft and rootless only; use masscan, or zmap 4",
+        ("zmap 2.1.1 needs to be told the gateway's hardware address, which is known at the levels "
+         "nft and rootless only; use masscan, or zmap 4"),
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
