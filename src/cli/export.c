@@ -11,7 +11,7 @@ static const struct flag flags[] = {
      .letter = 'f',
      .value = "FORMAT",
      .help = "nmap-xml, grepable, csv, ndjson, markdown or html (nmap-xml)"},
-    {.name = "file", .letter = 'o', .value = "FILE", .help = "write there (standard output)"},
+    {.name = "file", .value = "FILE", .help = "write there (standard output)"},
     {0},
 };
 

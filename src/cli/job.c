@@ -209,19 +209,30 @@ static int write_raw(void *arg, const char *data, size_t n)
     return 0;
 }
 
+static const struct flag raw_flags[] = {
+    {.name = "task", .value = "N", .help = "that of one piece of the job: scanpod job tasks JOB"},
+    {0},
+};
+
 static int raw(struct cli *c)
 {
+    const char *task = args_value(&c->args, "task");
     struct answer a = {0};
     char id[ID_TEXT + 1];
     int status = find(c, id);
-    auto_free char *path = NULL;
+    auto_buf path = {0};
 
     if (status != STATUS_OK || !cli_client(c, &status)) {
         return status;
     }
-    path = str_fmt("/api/v1/scans/%s/raw", id);
+    buf_addf(&path, "/api/v1/scans/%s/raw", id);
+    if (task) {
+        buf_adds(&path, "?task=");
+        buf_add_url(&path, task);
+    }
     status = cli_call(
-        c, &(struct call){.method = "GET", .path = path, .accept = "*/*", .sink = write_raw}, &a);
+        c, &(struct call){.method = "GET", .path = path.data, .accept = "*/*", .sink = write_raw},
+        &a);
     answer_done(&a);
     return status;
 }
@@ -230,6 +241,7 @@ const struct command command_job_raw = {
     .name = "raw",
     .operands = "JOB",
     .summary = "write the scanner's own output as it was",
+    .flags = raw_flags,
     .min = 1,
     .max = 1,
     .formats = 1u << FORMAT_TABLE,

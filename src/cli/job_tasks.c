@@ -10,28 +10,40 @@
 struct listing {
     struct table table;
     enum format format;
+    bool any;
 };
+
+static void add_value(struct listing *l, const json_t *task)
+{
+    char *text = json_dumps(task, JSON_COMPACT);
+    auto_buf out = {0};
+
+    if (l->format == FORMAT_JSON) {
+        buf_adds(&out, l->any ? ",\n" : "[");
+    }
+    buf_adds(&out, text ? text : "null");
+    buf_adds(&out, l->format == FORMAT_NDJSON ? "\n" : "");
+    l->any = true;
+    free(text);
+    out_buf(&out);
+}
 
 static int add(void *arg, json_t *t)
 {
     struct listing *l = arg;
     double percent = json_number_value(json_object_get(t, "percent"));
     auto_free char *task = str_fmt("%" PRId64, json_number(t, "task", 0));
-    auto_free char *done =
-        json_is_number(json_object_get(t, "percent")) ? str_fmt("%.0f%%", percent) : xstrdup("");
+    auto_free char *done = json_is_number(json_object_get(t, "percent"))
+                               ? str_fmt("%.0f%s", percent, l->format == FORMAT_TABLE ? "%" : "")
+                               : xstrdup("");
     auto_free char *open = str_fmt("%" PRId64, json_number(t, "ports_open", 0));
     const char *problem = *json_text(t, "error") ? json_text(t, "error") : json_text(t, "reason");
     const char *const cells[] = {
         task,   json_text(t, "stage"), json_text(t, "tool"), json_text(t, "state"), done, open,
         problem};
 
-    if (l->format == FORMAT_NDJSON) {
-        char *text = json_dumps(t, JSON_COMPACT);
-        auto_buf line = {0};
-
-        buf_addf(&line, "%s\n", text ? text : "{}");
-        free(text);
-        out_buf(&line);
+    if (l->format == FORMAT_NDJSON || l->format == FORMAT_JSON) {
+        add_value(l, t);
     } else if (l->format == FORMAT_CSV) {
         auto_buf row = {0};
 
@@ -46,6 +58,8 @@ static int add(void *arg, json_t *t)
 static int run(struct cli *c)
 {
     static const char *const head[] = {"TASK", "STAGE", "TOOL", "STATE", "DONE", "OPEN", "PROBLEM"};
+    static const char *const csv_head[] = {"task",    "stage", "tool",   "state",
+                                           "percent", "open",  "problem"};
     struct listing l = {.table = {.head = head,
                                   .n = ARRAY_LEN(head),
                                   .width = c->term.width,
@@ -67,15 +81,20 @@ static int run(struct cli *c)
     if (l.format == FORMAT_CSV) {
         auto_buf row = {0};
 
-        csv_row(&row, head, ARRAY_LEN(head));
+        csv_row(&row, csv_head, ARRAY_LEN(csv_head));
         out_buf(&row);
     }
     path = str_fmt("/api/v1/scans/%s/tasks?limit=1000", id);
-    (void)remote_each(c, path, add, &l, &status);
+    if (remote_each(c, path, add, &l, &status) < 0) {
+        strvec_done(&l.table.cells);
+        return status;
+    }
     if (l.format == FORMAT_TABLE) {
         table_end(&l.table);
+    } else if (l.format == FORMAT_JSON) {
+        out_write(l.any ? "]\n" : "[]\n", l.any ? 2 : 3);
     }
-    return status;
+    return STATUS_OK;
 }
 
 const struct command command_job_tasks = {
@@ -84,6 +103,6 @@ const struct command command_job_tasks = {
     .summary = "list the pieces of a job and where they stand",
     .min = 1,
     .max = 1,
-    .formats = 1u << FORMAT_TABLE | 1u << FORMAT_NDJSON | 1u << FORMAT_CSV,
+    .formats = FORMATS_TEXT,
     .run = run,
 };

@@ -52,6 +52,7 @@ static void add_row(struct listing *l, const json_t *p)
 static int list(struct cli *c, const struct answer *a)
 {
     static const char *const head[] = {"PROFILE", "STAGES", "WHAT FOR"};
+    static const char *const csv_head[] = {"profile", "stages", "summary"};
     struct listing l = {.table = {.head = head,
                                   .n = ARRAY_LEN(head),
                                   .width = c->term.width,
@@ -68,7 +69,7 @@ static int list(struct cli *c, const struct answer *a)
     if (l.csv) {
         auto_buf row = {0};
 
-        csv_row(&row, head, ARRAY_LEN(head));
+        csv_row(&row, csv_head, ARRAY_LEN(csv_head));
         out_buf(&row);
     }
     json_array_foreach(json_object_get(doc, "items"), i, p)

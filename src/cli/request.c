@@ -94,7 +94,7 @@ static int read_plan(const struct args *a, struct scan_flags *f, struct err *e)
         rc = read_list(list, &f->list, e);
     }
     if (rc == 0 && a->n == 0 && !list) {
-        rc = err_set(e, ERR_INVALID, "a target is missing");
+        rc = err_set(e, ERR_INVALID, "TARGET... is missing");
     }
     return rc;
 }

@@ -304,7 +304,8 @@ def test_a_failed_scan_is_3_and_says_why(make_server, scanpod, fake_nmap):
 
 def test_a_scan_that_times_out_is_3_and_shows_what_it_found(make_server, scanpod, fake_nmap):
     srv = make_server(tool=fake_nmap("hang"))
-    done = scanpod("scan", "127.0.0.1", "--timeout", "1", "--retries", "0", server=srv)
+    done = scanpod("scan", "127.0.0.1", "--tool", "nmap", "--timeout", "1", "--retries", "0",
+                   server=srv)  # fmt: skip
     assert done.returncode == 3
     assert "timed_out" in done.stderr and "partial" in done.stderr
     assert "80/tcp" in done.stdout
