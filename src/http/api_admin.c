@@ -1,6 +1,8 @@
 /*
  * What the server is and can do.
  */
+#include <string.h>
+
 #include "base/mem.h"
 #include "http/api_v1.h"
 
@@ -120,6 +122,21 @@ void v1_capabilities(struct http_req *r, void *app)
 
 /* ---- tools ---- */
 
+static void put_choices(struct json *j, const char *choices)
+{
+    if (!choices) {
+        return;
+    }
+    json_arr_in(j, "choices");
+    while (*choices) {
+        size_t n = strcspn(choices, "|");
+
+        json_strn(j, NULL, choices, n);
+        choices += n + (choices[n] != '\0');
+    }
+    json_end(j);
+}
+
 static void put_option(struct json *j, const struct tool_option *o)
 {
     static const char *const kinds[] = {
@@ -130,6 +147,7 @@ static void put_option(struct json *j, const struct tool_option *o)
         [TOOL_HEX] = "hex",         [TOOL_ADDRESS] = "address",
         [TOOL_DECOYS] = "decoys",   [TOOL_MAC] = "mac",
         [TOOL_NAME] = "name",       [TOOL_TCP_FLAGS] = "tcp_flags",
+        [TOOL_SHARD] = "shard",     [TOOL_CHOICE] = "choice",
     };
     static const char *const classes[] = {[OPTION_PLAIN] = "plain",
                                           [OPTION_ADVANCED] = "advanced",
@@ -141,11 +159,12 @@ static void put_option(struct json *j, const struct tool_option *o)
     json_str(j, "name", o->name);
     json_str(j, "field", o->field);
     json_str(j, "word", o->word);
-    json_str(j, "value", kinds[o->value]);
+    json_str(j, "value", o->value < ARRAY_LEN(kinds) ? kinds[o->value] : "text");
     if (bounded) {
         json_int(j, "min", o->min);
         json_int(j, "max", o->max);
     }
+    put_choices(j, o->choices);
     json_str(j, "class", classes[o->class_]);
     json_bool(j, "needs_raw_sockets", o->needs_raw);
     json_end(j);

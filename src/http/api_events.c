@@ -28,8 +28,8 @@ enum {
     BEAT_MS = 15000,
 };
 
-static const char *const topics[] = {"job.created", "job.state", "job.progress", "job.hosts",
-                                     "job.deleted"};
+static const char *const topics[] = {"job.created", "job.state",   "job.progress",
+                                     "job.hosts",   "job.deleted", "job.task"};
 
 struct frame {
     int64_t seq;

@@ -673,6 +673,35 @@ static void the_policy_is_asked_for_a_whole_plan(void)
     rig_stop();
 }
 
+static void every_option_of_every_tool_says_what_it_takes(void)
+{
+    begin();
+    {
+        auto_answer got = ask("GET", "/api/v1/tools", NULL);
+        json_t *v = json_loads(got.body, 0, NULL);
+        json_t *tool;
+        size_t i;
+
+        CHECK_INT(json_array_size(json_object_get(v, "items")), 3);
+        json_array_foreach(json_object_get(v, "items"), i, tool)
+        {
+            json_t *option;
+            size_t k;
+
+            json_array_foreach(json_object_get(tool, "options"), k, option)
+            {
+                const char *value = json_string_value(json_object_get(option, "value"));
+
+                CHECK(value && !str_eq(value, "text"));
+                CHECK(!str_eq(value, "choice") ||
+                      json_array_size(json_object_get(option, "choices")) > 1);
+            }
+        }
+        json_decref(v);
+    }
+    rig_stop();
+}
+
 TESTS(a_request_that_says_nothing_of_how_gets_the_default_profile_and_its_tasks,
       whoever_names_a_tool_or_its_options_gets_one_run_of_it,
       without_profiles_everything_is_one_run, profiles_are_listed_and_found_by_name_and_version,
@@ -689,4 +718,4 @@ TESTS(a_request_that_says_nothing_of_how_gets_the_default_profile_and_its_tasks,
       a_planned_submit_waits_for_its_names_and_keeps_what_was_asked,
       a_dry_run_stores_nothing_and_says_what_would_be,
       a_dry_run_asks_the_planner_about_a_job_that_is_not_stored,
-      the_policy_is_asked_for_a_whole_plan)
+      the_policy_is_asked_for_a_whole_plan, every_option_of_every_tool_says_what_it_takes)
