@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/imports.h"
-#include "daemon/programs.h"
+#include "daemon/launch.h"
 #include "daemon/run.h"
 #include "runner/runner.h"
 #include "store/blob.h"
@@ -74,114 +74,6 @@ static struct tool_run *add_run(struct worker *w, const struct lease *l)
     return r;
 }
 
-/* ---- from a job to a run ---- */
-
-static void join_argv(const struct strvec *argv, struct buf *out)
-{
-    for (size_t i = 0; i < argv->n; i++) {
-        buf_addf(out, "%s%s", i ? " " : "", argv->v[i]);
-    }
-}
-
-static int make_blob(struct worker *w, struct tool_run *r, int *fd, struct err *e)
-{
-    int rc;
-
-    if (!w->config.blob_dir) {
-        return 0;
-    }
-    r->blob_path = blob_path(&r->lease);
-    rc = blob_create(w->config.blob_dir, r->blob_path, fd, e);
-    if (rc != 0) {
-        free(take_ptr(&r->blob_path));
-    }
-    return rc;
-}
-
-static int start(struct worker *w, struct tool_run *r, struct dispatch *d, struct err *e)
-{
-    auto_buf line = {0};
-    auto_fd int blob = -1;
-    int rc = make_blob(w, r, &blob, e);
-
-    if (rc != 0) {
-        return rc;
-    }
-    join_argv(&d->argv, &line);
-    r->argv_line = buf_take(&line);
-    r->notes = d->notes;
-    d->notes = (struct strvec){0};
-    d->launch.run = r->run;
-    d->launch.blob_fd = blob;
-    return runner_launch(w->runner, &d->launch, e);
-}
-
-/* What a task of a planned job asks; false when the job has one of its own. */
-static int read_spec(const struct job *j, struct plan_spec *spec, bool *has, struct err *e)
-{
-    *has = j->task_spec != NULL;
-    return *has ? plan_spec_read(j->task_spec, spec, e) : 0;
-}
-
-/* *wait_until_us: it is not to be started before then. */
-static int launch(struct worker *w, struct tool_run *r, const struct job *j,
-                  const struct plan_spec *spec, int64_t *wait_until_us, struct err *e)
-{
-    const char *version = NULL, *why = NULL;
-    const char *program = programs_look(w->config.programs, r->tool, &version, &why);
-    const struct dispatch_ask ask = {
-        .job = j,
-        .spec = spec,
-        .key_name = in_force_key_name(w->config.scope, w->store, j->key_id),
-        .tool = r->tool,
-        .program = program,
-        .version = version,
-        .run = r->run,
-    };
-    struct dispatch d = {0};
-    int rc;
-
-    if (!program) {
-        return err_set(e, ERR_NOT_FOUND, "%s", why);
-    }
-    rc = dispatch_plan(&w->config.dispatch, w->config.scope, &w->caps, &ask, &d, e);
-    *wait_until_us = d.wait_until_us;
-    if (rc == 0 && !d.wait_until_us) {
-        r->plan = d.plan;
-        d.plan = (struct tool_plan){0};
-        rc = start(w, r, &d, e);
-    }
-    dispatch_done(&d);
-    return rc;
-}
-
-/* A file that was handed in, in place of a tool's output. */
-static int launch_import(struct worker *w, struct tool_run *r, const struct job *j, struct err *e)
-{
-    const struct strvec nothing = {0};
-    auto_free char *path =
-        str_fmt("%s/%s", w->config.blob_dir ? w->config.blob_dir : "", j->import_path);
-    auto_fd int input = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    auto_fd int blob = -1;
-    struct runner_launch l = {.run = r->run,
-                              .argv = &nothing,
-                              .parser = r->tool->parser->name,
-                              .grace_ms = w->config.dispatch.grace_ms,
-                              .output_max = UINT64_MAX,
-                              .wall_ms = (uint32_t)j->run_timeout_s * 1000,
-                              .input_fd = input,
-                              .plain = true};
-    int rc;
-
-    if (input < 0) {
-        return err_set(e, ERR_INVALID, "the file that was handed in is gone");
-    }
-    r->import = true;
-    rc = make_blob(w, r, &blob, e);
-    l.blob_fd = blob;
-    return rc == 0 ? runner_launch(w->runner, &l, e) : rc;
-}
-
 static void give_up(struct worker *w, struct tool_run *r, int rc, const char *message)
 {
     struct outcome o = {
@@ -220,25 +112,6 @@ static void time_out(struct worker *w, struct tool_run *r)
     drop_run(w, r);
 }
 
-static int begin(struct worker *w, struct tool_run *r, const struct job *j, int64_t *wait_until_us,
-                 struct err *e)
-{
-    struct plan_spec spec = {0};
-    bool has = false;
-    int rc = read_spec(j, &spec, &has, e);
-
-    if (rc == 0) {
-        const char *name = has ? spec.tool : j->tool;
-
-        r->tool = tool_find(name);
-        rc = !r->tool         ? err_set(e, ERR_NOT_FOUND, "this server has no tool '%s'", name)
-             : j->import_path ? launch_import(w, r, j, e)
-                              : launch(w, r, j, has ? &spec : NULL, wait_until_us, e);
-    }
-    plan_spec_done(&spec);
-    return rc;
-}
-
 static void link_run(void *arg, const struct task *task, const struct job *j)
 {
     struct worker *w = arg;
@@ -253,7 +126,10 @@ static void link_run(void *arg, const struct task *task, const struct job *j)
         time_out(w, r);
         return;
     }
-    rc = begin(w, r, j, &wait_until_us, &e);
+    rc = launch_task(
+        &(struct launcher){
+            .config = &w->config, .store = w->store, .runner = w->runner, .caps = &w->caps},
+        r, j, &wait_until_us, &e);
     if (rc != 0) {
         give_up(w, r, rc, e.msg);
     } else if (wait_until_us) {

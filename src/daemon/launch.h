@@ -1,0 +1,25 @@
+/*
+ * launch - from a claimed task to what the runner is told: which tool, which command line, or which
+ * file that was handed in; where the raw output is kept.
+ */
+#pragma once
+
+#include "daemon/run.h"
+#include "daemon/worker.h"
+#include "runner/runner.h"
+
+/* All borrowed. */
+struct launcher {
+    const struct worker_config *config;
+    struct store *store;
+    struct runner *runner;
+    const struct sandbox_caps *caps;
+};
+
+/*
+ * *wait_until_us: it is not to be started before then, and was not. Errors: ERR_NOT_FOUND the tool
+ * is missing; ERR_INVALID, ERR_SCOPE refused; others are ours. What was made of r until then is
+ * freed with it.
+ */
+int launch_task(const struct launcher *l, struct tool_run *r, const struct job *j,
+                int64_t *wait_until_us, struct err *e);
