@@ -216,30 +216,3 @@ int staged_first(const struct submit *s, const struct decision *d, struct plan_t
     }
     return rc;
 }
-
-int staged_store(struct store *st, const struct id *job, const struct plan_tasks *tasks,
-                 struct err *e)
-{
-    struct task_new *v = xcalloc(tasks->n, sizeof *v);
-    struct buf *specs = xcalloc(tasks->n, sizeof *specs);
-    int32_t first;
-    int rc;
-
-    for (size_t i = 0; i < tasks->n; i++) {
-        const struct plan_spec *t = &tasks->v[i];
-
-        plan_spec_write(t, &specs[i]);
-        v[i] = (struct task_new){.stage = t->stage,
-                                 .weight = (int64_t)MIN(MAX(t->probes, 1), (uint64_t)INT64_MAX),
-                                 .spec = specs[i].data,
-                                 .found_only = t->found_only,
-                                 .repeats = t->repeats};
-    }
-    rc = store_task_add(st, job, v, tasks->n, &first, e);
-    for (size_t i = 0; i < tasks->n; i++) {
-        buf_done(&specs[i]);
-    }
-    free(specs);
-    free(v);
-    return rc;
-}

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "sched/add.h"
 
 enum { OWN_FRESH_MS = 1000, NOTE_TARGETS_MAX = 1024 };
 
@@ -308,7 +309,7 @@ static void store_it(struct submit *s, const struct decision *d)
         rc = store_job_add(a->store, &job, &e);
     }
     if (rc == 0 && s->staged) {
-        rc = staged_store(a->store, &job.id, &tasks, &e);
+        rc = sched_add_tasks(a->store, &job.id, &tasks, &e);
     }
     if (rc == 0 && s->idem) {
         rc = store_idem_put(a->store, s->key->id, s->idem, s->print, &job.id, job.created_us, &e);

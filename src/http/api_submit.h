@@ -86,8 +86,6 @@ int staged_level(const struct submit *s, const struct sandbox_caps *caps,
 /* The first tasks, of what the policy allows. */
 int staged_first(const struct submit *s, const struct decision *d, struct plan_tasks *out,
                  struct err *e);
-int staged_store(struct store *st, const struct id *job, const struct plan_tasks *tasks,
-                 struct err *e);
 
 /* ---- the same Idempotency-Key while the first request is suspended (api_follow.c) ---- */
 

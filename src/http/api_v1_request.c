@@ -109,7 +109,7 @@ static void read_targets(struct problems *p, const json_t *body, struct v1_reque
     }
     add_list(p, body, &q->all);
     add_exclusions(p, body, &q->all);
-    q->scan.targets = q->all.data;
+    q->scan.targets = own || !member_given(body, name) ? q->all.data : NULL;
 }
 
 /* An exclusion that fits nothing, or leaves nothing, is the fault of that member. */
