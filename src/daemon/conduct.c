@@ -23,6 +23,7 @@ struct led {
     char **errors;           /* owned: of tasks[].error */
     char *command_line;      /* owned: of the first task */
     size_t n, size;
+    size_t over;   /* that many of the first ones have ended */
     uint32_t read; /* rows of the last page */
     uint64_t used;
 };
@@ -146,10 +147,11 @@ static int take_task(void *arg, const struct task_info *t, struct err *e)
     return rc;
 }
 
-/* Brings the copy of the tasks up to date. */
+/* Brings the copy of the tasks up to date. Tasks run in their order, mostly: those at the front
+ * that are over do not change any more, and are not read again. */
 static int led_tasks(struct conduct *c, struct led *l, struct err *e)
 {
-    int32_t after = -1;
+    int32_t after = (int32_t)l->over - 1;
     int rc;
 
     do {
@@ -157,6 +159,9 @@ static int led_tasks(struct conduct *c, struct led *l, struct err *e)
         rc = store_tasks(c->store, l->num, after, PAGE, take_task, l, e);
         after += PAGE;
     } while (rc == 0 && l->read == PAGE);
+    while (l->over < l->n && job_state_terminal(l->tasks[l->over].state)) {
+        l->over++;
+    }
     return rc;
 }
 
