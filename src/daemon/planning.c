@@ -31,6 +31,7 @@ struct dry {
     const struct sandbox_caps *caps;
     const struct job *job;
     struct json *j;
+    uint64_t probes; /* of the last task */
 };
 
 static void put_argv(struct json *j, const struct strvec *argv)
@@ -81,9 +82,9 @@ static int put_task(struct dry *d, const struct tool *t, const struct plan_spec 
         json_obj(d->j);
         put_argv(d->j, &out.argv);
         json_int(d->j, "addresses", (int64_t)MIN(addresses, (uint64_t)INT64_MAX));
-        json_int(d->j, "probes",
-                 (int64_t)(s ? MIN(s->probes, (uint64_t)INT64_MAX)
-                             : times(addresses, MAX(out.plan.n_ports, 1))));
+        d->probes =
+            s ? MIN(s->probes, (uint64_t)INT64_MAX) : times(addresses, MAX(out.plan.n_ports, 1));
+        json_int(d->j, "probes", (int64_t)d->probes);
         put_strings(d->j, "notes", &out.notes);
         json_end(d->j);
     }
@@ -138,7 +139,6 @@ static int dry_planned(struct dry *d, const struct target_set *t, struct err *e)
     if (rc == 0) {
         plan_needs(plan, t, &needs);
         json_int(d->j, "addresses", (int64_t)MIN(needs.addresses, (uint64_t)INT64_MAX));
-        json_int(d->j, "ports", needs.ports);
         json_int(d->j, "probes", (int64_t)MIN(needs.probes, (uint64_t)INT64_MAX));
         json_int(d->j, "estimate_s", needs.seconds);
         rc = put_stages(d, plan, t, e);
@@ -162,6 +162,7 @@ static int dry_plain(struct dry *d, const struct target_set *t, struct err *e)
     json_end(d->j);
     json_end(d->j);
     json_end(d->j);
+    json_int(d->j, "probes", (int64_t)d->probes);
     return rc;
 }
 

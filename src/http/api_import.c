@@ -218,8 +218,9 @@ static const struct tool *tool_of(const struct upload *u, char *why, size_t size
 static int plan_import(const struct tool *t, char **plan, struct buf *spec, struct err *e)
 {
     const bool one_port = str_eq(t->name, "zmap");
+    char none[] = "";
     const struct plan_spec all = {
-        .stage = 0, .kind = STAGE_PORTS, .tool = (char *)(uintptr_t)t->name};
+        .kind = STAGE_PORTS, .tool = (char *)(uintptr_t)t->name, .targets = none};
     auto_targets nowhere = {0};
     struct plan_request q = {.tool = t->name,
                              .ports = one_port ? "80" : "0-65535",

@@ -590,6 +590,19 @@ static const char masscan_file[] =
     "[\n{   \"ip\": \"10.0.0.1\",   \"timestamp\": \"1700000000\", \"ports\": [ {\"port\": 80, "
     "\"proto\": \"tcp\", \"status\": \"open\", \"reason\": \"syn-ack\", \"ttl\": 64} ] }\n]\n";
 
+static int look_at_task(void *arg, const struct task_info *t, struct err *e)
+{
+    struct plan_spec spec = {0};
+
+    CHECK_INT(t->task.idx, 0);
+    CHECK_OK(plan_spec_read(t->spec, &spec, ERR));
+    CHECK_STR(spec.tool, arg);
+    CHECK_STR(spec.targets, "");
+    CHECK(spec.kind == STAGE_PORTS);
+    plan_spec_done(&spec);
+    return 0;
+}
+
 static void a_file_becomes_a_job_that_waits_with_what_was_sent(void)
 {
     static const struct {
@@ -627,6 +640,14 @@ static void a_file_becomes_a_job_that_waits_with_what_was_sent(void)
         CHECK_STR(job.targets, i == 1 ? "office scan.xml" : "imported file");
         CHECK(str_starts(job.import_path, "import/"));
         CHECK((job.plan != NULL) == rows[i].planned);
+        if (job.plan) {
+            struct plan *plan;
+
+            CHECK_OK(plan_read(job.plan, &plan, ERR));
+            plan_free(plan);
+            CHECK_OK(store_tasks(rig.store, job.num, -1, 10, look_at_task,
+                                 (void *)(uintptr_t)rows[i].tool, ERR));
+        }
         file = str_fmt("%s/%s", blobs, job.import_path);
         fd = open(file, O_RDONLY | O_CLOEXEC);
         CHECK(fd >= 0 && read(fd, text, sizeof text - 1) >= 0);
