@@ -94,7 +94,7 @@ int dry_run(struct cli *c, const struct buf *request)
                  &a);
 
     if (status == STATUS_OK && c->format == FORMAT_TABLE) {
-        json_t *doc = remote_job(c, &a);
+        json_t *doc = remote_object(c, &a);
 
         if (doc) {
             show(doc);

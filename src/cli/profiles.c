@@ -59,7 +59,7 @@ static int list(struct cli *c, const struct answer *a)
                                   .color = c->term.out_color,
                                   .sink = out_sink},
                         .csv = c->format == FORMAT_CSV};
-    json_t *doc = remote_job(c, a);
+    json_t *doc = remote_object(c, a);
     const json_t *p;
     size_t i;
 

@@ -169,6 +169,18 @@ int remote_job_call(struct cli *c, const char *method, const char *id, const cha
     return cli_call(c, &(struct call){.method = method, .path = path}, a);
 }
 
+json_t *remote_object(struct cli *c, const struct answer *a)
+{
+    json_t *doc = json_loadb(a->body.data ? a->body.data : "", a->body.len, 0, NULL);
+
+    if (!json_is_object(doc)) {
+        json_decref(doc);
+        bad_answer(c);
+        return NULL;
+    }
+    return doc;
+}
+
 json_t *remote_job(struct cli *c, const struct answer *a)
 {
     json_t *job = json_loadb(a->body.data ? a->body.data : "", a->body.len, 0, NULL);

@@ -18,7 +18,9 @@ int remote_find(struct cli *c, const char *given, char out[ID_TEXT + 1]);
 /* GET, POST or DELETE of /api/v1/scans/ID and what follows ("", "/cancel"). */
 int remote_job_call(struct cli *c, const char *method, const char *id, const char *rest,
                     struct answer *a);
-/* The job of an answer; NULL after an error was printed. The caller json_decref()s. */
+/* The object that an answer is, and the job of one; NULL after an error was printed. The caller
+ * json_decref()s. */
+json_t *remote_object(struct cli *c, const struct answer *a);
 json_t *remote_job(struct cli *c, const struct answer *a);
 
 /* Writes the answer's body to stdout, ended by a newline. */
