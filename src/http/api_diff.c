@@ -25,12 +25,12 @@ static int on_item(void *arg, const struct diff_item *it, struct err *e)
     struct buf *out = &d->pump.text;
 
     if (d->form == FORM_TEXT) {
-        diff_item_text(it, out);
+        diff_item_text(it, out); /* with its line end */
     } else {
         buf_adds(out, d->form == FORM_JSON && d->any ? "," : "");
         diff_item_json(it, out);
     }
-    buf_adds(out, d->form == FORM_JSON ? "" : "\n");
+    buf_adds(out, d->form == FORM_LINES ? "\n" : "");
     d->any = true;
     return 0;
 }

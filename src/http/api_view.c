@@ -178,16 +178,17 @@ static void put_targets(struct json *j, const char *targets, bool full)
     }
 }
 
-/* Of a planned job: the members that plan_summary() wrote. Others in there are for the daemon. */
-static void put_summary(struct json *j, const char *object)
+/* Of a planned job: the members that plan_summary() wrote. Others in there are for the daemon. What
+ * was asked of a tool that ran elsewhere is not known, so an import has no share of it. */
+static void put_summary(struct json *j, const struct job *job)
 {
     static const char *const members[] = {"stages", "coverage", "notes", "flagged"};
-    json_t *all = object ? json_loads(object, 0, NULL) : NULL;
+    json_t *all = job->summary_json ? json_loads(job->summary_json, 0, NULL) : NULL;
 
     for (size_t i = 0; i < ARRAY_LEN(members); i++) {
         const json_t *v = json_object_get(all, members[i]);
 
-        if (v) {
+        if (v && !(job->import_path && str_eq(members[i], "coverage"))) {
             api_json_write(j, members[i], v);
         }
     }
@@ -231,7 +232,7 @@ void view_job(struct json *j, const char *key, const struct job *job, bool full)
     json_end(j);
     if (full) {
         put_run_facts(j, job);
-        put_summary(j, job->summary_json);
+        put_summary(j, job);
     }
     json_end(j);
 }

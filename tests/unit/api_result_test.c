@@ -359,7 +359,7 @@ static void a_difference_is_told_in_three_forms_with_its_counts(void)
         CHECK(strstr(ndjson.body, "\n{\"counts\":{"));
         CHECK(has_header(&ndjson, "application/x-ndjson"));
         CHECK(strstr(plain.body, "127.0.0.1 81/tcp opened"));
-        CHECK(strstr(plain.body, "\n# "));
+        CHECK(strstr(plain.body, "\n# ") && !strstr(plain.body, "\n\n"));
         CHECK(!strchr(plain.body, '\x1b'));
         json_decref(v);
     }
