@@ -1,36 +1,47 @@
 /*
  * pace - the numbers of the fast path, all in one place, found by experiment (bench/scan.*).
  *
- * Rates are packets a second of a whole stage, shared by the tasks that can run at the same time.
+ * Rates are packets a second of a whole stage, shared by the tasks that can run at the same time:
+ * what counts is the sum of what is sent at one time, not how many send it.
  */
 #pragma once
 
 enum {
-    PACE_PORTS_RATE = 40000,  /* SYN scans by nmap */
-    PACE_CONNECT_RATE = 5000, /* without raw sockets each probe is a socket */
-    PACE_SWEEP_RATE = 50000,  /* masscan, zmap */
+    PACE_HOSTS_RATE = 5000,    /* looking for hosts */
+    PACE_PORTS_RATE = 40000,   /* SYN scans by nmap */
+    PACE_CONNECT_RATE = 5000,  /* without raw sockets each probe is a socket */
+    PACE_SWEEP_RATE = 50000,   /* masscan, zmap */
+    PACE_SERVICES_RATE = 1000, /* of one task: its probes of ports, not of services */
 
-    PACE_HOSTS_LEAST = 64,  /* addresses of one task that looks for hosts */
+    PACE_HOSTS_LEAST = 64,  /* addresses of one task that looks for hosts at the tool's own pace */
     PACE_HOSTS_MOST = 4096, /* unless that makes more than PACE_HOSTS_TASKS of them */
     PACE_HOSTS_TASKS = 64,
 
-    PACE_PROBES_LEAST = 5000,       /* of one task: starting a process costs 50 ms */
+    PACE_PROBES_LEAST = 60000,      /* of one task: its end is waiting for what is late */
+    PACE_PROBES_LEAST_OWN = 5000,   /* the same at the tool's own pace */
     PACE_PROBES_MOST = 2000000,     /* so that a retry repeats little */
     PACE_PROBES_MOST_OWN = 500000,  /* the same at the tool's own pace */
     PACE_SWEEP_PROBES = 6000000,    /* of one task of masscan or zmap */
-    PACE_TASKS_PER_SLOT = 2,        /* pieces of a stage, so that slots stay busy to its end */
+    PACE_SWEEP_AGAIN_MOST = 500000, /* probes of a sweep that is made twice as a whole */
     PACE_TASKS_MOST = 512,          /* of one stage, unless more are asked for */
     PACE_NMAP_AGAIN_MOST = 4000000, /* probes that nmap may do instead of a sweep that failed */
     PACE_SERVICE_PROBES = 20000,    /* of one task of services: hosts x ports */
     PACE_SERVICE_PORTS = 128,       /* open ports of one task of services */
     PACE_SERVICE_SECONDS = 40,      /* time limit of one such task */
     PACE_SERVICE_PIECES = 4,        /* a task that ran into it is cut into */
+    PACE_APART_PARTS = 20,          /* the ports of a host that was given up are cut into */
+    PACE_APART_TASKS = 64,          /* that one task may give rise to so */
     PACE_PORTS_OF_PIECE = 256,      /* least ports of a piece that is cut by ports */
 };
 
-#define PACE_HOSTS    "-T4 --max-retries 2 --min-parallelism 64"
-#define PACE_PORTS    "-T4 --min-hostgroup 256 --max-retries 2"
-#define PACE_SERVICES "-T4"
+/* A service that does not speak keeps nmap waiting for minutes. It looks at this limit only when a
+ * probe was waited for in vain, and then gives up the host with all of its ports. */
+#define PACE_HOST_TIMEOUT "10s"
+
+#define PACE_HOSTS    "-T4"
+#define PACE_PORTS    "-T4 --min-hostgroup 256"
+#define PACE_SERVICES "-T4 --host-timeout " PACE_HOST_TIMEOUT
 #define PACE_VERIFY   "-T4"
 #define PACE_LIGHT    "--version-intensity 2"
 #define PACE_MASSCAN  "--wait 3"
+#define PACE_ZMAP     "-c 3"
