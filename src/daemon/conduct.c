@@ -18,7 +18,7 @@ struct led {
     struct id id;
     int64_t num, started_us;
     struct plan *plan;
-    struct plan_spec *specs; /* by idx; texts of what is over and went well are dropped */
+    struct plan_spec *specs; /* by idx */
     struct plan_task *tasks; /* the same ones */
     char **errors;           /* owned: of tasks[].error */
     char *command_line;      /* owned: of the first task */
