@@ -23,6 +23,7 @@ enum {
     PACE_PROBES_MOST_OWN = 500000,  /* the same at the tool's own pace */
     PACE_SWEEP_PROBES = 6000000,    /* of one task of masscan or zmap */
     PACE_SWEEP_AGAIN_MOST = 500000, /* probes of a sweep that is made twice as a whole */
+    PACE_TASKS_PER_SLOT = 1,        /* pieces of a stage: one wave */
     PACE_TASKS_MOST = 512,          /* of one stage, unless more are asked for */
     PACE_NMAP_AGAIN_MOST = 4000000, /* probes that nmap may do instead of a sweep that failed */
     PACE_SERVICE_PROBES = 20000,    /* of one task of services: hosts x ports */
