@@ -410,14 +410,33 @@ static int line_limit(struct http_head *h, size_t end)
                                              : HTTP_DONE;
 }
 
+/* Speakers of other protocols need not end a line, and would wait for an answer in vain: what can
+ * be in no request line is told as soon as it is there. */
+static int line_bytes(struct http_head *h, const char *p, size_t end)
+{
+    const size_t last = MIN(end, h->line + HTTP_LINE_MAX + 2);
+
+    for (size_t i = h->scan; h->state != LINE_FIELD && i < last; i++) {
+        const unsigned char c = (unsigned char)p[i];
+
+        if (!(class[c] & (TOKEN | TARGET)) && c != ' ' && c != '\r' && c != '\n') {
+            return head_bad(h, 400, "malformed request line");
+        }
+    }
+    return HTTP_DONE;
+}
+
 int http_head_parse(struct http_head *h, const char *p, size_t n)
 {
     for (;;) {
         const char *lf = n > h->scan ? memchr(p + h->scan, '\n', n - h->scan) : NULL;
         size_t end = lf ? (size_t)(lf - p) + 1 : n;
         size_t at = h->line;
-        int rc = line_limit(h, end);
+        int rc = line_bytes(h, p, end);
 
+        if (rc == HTTP_DONE) {
+            rc = line_limit(h, end);
+        }
         if (rc != HTTP_DONE) {
             return rc;
         }

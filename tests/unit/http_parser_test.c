@@ -154,6 +154,23 @@ static void request_lines_are_taken_literally(void)
     });
 }
 
+/* Other protocols begin with bytes that no request has, often without the end of a line. */
+static void what_is_no_request_is_refused_before_its_line_ends(void)
+{
+    ROWS({
+        {"GIOP\x01", 400},
+        {"\r\nGIOP\x01", 400},
+        {"DmdT\0\0", 400, 6},
+        {"\0\x0c", 400, 2},
+        {"\x16\x03\x01", 400},
+        {"GET /a\x1b", 400},
+        {"GET / HTTP/1.1\xff", 400},
+        {"GIOP", HTTP_MORE},
+        {"GET /(a) HTTP/1.1\r", HTTP_MORE},
+        {GH "A: b\x01", HTTP_MORE},
+    });
+}
+
 static void an_absolute_target_must_agree_with_host(void)
 {
     ROWS({
@@ -565,10 +582,10 @@ static void too_many_query_parameters_are_refused(void)
     CHECK(target_decode(more, 0, strlen(more) - 1, &t));
 }
 
-TESTS(request_lines_are_taken_literally, an_absolute_target_must_agree_with_host,
-      header_lines_are_names_and_values_without_controls, there_is_exactly_one_valid_host,
-      framing_has_one_meaning_or_none, credentials_and_keys_come_once,
-      sizes_have_limits_that_do_not_depend_on_the_split, the_result_says_where_everything_is,
-      connections_are_kept_as_the_versions_say, chunked_bodies_are_exact, trailers_have_a_limit,
-      paths_are_decoded_but_for_slashes, queries_are_pairs_in_order,
-      too_many_query_parameters_are_refused)
+TESTS(request_lines_are_taken_literally, what_is_no_request_is_refused_before_its_line_ends,
+      an_absolute_target_must_agree_with_host, header_lines_are_names_and_values_without_controls,
+      there_is_exactly_one_valid_host, framing_has_one_meaning_or_none,
+      credentials_and_keys_come_once, sizes_have_limits_that_do_not_depend_on_the_split,
+      the_result_says_where_everything_is, connections_are_kept_as_the_versions_say,
+      chunked_bodies_are_exact, trailers_have_a_limit, paths_are_decoded_but_for_slashes,
+      queries_are_pairs_in_order, too_many_query_parameters_are_refused)
