@@ -327,29 +327,36 @@ static bool out_of_time(const struct job *j)
     return j->started_us > 0 && wall_us() - j->started_us >= (int64_t)j->run_timeout_s * 1000000;
 }
 
-/* The first task that did not end well; NULL: all did. *well: one at least of the first stage. */
-static const struct plan_task *look_for_failure(const struct led *l, bool *well, bool *timed_out)
+/*
+ * The first task of a kind of which not one ended well, as long as the result rests on that kind:
+ * where no search for hosts or no search for ports came to its end, there is none. NULL: it does.
+ */
+static const struct plan_task *look_for_failure(const struct led *l, bool *timed_out)
 {
-    const struct plan_task *first = NULL;
+    const struct plan_task *bad[STAGE_KINDS] = {NULL};
+    bool well[STAGE_KINDS] = {false};
 
-    *well = *timed_out = false;
+    *timed_out = false;
     for (size_t i = 0; i < l->n; i++) {
         const struct plan_task *t = &l->tasks[i];
+        enum stage_kind kind = t->spec->kind;
 
-        *well = *well || (t->state == JOB_COMPLETED && t->spec->stage == 0);
+        well[kind] = well[kind] || t->state == JOB_COMPLETED;
         *timed_out = *timed_out || t->state == JOB_TIMED_OUT;
-        if (!first && t->state != JOB_COMPLETED) {
-            first = t;
+        if (!bad[kind] && t->state != JOB_COMPLETED) {
+            bad[kind] = t;
         }
     }
-    return first;
+    return bad[STAGE_HOSTS] && !well[STAGE_HOSTS]   ? bad[STAGE_HOSTS]
+           : bad[STAGE_PORTS] && !well[STAGE_PORTS] ? bad[STAGE_PORTS]
+                                                    : NULL;
 }
 
 static void judge_end(struct conduct *c, const struct led *l, const struct job *j,
                       struct outcome *o)
 {
-    bool well, timed_out;
-    const struct plan_task *bad = look_for_failure(l, &well, &timed_out);
+    bool timed_out;
+    const struct plan_task *bad = look_for_failure(l, &timed_out);
 
     *o = (struct outcome){.state = JOB_COMPLETED, .exit_status = -1};
     buf_reset(&c->message);
@@ -361,7 +368,7 @@ static void judge_end(struct conduct *c, const struct led *l, const struct job *
         o->state = JOB_TIMED_OUT;
         o->reason = REASON_TIMEOUT;
         buf_adds(&c->message, "the scan ran into its time limit and was stopped");
-    } else if (bad && !well) {
+    } else if (bad) {
         o->state = bad->state;
         o->reason = bad->reason;
         buf_adds(&c->message, bad->error ? bad->error : job_reason_name(bad->reason));
