@@ -182,7 +182,8 @@ static void check(const struct report_format *f, const struct job *j, const stru
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    struct input in = {data, data + n, arena_new()};
+    static const uint8_t nothing[1];
+    struct input in = {n ? data : nothing, n ? data + n : nothing, arena_new()};
     struct host hosts[3] = {0};
     size_t n_hosts = byte(&in) % 3 + 1;
     struct job j;

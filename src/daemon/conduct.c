@@ -152,7 +152,7 @@ static int take_task(void *arg, const struct task_info *t, struct err *e)
 static int led_tasks(struct conduct *c, struct led *l, struct err *e)
 {
     int32_t after = (int32_t)l->over - 1;
-    int rc;
+    int rc = 0;
 
     do {
         l->read = 0;
@@ -204,7 +204,7 @@ static int task_hosts(void *arg, const struct host_sink *to, struct err *e)
     const struct host_sink sink = {
         .host = read_host, .port = read_port, .host_end = read_host_end, .arg = r};
     struct host_filter f = {.limit = PAGE};
-    int rc;
+    int rc = 0;
 
     r->to = to;
     r->last = 0;
@@ -382,7 +382,7 @@ static int on_settle(void *arg, const struct id *id, struct outcome *o, struct e
 {
     struct conduct *c = arg;
     struct losses lost = {0};
-    struct led *l;
+    struct led *l = NULL;
     int rc;
 
     job_done(&c->job);

@@ -321,9 +321,9 @@ void cursor_write_place(char out[64], const uint8_t key[HOST_KEY], int64_t seq)
     snprintf(at, 17, "%012" PRIx64, (uint64_t)seq & (cursor_max - 1));
 }
 
-static int hex_digit(char c)
+static unsigned hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return (unsigned)(c >= 'a' ? c - 'a' + 10 : c - '0');
 }
 
 bool cursor_read_place(const char *text, uint8_t key[HOST_KEY], int64_t *seq)
@@ -338,7 +338,7 @@ bool cursor_read_place(const char *text, uint8_t key[HOST_KEY], int64_t *seq)
         key[i] = (uint8_t)(hex_digit(text[1 + 2 * i]) << 4 | hex_digit(text[2 + 2 * i]));
     }
     for (const char *p = text + 1 + 2 * HOST_KEY; *p; p++) {
-        v = v << 4 | (unsigned)hex_digit(*p);
+        v = v << 4 | hex_digit(*p);
     }
     *seq = (int64_t)v;
     return true;

@@ -82,7 +82,8 @@ static int32_t or_default(int64_t given, int32_t def)
 
 static int limits_in_force(const struct submit *s, struct decision *d, struct err *e)
 {
-    const struct limits tool = s->staged ? (struct limits){0} : tool_find(s->q.tool)->limits;
+    static const struct limits none;
+    const struct limits *tool = s->staged ? &none : &tool_find(s->q.tool)->limits;
     struct limits asked = {0};
     struct limits by = d->verdict.rules->limits;
     int rc = limits_parse(s->q.limits, &asked, e);
@@ -95,7 +96,7 @@ static int limits_in_force(const struct submit *s, struct decision *d, struct er
         (struct limits){.wall_s = (uint32_t)or_default(s->q.timeout_s, s->api->cfg.scan_timeout_s)};
     limits_tighten(&by, &asked);
     d->run_timeout_s = (int32_t)by.wall_s;
-    d->limits = tool;
+    d->limits = *tool;
     limits_tighten(&d->limits, &by);
     return 0;
 }

@@ -397,7 +397,8 @@ static int load_tally(struct sqlite *q)
 {
     static const char get[] =
         "SELECT scheduled, queued, waiting, running, completed, failed, cancelled, timed_out,"
-        " next_job, next_event, next_result, next_purge, next_slot, created_max_us, next_audit, audit_head,"
+        " next_job, next_event, next_result, next_purge, next_slot, created_max_us, next_audit, "
+        "audit_head,"
         " planned_queued, planned_running, tasks_ready, tasks_timed, tasks_unmerged, next_merge"
         " FROM tally";
     struct columns c = {sq_stmt(q, get), 0};

@@ -4,8 +4,8 @@
  */
 #pragma once
 
-#include "tap.h"
 #include "model/request.h"
+#include "tap.h"
 #include "tool/tool.h"
 
 struct asked {
