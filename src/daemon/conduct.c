@@ -128,6 +128,11 @@ static int take_task(void *arg, const struct task_info *t, struct err *e)
     if (i == l->n) {
         led_grow(l);
         rc = plan_spec_read(t->spec, &l->specs[i], e);
+        if (rc != 0) {
+            plan_spec_done(&l->specs[i]);
+            l->n--;
+            return rc;
+        }
     }
     if (!l->command_line) {
         l->command_line = xstrdup(t->command_line);
@@ -373,8 +378,11 @@ static void judge_end(struct conduct *c, const struct led *l, const struct job *
         o->reason = bad->reason;
         buf_adds(&c->message, bad->error ? bad->error : job_reason_name(bad->reason));
     }
-    o->partial =
-        o->state != JOB_COMPLETED ? j->hosts > 0 : plan_summary_missing_x100(c->summary.data) > 0;
+    if (o->state != JOB_COMPLETED) {
+        o->partial = j->hosts > 0;
+    } else { /* a file that was handed in says what it says */
+        o->partial = !j->import_path && plan_summary_missing_x100(c->summary.data) > 0;
+    }
     o->error = c->message.len ? c->message.data : NULL;
 }
 

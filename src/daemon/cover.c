@@ -58,7 +58,7 @@ static void addresses_of(const struct cover_ask *ask, struct netset *out)
     if (ask->whole && ask->plan) {
         targets_of(ask->plan, out);
         netset_remove_set(out, ask->gave_up);
-    } else if (!ask->tool->merges) {
+    } else if (!ask->plan || !ask->tool->merges) {
         netset_add_set(out, ask->finished);
     }
 }
@@ -76,7 +76,8 @@ void cover_cells(const struct cover_ask *ask, struct cover *out)
     }
     ask->tool->covers(ask->plan ? ask->plan : &nothing, ask->run_json, &c);
     out->addresses = text_of(&set);
-    if (c.hosts) {
+    /* A sweeper's file does not say what was probed: that these hosts were is all that is known. */
+    if (c.hosts || (!ask->plan && ask->tool->merges)) {
         add(out, ask, "host", NULL, false);
     }
     for (size_t i = 0; i < ARRAY_LEN(protocols); i++) {

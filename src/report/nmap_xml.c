@@ -125,7 +125,9 @@ static void add_scaninfo(struct xml_writer *w)
     size_t i;
 
     if (json_array_size(list) == 0) {
-        add_asked(w);
+        if (!w->job->import_path) { /* what a file does not say, nobody asked */
+            add_asked(w);
+        }
         return;
     }
     json_array_foreach(list, i, v)

@@ -128,6 +128,21 @@ static void an_import_covers_the_hosts_and_ports_that_its_file_names(void)
     cover_done(&c);
 }
 
+static void an_imported_sweep_covers_that_its_hosts_were_there(void)
+{
+    auto_netset none = {0}, finished = {0};
+    struct cover c;
+
+    add_range(&finished, "10.0.0.7");
+    cover_cells(&(struct cover_ask){
+                    .tool = &tool_masscan, .whole = true, .finished = &finished, .gave_up = &none},
+                &c);
+    CHECK_INT(c.n, 1);
+    CHECK_STR(c.cells[0].protocol, "host");
+    CHECK_STR(c.cells[0].addresses, "10.0.0.7");
+    cover_done(&c);
+}
+
 static void counters_are_added_peaks_are_kept_words_are_listed(void)
 {
     const struct outcome one = {
@@ -174,4 +189,5 @@ static void the_same_once_more_adds_no_words(void)
 TESTS(a_whole_run_covers_its_targets_but_those_given_up, a_run_that_looks_for_hosts_says_so,
       a_run_that_broke_off_covers_what_it_had_finished, a_sweep_that_broke_off_covers_nothing,
       an_import_covers_the_hosts_and_ports_that_its_file_names,
+      an_imported_sweep_covers_that_its_hosts_were_there,
       counters_are_added_peaks_are_kept_words_are_listed, the_same_once_more_adds_no_words)
