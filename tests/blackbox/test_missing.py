@@ -96,7 +96,7 @@ def test_loopback_is_scanned_as_confined_as_can_be(scanpod, fake_nmap, need_root
 )
 def test_what_is_said_of_files_is_true(scanpod, fake_nmap, need_root, without, sees):
     env = {"SCANPOD_TOOL_NMAP": fake_nmap(script=PEEK)}
-    j = result(scanpod("run", "127.0.0.1", "-o", "json", "--without", without, env=env), 3)
+    j = result(scanpod("run", "127.0.0.1", "--tool", "nmap", "-o", "json", "--without", without, env=env), 3)
     assert (j["stderr"].strip(), j["sandbox"]["files"] == "open") == (sees, sees == "seen")
 
 
@@ -222,7 +222,7 @@ def test_a_tool_outside_the_system_needs_no_further_setting(scanpod, fake_nmap, 
     tool = {"itself": real, "a link": workdir / "bin/nmap", "a link to a link": workdir / "bin/other",
             "below a link": workdir / "opt/x/nmap"}[way]  # fmt: skip
     env = {"SCANPOD_TOOL_NMAP": tool, "SCANPOD_BOX_PATHS": None}
-    j = result(scanpod("run", "127.0.0.1", "-o", "json", "--without", without, env=env), 3)
+    j = result(scanpod("run", "127.0.0.1", "--tool", "nmap", "-o", "json", "--without", without, env=env), 3)
     assert j["exit_status"] == 3 and j["stderr"].splitlines()[0] == str(real), j
 
 
@@ -233,7 +233,7 @@ def test_nothing_beside_the_tool_comes_with_it(scanpod, fake_nmap, workdir):
     tool.chmod(0o755)
     before = tool.read_text()
     env = {"SCANPOD_TOOL_NMAP": tool, "SCANPOD_BOX_PATHS": None}
-    j = result(scanpod("run", "127.0.0.1", "-o", "json", env=env), 3)
+    j = result(scanpod("run", "127.0.0.1", "--tool", "nmap", "-o", "json", env=env), 3)
     lines = j["stderr"].splitlines()
     assert lines[0] == "nmap" and "secret" not in j["stderr"] and tool.read_text() == before
 
