@@ -411,7 +411,9 @@ static void problem_text(const json_t *doc, struct buf *b)
         const char *what = json_string_value(json_object_get(one, "detail"));
 
         if (what && (!detail || strcmp(what, detail) != 0)) {
-            buf_addf(b, "%s%s%s%s", b->len ? "; " : "", where ? where : "", where ? ": " : "",
+            bool named = where && *where; /* else it is about all of the body */
+
+            buf_addf(b, "%s%s%s%s", b->len ? "; " : "", named ? where : "", named ? ": " : "",
                      what);
         }
     }

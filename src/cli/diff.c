@@ -58,6 +58,9 @@ static int run(struct cli *c)
         c,
         &(struct call){.method = "GET", .path = path, .accept = "*/*", .sink = take, .arg = &head},
         &a);
+    if (status == STATUS_OK && c->format == FORMAT_JSON) {
+        out_write("\n", 1);
+    }
     answer_done(&a);
     return status == STATUS_OK && !is_same(c->format, &head) ? STATUS_FOUND : status;
 }

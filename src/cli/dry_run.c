@@ -52,11 +52,16 @@ static void add_stage(const json_t *stage, struct buf *out)
     }
 }
 
+static bool is_refused(const json_t *doc)
+{
+    return str_eq(json_text(json_object_get(doc, "policy"), "verdict"), "refused");
+}
+
 static void show(const json_t *doc)
 {
     const json_t *policy = json_object_get(doc, "policy");
     auto_free char *verdict =
-        str_fmt("%s (%s)", json_text(policy, "verdict"), json_text(policy, "rule"));
+        str_fmt("%s: %s", json_text(policy, "verdict"), json_text(policy, "detail"));
     auto_free char *counts =
         str_fmt("%" PRId64 " addresses, %" PRId64 " ports each, %" PRId64 " probes at most",
                 json_number(doc, "addresses", 0), json_number(doc, "ports", 0),
@@ -79,6 +84,9 @@ static void show(const json_t *doc)
     }
     json_array_foreach(json_object_get(doc, "stages"), i, stage)
     {
+        if (is_refused(doc)) {
+            break; /* there are no tasks */
+        }
         add_stage(stage, &out);
     }
     out_buf(&out);
@@ -93,17 +101,20 @@ int dry_run(struct cli *c, const struct buf *request)
                      .method = "POST", .path = "/api/v1/scans?dry_run=true", .body = request->data},
                  &a);
 
-    if (status == STATUS_OK && c->format == FORMAT_TABLE) {
+    if (status == STATUS_OK) {
         json_t *doc = remote_object(c, &a);
 
-        if (doc) {
-            show(doc);
-        } else {
+        if (!doc) {
             status = STATUS_UNREACHABLE;
+        } else if (is_refused(doc)) {
+            status = STATUS_REFUSED;
+        }
+        if (doc && c->format == FORMAT_TABLE) {
+            show(doc);
+        } else if (doc) {
+            print_answer(&a);
         }
         json_decref(doc);
-    } else if (status == STATUS_OK) {
-        print_answer(&a);
     }
     answer_done(&a);
     return status;

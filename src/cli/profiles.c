@@ -7,7 +7,7 @@
 #include "cli/table.h"
 #include "cli/view.h"
 
-/* "hosts, ports (masscan), services" */
+/* "hosts, ports top:100, verify" */
 static void add_stages(const json_t *profile, struct buf *out)
 {
     const json_t *stage;
@@ -17,7 +17,7 @@ static void add_stages(const json_t *profile, struct buf *out)
     {
         const char *ports = json_text(stage, "ports");
 
-        buf_addf(out, "%s%s", i ? ", " : "", json_text(stage, "kind"));
+        buf_addf(out, "%s%s", i ? ", " : "", json_text(stage, "find"));
         if (*ports) {
             buf_addf(out, " %s", ports);
         }
