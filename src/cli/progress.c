@@ -44,13 +44,13 @@ void progress_text(const struct job_view *v, int64_t now_us, unsigned width, boo
     auto_buf head = {0};
     auto_buf tail = {0};
     auto_buf stage = {0};
+    const char *what = v->profile && *v->profile ? v->profile : v->tool;
     auto_free char *id = xstrndup(v->id, ID_SHOWN);
     size_t used;
 
     buf_add_escaped(&head, id, strlen(id));
     buf_adds(&head, "  ");
-    buf_add_escaped(&head, *v->profile ? v->profile : v->tool,
-                    strlen(*v->profile ? v->profile : v->tool));
+    buf_add_escaped(&head, what, strlen(what));
     buf_adds(&head, "  ");
     plan_view_stage(v, &stage);
     buf_add_escaped(&head, stage.len ? stage.data : v->state,
