@@ -207,7 +207,7 @@ static void nmap_arguments(const struct plan *p, const struct stage *s, const st
     if (m->fast) {
         add_ours("nmap", paces[s->kind], asked, out);
     }
-    if (s->kind == STAGE_PORTS && m->fast && m->rate) {
+    if (m->fast && m->rate) {
         auto_free char *rate = str_fmt("--min-rate %u", m->rate);
 
         add_ours("nmap", rate, asked, out);
@@ -229,8 +229,8 @@ char *stage_arguments(const struct plan *p, const struct stage *s, const struct 
     } else if (!str_eq(tool, "nmap")) {
         auto_free char *rate = m->rate ? str_fmt("--rate %u", m->rate) : NULL;
 
-        if (str_eq(tool, "masscan") && m->fast && !p->one) {
-            add_ours(tool, PACE_MASSCAN, &asked, &all);
+        if (m->fast && !p->one) {
+            add_ours(tool, str_eq(tool, "masscan") ? PACE_MASSCAN : PACE_ZMAP, &asked, &all);
         }
         add_ours(tool, rate ? rate : "", &asked, &all);
     }

@@ -291,9 +291,8 @@ static void choose_sizes(struct plan *p, const struct target_set *t)
     uint64_t n = first_count(p, t), k;
 
     p->addresses = n;
-    k = MAX((uint64_t)p->slots, n / PACE_HOSTS_MOST);
-    k = MIN(k, MAX(n / PACE_HOSTS_LEAST, (uint64_t)1));
-    k = MIN(k, (uint64_t)PACE_HOSTS_TASKS);
+    k = (n + PACE_HOSTS_MOST - 1) / PACE_HOSTS_MOST;
+    k = MIN(MAX(k, (uint64_t)1), (uint64_t)PACE_HOSTS_TASKS);
     if (p->shards) {
         k = MIN(MIN((uint64_t)p->shards, n), (uint64_t)PACE_HOSTS_TASKS);
     }

@@ -103,7 +103,7 @@ static size_t groups_most(const struct plan *p)
     const struct stage *s = &p->v[MAX(plan_stage_after(p, -1, 1u << STAGE_PORTS), 0)];
     uint64_t tasks = mul_sat(p->addresses, s->n_ports) / PACE_PROBES_MOST;
 
-    tasks = MAX(tasks, (uint64_t)p->slots * PACE_TASKS_PER_SLOT + p->shards);
+    tasks = MAX(tasks, (uint64_t)p->slots + p->shards);
     tasks = MIN(tasks, (uint64_t)p->batch * p->first_tasks);
     return (size_t)MAX(2 * PACE_TASKS_MOST / MAX(tasks, UINT64_C(1)), UINT64_C(1));
 }
@@ -125,7 +125,7 @@ static struct plan_spec *add_task(const struct plan *p, int at, struct group *g,
 {
     const struct stage *s = &p->v[at];
     struct plan_spec *t = tasks_add(out);
-    struct manner m = {.fast = !p->own_pace};
+    struct manner m = {.fast = !p->own_pace, .rate = s->rate ? MAX(s->rate / p->slots, 1u) : 0};
     auto_places places = {0};
     auto_buf ports = {0};
 
@@ -145,6 +145,7 @@ static struct plan_spec *add_task(const struct plan *p, int at, struct group *g,
     spec_places(t, places.v, places.n);
     t->ports = buf_take(&ports);
     t->arguments = stage_arguments(p, s, &m);
+    t->rate = m.rate;
     t->probes = mul_sat(g->n_hosts, MAX(g->n_ports, UINT64_C(1)));
     t->found_only = true;
     if (s->kind == STAGE_SERVICES) {
@@ -241,7 +242,8 @@ static void add_light(const struct plan *p, const struct plan_spec *s, const str
 {
     const struct stage *st = &p->v[s->stage];
     struct plan_spec *t = tasks_add(out);
-    struct manner m = {.fast = !p->own_pace, .light = true};
+    struct manner m = {
+        .fast = !p->own_pace, .light = true, .rate = st->rate ? MAX(st->rate / p->slots, 1u) : 0};
     unsigned any = 0;
 
     any |= ports_of(ports, 1u << PROTO_TCP) ? 1u << PROTO_TCP : 0;
@@ -254,6 +256,7 @@ static void add_light(const struct plan *p, const struct plan_spec *s, const str
     spec_places(t, v, n);
     t->ports = xstrdup(ports);
     t->arguments = stage_arguments(p, st, &m);
+    t->rate = m.rate;
     t->probes = mul_sat(t->addresses, MAX(ports_of(ports, any), 1u));
     t->wall_s = p->service_s;
     t->found_only = true;

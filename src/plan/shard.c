@@ -153,6 +153,16 @@ static void add_top(const struct stage *s, struct plan_spec *t)
     }
 }
 
+/* One wave of equal tasks: more of them are not faster, and each ends by waiting. */
+static uint64_t nmap_pieces(const struct plan *p, bool quick, uint64_t probes)
+{
+    uint64_t least = quick ? PACE_PROBES_LEAST : PACE_PROBES_LEAST_OWN;
+    uint64_t most = quick ? PACE_PROBES_MOST : PACE_PROBES_MOST_OWN;
+    uint64_t k = MIN((uint64_t)p->slots, MAX(probes / least, UINT64_C(1)));
+
+    return MAX(k, (probes + most - 1) / most);
+}
+
 static size_t first_pieces(const struct plan *p, uint64_t addresses)
 {
     const struct stage *s = &p->v[0];
@@ -170,9 +180,7 @@ static size_t first_pieces(const struct plan *p, uint64_t addresses)
     if (!str_eq(s->tool, "nmap")) {
         k = probes / PACE_SWEEP_PROBES + 1;
     } else {
-        k = MAX((uint64_t)p->slots * PACE_TASKS_PER_SLOT,
-                probes / (s->rate ? PACE_PROBES_MOST : PACE_PROBES_MOST_OWN));
-        k = MIN(k, probes / PACE_PROBES_LEAST + 1);
+        k = nmap_pieces(p, stage_fast(p, s), probes);
     }
     return (size_t)MIN(MIN(k, (uint64_t)PACE_TASKS_MOST), addresses);
 }
@@ -309,15 +317,26 @@ static int by_ip(const void *a, const void *b)
     return net_ip_cmp(&x->ip, &y->ip);
 }
 
-/* How many pieces, and which way. By ports where that is possible: one task then has all of the
- * hosts, and nmap is faster the more of them it has. */
+/* How many pieces, and which way: by hosts while there are enough of them, since each task that
+ * has a host sees all of its answers. Few hosts are all in each task, with a part of the ports. */
 static void choose_cut(struct cut *c, uint64_t hosts, uint64_t pieces)
 {
     uint64_t by_ports = c->list ? MAX(c->n_ports / PACE_PORTS_OF_PIECE, 1u) : 1;
 
-    by_ports = MIN(by_ports, pieces);
-    c->ports = (size_t)by_ports;
-    c->hosts = (size_t)MIN(MAX((pieces + by_ports - 1) / by_ports, UINT64_C(1)), hosts);
+    c->hosts = (size_t)MIN(MAX(pieces, UINT64_C(1)), hosts);
+    c->ports = 1;
+    if (hosts < pieces && by_ports > 1) {
+        uint64_t each = (pieces + by_ports - 1) / by_ports; /* of hosts, if ports are too few */
+
+        c->hosts = (size_t)MIN(each, hosts);
+        c->ports = (size_t)MIN((pieces + each - 1) / each, by_ports);
+    }
+}
+
+/* Of each of `tasks` tasks that share the rate of a stage as far as they run at the same time. */
+static uint32_t share_of(uint32_t rate, uint64_t tasks, uint32_t slots)
+{
+    return rate ? MAX(rate / (uint32_t)MAX(MIN(tasks, (uint64_t)slots), UINT64_C(1)), 1u) : 0;
 }
 
 void shard_ports(const struct plan *p, int at, struct places *up, struct plan_tasks *out)
@@ -339,15 +358,13 @@ void shard_ports(const struct plan *p, int at, struct places *up, struct plan_ta
     } else if (!str_eq(s->tool, "nmap")) {
         k = probes / PACE_SWEEP_PROBES + 1;
     } else {
-        k = (p->slots * PACE_TASKS_PER_SLOT + p->first_tasks - 1) / p->first_tasks;
-        k = MAX(k, probes / (stage_fast(p, s) ? PACE_PROBES_MOST : PACE_PROBES_MOST_OWN));
-        k = MIN(k, probes / PACE_PROBES_LEAST + 1);
+        k = nmap_pieces(p, stage_fast(p, s), probes);
     }
     k = MIN(k, (uint64_t)p->batch);
     choose_cut(&c, up->n, k);
-    k = MIN(mul_sat(c.hosts * c.ports, p->first_tasks), (uint64_t)p->slots);
-    c.m = (struct manner){.fast = stage_fast(p, s),
-                          .rate = s->rate ? MAX(s->rate / (uint32_t)k, 1u) : 0};
+    c.m = (struct manner){
+        .fast = stage_fast(p, s),
+        .rate = share_of(s->rate, mul_sat(c.hosts * c.ports, p->first_tasks), p->slots)};
     add_pieces(&c, up, out);
     shuffle_tasks(out, from, &chance);
 }
@@ -372,11 +389,12 @@ void shard_again(const struct plan *p, const struct plan_spec *s, const struct p
     char key[17];
 
     c.n_ports = s->ports ? ports_of(s->ports, st->protocols) : st->n_ports;
-    pieces = mul_sat(hosts->n, c.n_ports) / (4 * PACE_PROBES_LEAST) + 1;
-    pieces = MIN(pieces, MAX((uint64_t)p->slots, mul_sat(hosts->n, c.n_ports) / PACE_PROBES_MOST));
+    pieces = nmap_pieces(p, fast, mul_sat(hosts->n, c.n_ports));
     choose_cut(&c, hosts->n, MIN(pieces, (uint64_t)PACE_TASKS_MOST / 4));
     c.m = (struct manner){.fast = fast, .tool = "nmap"};
-    c.m.rate = fast ? MIN(MAX(st->rate, 1u), (uint32_t)PACE_PORTS_RATE) / p->slots + 1 : 0;
+    c.m.rate = fast ? share_of(MIN(MAX(st->rate, 1u), (uint32_t)PACE_PORTS_RATE),
+                               mul_sat(c.hosts * c.ports, p->first_tasks), p->slots)
+                    : 0;
     add_pieces(&c, hosts, out);
     spec_key(s, key);
     carried.of = key;

@@ -112,7 +112,18 @@ static void choose_rate(const struct plan_request *q, uint32_t of_profile, struc
 {
     bool nmap = str_eq(s->tool, "nmap");
 
-    if (s->kind != STAGE_PORTS || (q->own_pace && nmap)) {
+    if (q->own_pace && nmap) {
+        return;
+    }
+    if (s->kind == STAGE_HOSTS) {
+        s->rate = least_rate(least_rate(q->rate, PACE_HOSTS_RATE), q->max_rate);
+    } else if (s->kind == STAGE_SERVICES) {
+        uint32_t slots = MIN(MAX(q->slots, 1u), (uint32_t)PLAN_SHARDS_MAX);
+
+        s->rate =
+            least_rate(least_rate(q->rate, slots * (uint32_t)PACE_SERVICES_RATE), q->max_rate);
+    }
+    if (s->kind != STAGE_PORTS) {
         return;
     }
     s->rate = least_rate(least_rate(q->rate, of_profile), q->max_rate);
