@@ -51,7 +51,7 @@ static int run(struct cli *c)
     }
     if ((status = remote_find(c, c->args.operands[0], a_id)) != STATUS_OK ||
         (status = remote_find(c, c->args.operands[1], b_id)) != STATUS_OK) {
-        return status;
+        return status == STATUS_FOUND ? STATUS_USAGE : status; /* 1 says that they differ */
     }
     path = str_fmt("/api/v1/diff?a=%s&b=%s&format=%s", a_id, b_id, format_of(c));
     status = cli_call(

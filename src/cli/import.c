@@ -36,6 +36,7 @@ static int upload(struct cli *c, const char *file, struct answer *a)
 
     if (fd < 0 || fstat(fd, &st) < 0) {
         err_errno(&e, "open '%s'", file);
+        e.code = ERR_INVALID;
         return cli_fail(c, &e, NULL);
     }
     if (!S_ISREG(st.st_mode) || st.st_size == 0) {

@@ -52,7 +52,8 @@ static int read_list(const char *path, struct buf *out, struct err *e)
     bool failed;
 
     if (!f) {
-        return err_errno(e, "--targets-file: open '%s'", path);
+        err_errno(e, "--targets-file: open '%s'", path);
+        return e->code = ERR_INVALID;
     }
     out->cap = LIST_MAX;
     while ((n = fread(chunk, 1, sizeof chunk, f)) > 0 && !out->over) {

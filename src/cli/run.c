@@ -131,6 +131,9 @@ static int add_list(struct scan_flags *f, struct err *e)
     for (size_t i = 0; rc == 0 && i < tokens.n; i++) {
         buf_addf(&f->targets, "%s%s", f->targets.len ? " " : "", tokens.v[i]);
     }
+    if (rc == 0 && !f->targets.len) {
+        rc = err_set(e, ERR_INVALID, "it holds no target");
+    }
     return rc == 0 ? 0 : err_prefix(e, rc, "--targets-file");
 }
 
