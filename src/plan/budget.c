@@ -67,6 +67,11 @@ void budget_set(struct budget *b, uint32_t pps)
     b->pps = pps;
 }
 
+uint32_t budget_pps(const struct budget *b)
+{
+    return b->pps;
+}
+
 /* ---- buckets ---- */
 
 static uint64_t mix(uint64_t z)

@@ -18,6 +18,7 @@ struct budget;
 struct budget *budget_new(uint32_t pps); /* of each network; 0: no limit, everything is granted */
 void budget_free(struct budget *b);
 void budget_set(struct budget *b, uint32_t pps);
+uint32_t budget_pps(const struct budget *b);
 /*
  * Grants `task` (the caller's number, unique among those that run) a rate of at most `rate` (0: as
  * much as there is) over `targets`: *granted, 0 only when there is no limit and rate is 0. False:

@@ -71,6 +71,7 @@ uint32_t least_rate(uint32_t a, uint32_t b); /* 0: none */
 /* How a task is to go about it. */
 struct manner {
     bool fast, light;
+    uint32_t host_s;    /* services: when a host is given up; 0: not */
     uint32_t rate;      /* of the task */
     unsigned protocols; /* of its ports; 0: those of the stage */
     const char *tool;   /* NULL: the stage's */
@@ -202,6 +203,18 @@ int checks_read(const char *text, struct checks *out, struct err *e); /* NULL te
  * carries `checks`. Both may be empty. */
 void services_of(const struct plan *p, int at, struct pairs *open, const struct pairs *sample,
                  const char *checks, const struct target_set *pins, struct plan_tasks *out);
+/* One task over these open ports, which does again what another could not. */
+void services_task(const struct plan *p, int at, struct pairs *open, const struct target_set *pins,
+                   int32_t round, struct plan_tasks *out);
+/* Hosts of a task that were given up, with their ports apart; a note of those that are silent
+ * (apart.c). plan_summary() adds up such notes. */
+#define SILENT_NOTE "services: open ports that did not say what they are, told without a service: "
+void services_apart(const struct plan *p, const struct plan_spec *s, const struct found *f,
+                    const struct target_set *pins, struct plan_tasks *out, struct strvec *notes);
+size_t services_apart_most(const struct plan *p); /* tasks that one may give rise to */
+/* The sample of a task alone. */
+void services_sample(const struct plan *p, const struct plan_spec *s, const struct target_set *set,
+                     struct plan_tasks *out);
 /* The light set for those that were not identified in time; or a note. */
 void services_again(const struct plan *p, const struct plan_ended *t, const struct found *f,
                     const struct target_set *set, struct plan_tasks *out, struct strvec *notes);

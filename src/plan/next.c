@@ -244,12 +244,17 @@ static int ports_ended(struct end *n, struct err *e)
 static int services_ended(struct end *n, struct err *e)
 {
     int at = plan_stage_after(n->p, n->s->stage, 1u << STAGE_SERVICES);
-    bool late = n->t->state == JOB_TIMED_OUT || n->found.gone.n;
+    bool timed_out = n->t->state == JOB_TIMED_OUT;
     size_t before = n->out->n;
     auto_pairs none = {0};
     int rc = 0;
 
-    if (late && n->s->kind == STAGE_SERVICES) {
+    if (n->s->kind == STAGE_SERVICES && n->found.gone.n && n->s->open && !timed_out) {
+        services_apart(n->p, n->s, &n->found, &n->set, n->out, n->notes);
+        if (n->s->sample) {
+            services_sample(n->p, n->s, &n->set, n->out);
+        }
+    } else if (n->s->kind == STAGE_SERVICES && (timed_out || n->found.gone.n)) {
         services_again(n->p, n->t, &n->found, &n->set, n->out, n->notes);
     }
     if (n->t->state == JOB_COMPLETED && !n->found.gone.n) {

@@ -201,6 +201,11 @@ static void nmap_arguments(const struct plan *p, const struct stage *s, const st
         add_techniques(p, m->protocols ? m->protocols : s->protocols, asked, out);
         add_ours("nmap", s->kind == STAGE_SERVICES ? "-sV -Pn" : "-Pn", asked, out);
     }
+    if (m->host_s) {
+        auto_free char *limit = str_fmt("--host-timeout %us", m->host_s);
+
+        add_ours("nmap", limit, asked, out);
+    }
     if (m->light) {
         add_ours("nmap", PACE_LIGHT, asked, out);
     }

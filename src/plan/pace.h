@@ -23,25 +23,24 @@ enum {
     PACE_PROBES_MOST_OWN = 500000,  /* the same at the tool's own pace */
     PACE_SWEEP_PROBES = 6000000,    /* of one task of masscan or zmap */
     PACE_SWEEP_AGAIN_MOST = 500000, /* probes of a sweep that is made twice as a whole */
-    PACE_TASKS_PER_SLOT = 1,        /* pieces of a stage: one wave */
     PACE_TASKS_MOST = 512,          /* of one stage, unless more are asked for */
     PACE_NMAP_AGAIN_MOST = 4000000, /* probes that nmap may do instead of a sweep that failed */
-    PACE_SERVICE_PROBES = 20000,    /* of one task of services: hosts x ports */
-    PACE_SERVICE_PORTS = 128,       /* open ports of one task of services */
+    PACE_SERVICE_PROBES = 5000,     /* of one task of services: hosts x ports */
+    PACE_SERVICE_PORTS = 96,        /* open ports of one task: all of them at the same time */
+    PACE_SERVICE_PORTS_OWN = 128,   /* the same at nmap's own pace */
     PACE_SERVICE_SECONDS = 40,      /* time limit of one such task */
     PACE_SERVICE_PIECES = 4,        /* a task that ran into it is cut into */
     PACE_APART_PARTS = 20,          /* the ports of a host that was given up are cut into */
     PACE_APART_TASKS = 64,          /* that one task may give rise to so */
-    PACE_PORTS_OF_PIECE = 256,      /* least ports of a piece that is cut by ports */
+    /* A service that does not speak keeps nmap waiting for minutes. It looks at this limit only
+     * when it waited in vain, and then gives up the host with all of its ports. */
+    PACE_HOST_SECONDS = 10,
+    PACE_PORTS_OF_PIECE = 256, /* least ports of a piece that is cut by ports */
 };
-
-/* A service that does not speak keeps nmap waiting for minutes. It looks at this limit only when a
- * probe was waited for in vain, and then gives up the host with all of its ports. */
-#define PACE_HOST_TIMEOUT "10s"
 
 #define PACE_HOSTS    "-T4"
 #define PACE_PORTS    "-T4 --min-hostgroup 256"
-#define PACE_SERVICES "-T4 --host-timeout " PACE_HOST_TIMEOUT
+#define PACE_SERVICES "-T4 --min-parallelism 96"
 #define PACE_VERIFY   "-T4"
 #define PACE_LIGHT    "--version-intensity 2"
 #define PACE_MASSCAN  "--wait 3"

@@ -140,6 +140,8 @@ struct plan_spec {
     bool repeats;
     bool light;    /* services: the light set, after the time limit was reached */
     int32_t round; /* 0: the first time; how often it was done before */
+    char *open;    /* services: what is looked at, "10.0.0.5:22,80 10.0.0.9:443"; NULL: not
+                      kept */
     char *sample;  /* guard: "10.0.0.5:81,?9000 10.0.0.9:4" of ports that the fast stage did
                       not call open ('?': there was no answer at all); NULL: none */
     char *checks;  /* guard: the request (targets, ports) of the fast task that this one

@@ -97,15 +97,27 @@ static size_t count_groups(const struct host_ports *h, size_t n, const struct bo
     return groups;
 }
 
-/* So that all tasks of a job stay within what a job may have. */
-static size_t groups_most(const struct plan *p)
+/* Tasks of ports that there may be. */
+static uint64_t ports_tasks(const struct plan *p)
 {
     const struct stage *s = &p->v[MAX(plan_stage_after(p, -1, 1u << STAGE_PORTS), 0)];
     uint64_t tasks = mul_sat(p->addresses, s->n_ports) / PACE_PROBES_MOST;
 
     tasks = MAX(tasks, (uint64_t)p->slots + p->shards);
-    tasks = MIN(tasks, (uint64_t)p->batch * p->first_tasks);
-    return (size_t)MAX(2 * PACE_TASKS_MOST / MAX(tasks, UINT64_C(1)), UINT64_C(1));
+    return MAX(MIN(tasks, (uint64_t)p->batch * p->first_tasks), UINT64_C(1));
+}
+
+/* So that all tasks of a job stay within what a job may have. */
+static size_t groups_most(const struct plan *p)
+{
+    return (size_t)MAX(2 * PACE_TASKS_MOST / ports_tasks(p), UINT64_C(1));
+}
+
+size_t services_apart_most(const struct plan *p)
+{
+    uint64_t most = 2 * PACE_TASKS_MOST / ports_tasks(p);
+
+    return (size_t)MIN(MAX(most, UINT64_C(2)), (uint64_t)PACE_APART_TASKS);
 }
 
 static const char *pinned_name(const struct target_set *t, const struct net_ip *ip)
@@ -144,12 +156,19 @@ static struct plan_spec *add_task(const struct plan *p, int at, struct group *g,
     t->tool = xstrdup(s->tool);
     spec_places(t, places.v, places.n);
     t->ports = buf_take(&ports);
+    if (m.fast && s->kind == STAGE_SERVICES) {
+        uint64_t times = (g->n_open + PACE_SERVICE_PORTS - 1) / PACE_SERVICE_PORTS;
+
+        m.host_s =
+            (uint32_t)MIN(MAX(times, UINT64_C(1)) * PACE_HOST_SECONDS, (uint64_t)JOB_TIMEOUT_MAX_S);
+    }
     t->arguments = stage_arguments(p, s, &m);
     t->rate = m.rate;
     t->probes = mul_sat(g->n_hosts, MAX(g->n_ports, UINT64_C(1)));
     t->found_only = true;
     if (s->kind == STAGE_SERVICES) {
-        uint64_t times = (g->n_open + PACE_SERVICE_PORTS - 1) / PACE_SERVICE_PORTS;
+        uint64_t each = m.fast ? PACE_SERVICE_PORTS : PACE_SERVICE_PORTS_OWN;
+        uint64_t times = (g->n_open + each - 1) / each;
 
         t->wall_s =
             (uint32_t)MIN(p->service_s * MAX(times, UINT64_C(1)), (uint64_t)JOB_TIMEOUT_MAX_S);
@@ -176,12 +195,58 @@ static struct host_ports *hosts_of(const struct pairs *s, size_t *n)
 static bool sample_joins(const struct group *g, const struct pairs *sample,
                          const struct host_ports *h, size_t n)
 {
-    uint64_t ports = g->n_ports;
+    auto_free struct group *all = xcalloc(1, sizeof *all);
+    bool joins;
 
+    memcpy(all->ports, g->ports, sizeof all->ports);
+    all->n_ports = g->n_ports;
+    all->n_hosts = g->n_hosts;
     for (size_t i = 0; i < n; i++) {
-        ports += new_ports(g, &h[i]); /* at most */
+        group_add(all, &h[i], false);
     }
-    return sample->n && mul_sat(g->n_hosts + n, ports) <= 2 * (uint64_t)PACE_SERVICE_PROBES;
+    joins = sample->n && mul_sat(all->n_hosts, all->n_ports) <= 2 * (uint64_t)PACE_SERVICE_PROBES;
+    group_done(all);
+    return joins;
+}
+
+/* What is to be looked at once more if hosts are given up. */
+static void put_open(const struct plan *p, struct plan_spec *t, const struct host_ports *h,
+                     size_t n)
+{
+    auto_pairs open = {0};
+    auto_buf b = {0};
+
+    if (t->kind != STAGE_SERVICES || p->own_pace) {
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < h[i].n; k++) {
+            pairs_add(&open, &h[i].low[k]);
+        }
+    }
+    pairs_sort(&open);
+    pairs_text(&open, &b);
+    t->open = b.len ? buf_take(&b) : NULL;
+}
+
+void services_task(const struct plan *p, int at, struct pairs *open, const struct target_set *pins,
+                   int32_t round, struct plan_tasks *out)
+{
+    auto_free struct group *g = xcalloc(1, sizeof *g);
+    auto_free struct host_ports *h = NULL;
+    struct plan_spec *t;
+    size_t n;
+
+    pairs_sort(open);
+    h = hosts_of(open, &n);
+    for (size_t i = 0; i < n; i++) {
+        group_add(g, &h[i], true);
+    }
+    t = add_task(p, at, g, pins, out);
+    t->repeats = true;
+    t->round = round;
+    put_open(p, t, h, n);
+    group_done(g);
 }
 
 static void put_sample(struct plan_spec *t, const struct pairs *sample, const char *checks)
@@ -196,7 +261,8 @@ static void put_sample(struct plan_spec *t, const struct pairs *sample, const ch
 void services_of(const struct plan *p, int at, struct pairs *open, const struct pairs *sample,
                  const char *checks, const struct target_set *pins, struct plan_tasks *out)
 {
-    struct bounds b = {PACE_SERVICE_PROBES, PACE_SERVICE_PORTS};
+    struct bounds b = {PACE_SERVICE_PROBES,
+                       p->own_pace ? PACE_SERVICE_PORTS_OWN : PACE_SERVICE_PORTS};
     size_t n, n_sample, most = groups_most(p);
     auto_free struct host_ports *h = hosts_of(open, &n), *s = hosts_of(sample, &n_sample);
     auto_free struct group *g = xmalloc(sizeof *g);
@@ -208,6 +274,7 @@ void services_of(const struct plan *p, int at, struct pairs *open, const struct 
         b.open *= 2;
     }
     for (size_t i = 0; i < n;) {
+        size_t from = i;
         bool joins;
 
         memset(g, 0, sizeof *g);
@@ -218,6 +285,7 @@ void services_of(const struct plan *p, int at, struct pairs *open, const struct 
         }
         struct plan_spec *t = add_task(p, at, g, pins, out);
 
+        put_open(p, t, h + from, i - from);
         if (joins) {
             put_sample(t, sample, checks);
             placed = true;
@@ -307,8 +375,8 @@ static void light_ports(const struct plan *p, const struct plan_spec *s, const s
 }
 
 /* The sample alone: there is no service that could be silent. */
-static void sample_again(const struct plan *p, const struct plan_spec *s,
-                         const struct target_set *set, struct plan_tasks *out)
+void services_sample(const struct plan *p, const struct plan_spec *s, const struct target_set *set,
+                     struct plan_tasks *out)
 {
     auto_pairs sample = {0}, none = {0};
     size_t at = out->n;
@@ -364,6 +432,6 @@ void services_again(const struct plan *p, const struct plan_ended *t, const stru
         }
     }
     if (s->sample) {
-        sample_again(p, s, set, out);
+        services_sample(p, s, set, out);
     }
 }

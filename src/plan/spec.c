@@ -13,6 +13,7 @@ void plan_spec_done(struct plan_spec *s)
     free(s->ports);
     free(s->arguments);
     free(s->pins);
+    free(s->open);
     free(s->sample);
     free(s->checks);
     *s = (struct plan_spec){0};
@@ -66,6 +67,7 @@ static void spec_json(const struct plan_spec *s, struct json *j)
     put_flag(j, "repeats", s->repeats);
     put_flag(j, "light", s->light);
     put_number(j, "round", (uint64_t)s->round);
+    put_text(j, "open", s->open);
     put_text(j, "sample", s->sample);
     put_text(j, "checks", s->checks);
 }
@@ -142,7 +144,8 @@ static bool spec_members(const json_t *o, struct plan_spec *s)
               get_number(o, "addresses", INT64_MAX, &s->addresses) &&
               get_flag(o, "found_only", &s->found_only) && get_flag(o, "repeats", &s->repeats) &&
               get_flag(o, "light", &s->light) && get_number(o, "round", 1000, &round) &&
-              get_text(o, "sample", &s->sample) && get_text(o, "checks", &s->checks);
+              get_text(o, "open", &s->open) && get_text(o, "sample", &s->sample) &&
+              get_text(o, "checks", &s->checks);
 
     if (!ok || !s->tool || !s->targets) {
         return false;

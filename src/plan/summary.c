@@ -285,27 +285,49 @@ static bool has(const json_t *list, const char *s)
     return false;
 }
 
+/* Silent services are told by many tasks, and once in the result: true if that is such a note. */
+static bool add_silent(const char *note, uint64_t *sum)
+{
+    uint64_t n;
+
+    if (!note || !str_starts(note, SILENT_NOTE) ||
+        !str_to_u64(note + strlen(SILENT_NOTE), 0, UINT64_MAX, &n)) {
+        return false;
+    }
+    *sum = add_sat(*sum, n);
+    return true;
+}
+
 static void put_notes(const json_t *old, const struct strvec *notes, struct json *j)
 {
     const json_t *list = json_object_get(old, "notes"), *v;
+    uint64_t silent = 0;
     size_t i;
 
     json_arr_in(j, "notes");
     json_array_foreach(list, i, v)
     {
-        if (json_is_string(v)) {
+        if (json_is_string(v) && !add_silent(json_string_value(v), &silent)) {
             json_strn(j, NULL, json_string_value(v), json_string_length(v));
         }
     }
     for (i = 0; notes && i < notes->n; i++) {
         bool twice = has(list, notes->v[i]);
 
+        if (add_silent(notes->v[i], &silent)) {
+            continue;
+        }
         for (size_t k = 0; k < i && !twice; k++) {
             twice = str_eq(notes->v[k], notes->v[i]);
         }
         if (!twice) {
             json_str(j, NULL, notes->v[i]);
         }
+    }
+    if (silent) {
+        auto_free char *text = str_fmt(SILENT_NOTE "%" PRIu64, silent);
+
+        json_str(j, NULL, text);
     }
     json_end(j);
 }

@@ -408,10 +408,90 @@ static void shards_that_crash_are_missing_and_the_others_are_kept(void)
     plan_free(p);
 }
 
-static void silent_services_have_a_bound(void)
+static const char *note_of(const json_t *summary, const char *words)
+{
+    const json_t *v, *list = json_object_get(summary, "notes");
+    const char *found = NULL;
+    size_t i;
+
+    json_array_foreach(list, i, v)
+    {
+        if (strstr(json_string_value(v), words)) {
+            CHECK(!found); /* once */
+            found = json_string_value(v);
+        }
+    }
+    return found;
+}
+
+/* Eight of them, on seven hosts; the other services of these hosts are told. */
+static void services_that_are_silent_cost_no_other_its_name(void)
+{
+    for (uint32_t slots = 1; slots <= 4; slots += 3) {
+        struct asked a = {
+            .profile = "full", .ports = "1-10000", .targets = "10.0.0.0/24", .slots = slots};
+        auto_targets t = {0};
+        struct plan *p = make(&a, &t);
+        struct world *w = laboratory(9);
+        json_t *o;
+
+        for (size_t i = 0; i < 8; i++) {
+            unsigned port = 1;
+
+            while (!(w->v[i].open[port / 8] >> port % 8 & 1)) {
+                port++;
+            }
+            w->v[i].silent = (uint16_t)port;
+        }
+        world_run(w, p, &t, false);
+        check_found(w, 1);
+        CHECK_INT(world_unnamed(w), 8);
+        CHECK(world_count(w, STAGE_SERVICES, true) >= 5);
+        CHECK(world_count(w, STAGE_SERVICES, true) <= 8 * slots);
+        for (size_t i = 0; i < w->n_tasks; i++) {
+            CHECK(w->spec[i].kind != STAGE_SERVICES ||
+                  strstr(w->spec[i].arguments, "--host-timeout 10s"));
+        }
+        o = summary(w, p, 0);
+        CHECK_STR(note_of(o, "told without a service"),
+                  "services: open ports that did not say what they are, told without a service: 8");
+        CHECK_INT(json_array_size(json_object_get(o, "notes")), 1);
+        CHECK_STR(cover_text(o), "covered 100.0 %");
+        json_decref(o);
+        world_free(w);
+        plan_free(p);
+    }
+}
+
+static void a_host_that_is_silent_everywhere_is_left_after_two_rounds(void)
+{
+    struct asked a = {.profile = "full", .ports = "1-10000", .targets = "10.0.0.0/24"};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    struct world *w = laboratory(9);
+    uint64_t silent = 60;
+    json_t *o;
+
+    for (unsigned i = 0; w->v[1].n_open < silent; i++) {
+        world_open(&w->v[1], 100 + 7 * i);
+    }
+    w->v[1].all_silent = true;
+    world_run(w, p, &t, true);
+    check_found(w, 1);
+    CHECK_INT(world_unnamed(w), silent);
+    CHECK(world_count(w, STAGE_SERVICES, true) <= silent + 20 + 5);
+    o = summary(w, p, 0);
+    CHECK(strstr(note_of(o, "told without a service"), ": 60"));
+    json_decref(o);
+    world_free(w);
+    plan_free(p);
+}
+
+static void silent_services_at_nmaps_own_pace_have_a_bound(void)
 {
     for (int mute = 0; mute < 2; mute++) {
-        struct asked a = {.profile = "standard", .ports = "1-10000", .targets = "10.0.0.0/24"};
+        struct asked a = {
+            .profile = "standard", .ports = "1-10000", .targets = "10.0.0.0/24", .own_pace = true};
         auto_targets t = {0};
         struct plan *p = make(&a, &t);
         struct world *w = laboratory(9);
@@ -785,7 +865,10 @@ TESTS(names_count_once_where_addresses_are_swept, what_is_stored_wrongly_is_refu
       lost_probes_are_noticed_and_repeated_slower, firewalls_that_never_answer_are_no_loss,
       at_the_tools_own_pace_nothing_is_sampled, masscan_that_loses_answers_is_helped_by_nmap,
       a_sweeper_that_crashes_or_hangs_is_replaced,
-      shards_that_crash_are_missing_and_the_others_are_kept, silent_services_have_a_bound,
+      shards_that_crash_are_missing_and_the_others_are_kept,
+      services_that_are_silent_cost_no_other_its_name,
+      a_host_that_is_silent_everywhere_is_left_after_two_rounds,
+      silent_services_at_nmaps_own_pace_have_a_bound,
       hosts_on_which_everything_is_open_are_flagged_and_limited, a_sweep_takes_the_tool_that_fits,
       sweeps_find_what_is_there, what_cannot_be_done_is_refused_with_the_reason,
       options_of_the_request_take_the_place_of_ours, a_tool_without_a_profile_is_one_task,

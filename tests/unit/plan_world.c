@@ -26,6 +26,7 @@ void world_free(struct world *w)
     for (size_t i = 0; i < w->n; i++) {
         free(w->v[i].open);
         free(w->found[i]);
+        free(w->named[i]);
     }
     for (size_t i = 0; i < w->n_tasks; i++) {
         plan_spec_done(&w->spec[i]);
@@ -41,6 +42,7 @@ struct world_host *world_add(struct world *w, const char *ip)
 
     CHECK(w->n < WORLD_HOSTS && net_ip_parse(ip, &h->ip));
     h->open = xcalloc(WORLD_PORTS / 8, 1);
+    w->named[w->n] = xcalloc(WORLD_PORTS / 8, 1);
     w->found[w->n++] = xcalloc(WORLD_PORTS / 8, 1);
     return h;
 }
@@ -64,6 +66,7 @@ struct run {
     struct target_set set;
     uint8_t *ports;
     bool fast, sweep, half;
+    bool limit; /* nmap gives up hosts */
     enum job_state state;
     enum job_reason reason;
 };
@@ -117,6 +120,17 @@ static void flush(struct buf *b, unsigned low, unsigned high)
     buf_addf(b, low == high ? "%s%u" : "%s%u-%u", b->len ? "," : "", low, high);
 }
 
+/* Identifying its services takes minutes. */
+static bool is_silent(const struct run *r, const struct world_host *h)
+{
+    bool any = h->silent && bit(r->ports, h->silent);
+
+    for (unsigned p = 0; p < WORLD_PORTS && h->all_silent && !any; p++) {
+        any = bit(h->open, p) && bit(r->ports, p);
+    }
+    return r->s->kind == STAGE_SERVICES && any;
+}
+
 /* Ports that are not open, told as nmap tells many of them. */
 static char *extraports(const uint8_t *mark, uint32_t n[3])
 {
@@ -165,6 +179,11 @@ static int tell_host(struct run *r, size_t i, const struct host_sink *sink, stru
     int rc;
 
     net_ip_text(&h->ip, ip);
+    if (is_silent(r, h) && r->limit) {
+        head.timed_out = true;
+        rc = sink->host(sink->arg, 0, &head, e);
+        return rc == 0 ? sink->host_end(sink->arg, e) : rc;
+    }
     for (unsigned p = 0; p < WORLD_PORTS && r->s->kind != STAGE_HOSTS; p++) {
         if (!bit(r->ports, p)) {
             continue;
@@ -184,6 +203,7 @@ static int tell_host(struct run *r, size_t i, const struct host_sink *sink, stru
         /* As it is merged: what looks at a port replaces what was known of it, if it saw it. */
         if (bit(open, p)) {
             w->found[i][p / 8] |= (uint8_t)(1u << p % 8);
+            w->named[i][p / 8] |= r->s->kind == STAGE_SERVICES ? (uint8_t)(1u << p % 8) : 0;
         }
     }
     if (!any) {
@@ -241,8 +261,7 @@ static void choose_end(struct run *r)
     for (size_t i = 0; i < w->n && r->s->kind == STAGE_SERVICES; i++) {
         const struct world_host *h = &w->v[i];
 
-        if (h->silent && wanted(r, &h->ip) && bit(r->ports, h->silent) &&
-            (!r->s->light || h->mute)) {
+        if (!r->limit && is_silent(r, h) && wanted(r, &h->ip) && (!r->s->light || h->mute)) {
             CHECK(r->s->wall_s > 0); /* else it would never end */
             fail(r, JOB_TIMED_OUT, REASON_TIMEOUT);
         }
@@ -295,6 +314,7 @@ static void run_task(struct world *w, const struct plan *p, size_t at)
     }
     r.sweep = !str_eq(s->tool, "nmap");
     r.fast = s->arguments && strstr(s->arguments, "--min-rate");
+    r.limit = s->arguments && strstr(s->arguments, "--host-timeout");
     read_ports(&r);
     choose_end(&r);
     w->probes += s->kind == STAGE_PORTS ? s->probes : 0;
@@ -342,6 +362,18 @@ void world_compare(const struct world *w, uint64_t *right, uint64_t *wrong, uint
             *wrong += told && !is;
         }
     }
+}
+
+uint64_t world_unnamed(const struct world *w)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < w->n; i++) {
+        for (unsigned p = 0; p < WORLD_PORTS; p++) {
+            n += bit(w->v[i].open, p) && !bit(w->named[i], p);
+        }
+    }
+    return n;
 }
 
 size_t world_count(const struct world *w, enum stage_kind kind, bool repeats)

@@ -16,6 +16,7 @@ struct world_host {
     uint8_t *open; /* a bit a port */
     uint32_t n_open;
     uint16_t silent; /* a port whose service never speaks; 0: none */
+    bool all_silent; /* none of its services does */
     bool mute;       /* not to the light set either */
 };
 
@@ -36,7 +37,8 @@ struct world {
     size_t n_tasks, done;
     uint64_t probes;             /* of tasks of ports */
     uint8_t *found[WORLD_HOSTS]; /* open, as the result has it after merging */
-    bool up[WORLD_HOSTS], identified_any;
+    uint8_t *named[WORLD_HOSTS]; /* open, and looked at to the end of identifying */
+    bool up[WORLD_HOSTS];
     struct strvec notes, flags;
 };
 
@@ -49,4 +51,6 @@ uint64_t world_chance(struct world *w, uint64_t n);
 void world_run(struct world *w, const struct plan *p, const struct target_set *t, bool mix);
 /* How many open ports were found that are there, and how many that are not. */
 void world_compare(const struct world *w, uint64_t *right, uint64_t *wrong, uint64_t *all);
+/* Open ports that no task of services looked at to its end. */
+uint64_t world_unnamed(const struct world *w);
 size_t world_count(const struct world *w, enum stage_kind kind, bool repeats);

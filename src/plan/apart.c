@@ -1,0 +1,159 @@
+/*
+ * Services that do not speak. nmap waits minutes for one of them, or gives up its host with all of
+ * its ports. So hosts that were given up are looked at again, with their ports apart from each
+ * other: in a task each host has one of its open ports, or few of many. What is given up once more
+ * is cut again, until a port is alone: that one is silent.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "plan/internal.h"
+#include "plan/pace.h"
+
+/* Some ports of one host. */
+struct part {
+    const struct pair *v;
+    size_t n;
+};
+
+/* Parts that go into one task. */
+struct crowd {
+    struct part *v; /* owned */
+    size_t n, n_ports;
+};
+
+struct apart {
+    struct pairs all; /* open ports of the hosts that were given up */
+    struct crowd *v;  /* owned */
+    size_t n, most;
+    uint64_t left; /* ports that no task looks at */
+};
+
+static void apart_done(struct apart *a)
+{
+    pairs_done(&a->all);
+    for (size_t i = 0; i < a->n; i++) {
+        free(a->v[i].v);
+    }
+    free(a->v);
+}
+
+static int by_ip(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+
+    return net_ip_cmp(&x->ip, &y->ip);
+}
+
+static void read_given_up(const struct plan_spec *s, const struct found *f, struct pairs *out)
+{
+    auto_pairs open = {0};
+
+    if (!pairs_read(s->open, &open)) {
+        return;
+    }
+    for (size_t i = 0; i < open.n; i++) {
+        struct place p = {.ip = open.v[i].ip};
+
+        if (bsearch(&p, f->gone.v, f->gone.n, sizeof p, by_ip)) {
+            pairs_add(out, &open.v[i]);
+        }
+    }
+}
+
+/* True if one of these ports is open on that host. */
+static bool meets(const struct apart *a, const struct part *ports, const struct net_ip *host)
+{
+    for (size_t i = 0; i < ports->n; i++) {
+        struct pair p = ports->v[i];
+
+        p.ip = *host;
+        if (pairs_has(&a->all, &p)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool fits(const struct apart *a, const struct crowd *c, const struct part *p)
+{
+    if (c->n_ports + p->n > PACE_SERVICE_PORTS) {
+        return false;
+    }
+    for (size_t i = 0; i < c->n; i++) {
+        if (meets(a, p, &c->v[i].v->ip) || meets(a, &c->v[i], &p->v->ip)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void place_part(struct apart *a, const struct part *p)
+{
+    size_t i = 0;
+
+    while (i < a->n && !fits(a, &a->v[i], p)) {
+        i++;
+    }
+    if (i == a->most) {
+        a->left += p->n;
+        return;
+    }
+    if (i == a->n) {
+        a->v = xrealloc(a->v, (a->n + 1) * sizeof *a->v);
+        a->v[a->n++] = (struct crowd){0};
+    }
+    a->v[i].v = xrealloc(a->v[i].v, (a->v[i].n + 1) * sizeof *p);
+    a->v[i].v[a->v[i].n++] = *p;
+    a->v[i].n_ports += p->n;
+}
+
+/* All ports of one host. One that was alone before is not looked at again. */
+static void place_host(struct apart *a, const struct pair *v, size_t n, int32_t round)
+{
+    size_t parts = round == 0 ? MIN(n, (size_t)PACE_APART_PARTS) : n;
+
+    if (n == 1 && round > 0) {
+        a->left++;
+        return;
+    }
+    for (size_t k = 0; k < parts; k++) {
+        size_t low = n * k / parts, high = n * (k + 1) / parts;
+
+        place_part(a, &(struct part){v + low, high - low});
+    }
+}
+
+static void add_crowd(const struct plan *p, const struct plan_spec *s, const struct crowd *c,
+                      const struct target_set *pins, struct plan_tasks *out)
+{
+    auto_pairs open = {0};
+
+    for (size_t i = 0; i < c->n; i++) {
+        for (size_t k = 0; k < c->v[i].n; k++) {
+            pairs_add(&open, &c->v[i].v[k]);
+        }
+    }
+    services_task(p, s->stage, &open, pins, s->round + 1, out);
+}
+
+void services_apart(const struct plan *p, const struct plan_spec *s, const struct found *f,
+                    const struct target_set *pins, struct plan_tasks *out, struct strvec *notes)
+{
+    __attribute__((cleanup(apart_done))) struct apart a = {.most = services_apart_most(p)};
+    size_t end;
+
+    read_given_up(s, f, &a.all);
+    for (size_t i = 0; i < a.all.n; i = end) {
+        for (end = i; end < a.all.n && net_ip_cmp(&a.all.v[end].ip, &a.all.v[i].ip) == 0; end++) {
+        }
+        place_host(&a, &a.all.v[i], end - i, s->round);
+    }
+    for (size_t i = 0; i < a.n; i++) {
+        add_crowd(p, s, &a.v[i], pins, out);
+    }
+    if (a.left) {
+        strvec_pushf(notes, SILENT_NOTE "%" PRIu64, a.left);
+    }
+}
