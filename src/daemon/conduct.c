@@ -16,7 +16,7 @@ enum { REMEMBERED = 8, PAGE = 1000 };
 /* A job that was asked about lately. */
 struct led {
     struct id id;
-    int64_t num, started_us;
+    int64_t num;
     struct plan *plan;
     struct plan_spec *specs; /* by idx */
     struct plan_task *tasks; /* the same ones */
@@ -88,7 +88,6 @@ static int led_find(struct conduct *c, const struct id *id, struct job *j, struc
         return err_set(e, ERR_INTERNAL, "the job has no plan");
     }
     l = led_slot(c, id);
-    l->started_us = j->started_us;
     l->num = j->num;
     if (!l->plan) {
         rc = plan_read(j->plan, &l->plan, e);
@@ -170,6 +169,50 @@ static int led_tasks(struct conduct *c, struct led *l, struct err *e)
     return rc;
 }
 
+/* ---- its time ---- */
+
+struct stretch {
+    int64_t from, to;
+};
+
+static int by_start(const void *a, const void *b)
+{
+    const struct stretch *x = a, *y = b;
+
+    return (x->from > y->from) - (x->from < y->from);
+}
+
+/* How long at least one task was running, by the last run of each. */
+static int64_t led_spent_us(const struct led *l)
+{
+    auto_free struct stretch *v = xcalloc(l->n + 1, sizeof *v);
+    int64_t now = wall_us(), sum = 0, end = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < l->n; i++) {
+        const struct plan_task *t = &l->tasks[i];
+
+        if (t->started_us > 0) {
+            v[n++] = (struct stretch){t->started_us, t->ended_us > 0 ? t->ended_us : now};
+        }
+    }
+    qsort(v, n, sizeof *v, by_start);
+    for (size_t i = 0; i < n; i++) {
+        int64_t from = MAX(v[i].from, end);
+
+        if (v[i].to > from) {
+            sum += v[i].to - from;
+            end = v[i].to;
+        }
+    }
+    return sum;
+}
+
+static bool out_of_time(const struct led *l, const struct job *j)
+{
+    return led_spent_us(l) >= (int64_t)j->run_timeout_s * 1000000;
+}
+
 /* ---- what a task found ---- */
 
 struct reading {
@@ -231,12 +274,14 @@ static int refresh(struct conduct *c, struct led *l, const struct job *j, uint64
     struct progress p = {.percent_x100 = -1, .remaining_s = -1};
     auto_buf text = {0};
     auto_buf sandbox = {0};
+    int64_t now;
     int rc = led_tasks(c, l, e);
 
     if (rc != 0) {
         return rc;
     }
-    plan_progress(l->plan, l->tasks, l->n, wall_us(), l->started_us, &p);
+    now = wall_us();
+    plan_progress(l->plan, l->tasks, l->n, now, now - led_spent_us(l), &p);
     plan_summary(l->plan, l->tasks, l->n, lost, notes, flags, j->summary_json, &text);
     sandbox_sum(j->summary_json, ended, tool, &text, &sandbox);
     return store_job_progress(c->store, &l->id, &p, sandbox.data, e);
@@ -305,6 +350,23 @@ static void on_progress(void *arg, const struct id *job)
     job_done(&j);
 }
 
+static int64_t on_spent(void *arg, const struct id *job)
+{
+    struct conduct *c = arg;
+    struct job j = {0};
+    struct err e = {0};
+    struct led *l;
+    int64_t us = 0;
+
+    if (led_find(c, job, &j, &l, &e) == 0 && led_tasks(c, l, &e) == 0) {
+        us = led_spent_us(l);
+    } else {
+        log_warn("time_unknown", KV("error", e.msg));
+    }
+    job_done(&j);
+    return us;
+}
+
 /* ---- the end ---- */
 
 struct losses {
@@ -325,11 +387,6 @@ static int count_lost(void *arg, int32_t idx, const struct coverage_cell *cell, 
         x->n += (t->spec->addresses - addresses) * cover_probes("127.0.0.1", cell->ports);
     }
     return 0;
-}
-
-static bool out_of_time(const struct job *j)
-{
-    return j->started_us > 0 && wall_us() - j->started_us >= (int64_t)j->run_timeout_s * 1000000;
 }
 
 /*
@@ -369,7 +426,7 @@ static void judge_end(struct conduct *c, const struct led *l, const struct job *
         o->state = JOB_CANCELLED;
         o->reason = REASON_CANCELLED;
         buf_adds(&c->message, "cancelled");
-    } else if (timed_out && out_of_time(j)) {
+    } else if (timed_out && out_of_time(l, j)) {
         o->state = JOB_TIMED_OUT;
         o->reason = REASON_TIMEOUT;
         buf_adds(&c->message, "the scan ran into its time limit and was stopped");
@@ -459,6 +516,7 @@ struct planner_link conduct_link(struct conduct *c)
 {
     return (struct planner_link){.ended = on_ended,
                                  .settle = on_settle,
+                                 .spent = on_spent,
                                  .progress = on_progress,
                                  .undone = on_undone,
                                  .arg = c};

@@ -97,8 +97,7 @@ static void give_up(struct worker *w, struct tool_run *r, int rc, const char *me
 /* The job's time was over before this task's turn came. */
 static bool too_late(const struct job *j)
 {
-    return j->plan && j->started_us > 0 &&
-           wall_us() - j->started_us >= (int64_t)j->run_timeout_s * 1000000;
+    return j->plan && j->spent_us >= (int64_t)j->run_timeout_s * 1000000;
 }
 
 static void time_out(struct worker *w, struct tool_run *r)

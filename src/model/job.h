@@ -98,6 +98,8 @@ struct job {
     char *import_path;    /* relative to the blob directory: what was handed in, to be read instead
                              of running the tool; NULL: the tool runs */
     bool planned;         /* has a plan; set by the store, also where it leaves the text out */
+    int64_t spent_us;     /* of a planned job: how long tasks of it ran before this one, those at
+                             the same time counted once; only in worker_link.run */
     char *task_spec;      /* of the task that was claimed: plan_spec_read(); only store_task_claim()
                              fills it; NULL: the job's own request */
 

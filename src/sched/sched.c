@@ -291,6 +291,9 @@ static void launch(struct sched *s, struct run *r)
         s->stats.queue_us_total += waited;
         s->stats.queue_n++;
     }
+    if (sched_run_planned(r) && s->planner.spent) {
+        r->job.spent_us = s->planner.spent(s->planner.arg, &r->task.job_id);
+    }
     s->link.run(s->link.arg, &r->task, &r->job);
 }
 

@@ -47,6 +47,9 @@ struct planner_link {
     int (*ended)(void *arg, const struct task *t, const struct outcome *o, struct err *e);
     /* All tasks are over and merged: how the job ended, for store_job_settle(). */
     int (*settle)(void *arg, const struct id *job, struct outcome *out, struct err *e);
+    /* How long tasks of the job ran so far, those at the same time counted once: what its time
+     * limit is about. Waiting for a scan window or for a server that is down is none of it. */
+    int64_t (*spent)(void *arg, const struct id *job);
     /* Progress of a task that runs was stored or a task ended: brings the job's own up to date, at
      * most twice a second for each job. */
     void (*progress)(void *arg, const struct id *job);
