@@ -2,10 +2,12 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "tool/tool_option.h"
 
 enum {
     PACKETS_A_PROBE = 4,
-    OWN_PACE_PPS = 2000, /* what a tool at its own pace is taken to send */
+    OWN_PACE_PPS = 2000, /* what a tool at its own pace gets at least */
+    NETWORK_ADDRESSES = 256,
 };
 
 /* What is asked of the tool: the job's own request, or a task's, which stands in its place. */
@@ -31,7 +33,8 @@ static int understand(const struct dispatch_config *c, const struct policy_rules
     return rc == 0 ? pins_apply(&plan->targets, s ? s->pins : j->pins, e) : rc;
 }
 
-/* The client's own arguments of a planned job, for the tool that they are meant for. */
+/* The client's own arguments of a planned job, for the tool that they are meant for. Ports among
+ * them are in the plan. */
 static int understand_extra(const struct dispatch_config *c, const struct policy_rules *rules,
                             const struct dispatch_ask *ask, struct err *e)
 {
@@ -40,7 +43,6 @@ static int understand_extra(const struct dispatch_config *c, const struct policy
     auto_plan unused = {0};
     const struct tool_request request = {
         .targets = ask->spec->targets,
-        .ports = ask->spec->ports,
         .arguments = j->arguments,
         .unsafe = c->allow_unsafe_args,
         .advanced = rules->advanced,
@@ -105,9 +107,7 @@ static int limits_in_force(const struct dispatch_config *c, const struct policy_
     own = (struct limits){.wall_s = (uint32_t)j->run_timeout_s};
     limits_tighten(&d->limits, &own);
     if (ask->spec) {
-        int64_t spent_s = j->started_us ? (wall_us() - j->started_us) / 1000000 : 0;
-
-        own.wall_s = (uint32_t)MAX(j->run_timeout_s - spent_s, 1);
+        own.wall_s = (uint32_t)MAX(j->run_timeout_s - j->spent_us / 1000000, 1);
         own.wall_s = stricter(own.wall_s, ask->spec->wall_s);
         limits_tighten(&d->limits, &own);
     }
@@ -137,20 +137,75 @@ static int judge(struct in_force *scope, const struct dispatch_ask *ask,
     return policy_judge(in_force_policy(scope), &q, v, e);
 }
 
-/* The networks' share of packets: a rate that is known may become smaller, or has to wait. */
+/* What the command line says of packets per second. */
+struct told {
+    uint64_t least, most; /* 0: nothing */
+};
+
+static struct told rates_told(const struct tool *t, const struct tool_plan *p)
+{
+    struct told r = {0};
+
+    for (size_t at = 0; at < p->tokens.n;) {
+        const char *value;
+        const struct tool_option *o = tool_use_next(t, &p->tokens, &at, &value);
+        uint64_t n = 0;
+
+        if (!o) {
+            break;
+        }
+        if (value && str_to_u64(value, 1, UINT64_MAX, &n)) {
+            if (str_eq(o->field, "min_rate")) {
+                r.least = n;
+            } else if (str_eq(o->field, "max_rate") || str_eq(o->field, "rate")) {
+                r.most = n;
+            }
+        }
+    }
+    return r;
+}
+
+/* As much as every slot could have at the same time. */
+static uint64_t fair_rate(const struct dispatch_config *c, const struct netset *t)
+{
+    bool v6 = t->n > 0 && t->v[t->n - 1].first.v6;
+    uint64_t networks = MAX(v6 ? 1 : netset_count(t) / NETWORK_ADDRESSES, UINT64_C(1));
+
+    return budget_pps(c->budget) / MAX(c->slots, 1u) * MIN(networks, UINT32_MAX);
+}
+
+/* What a run may need. Tools that sweep keep to the rate that they are told; nmap has none, or goes
+ * beyond it where the network lets it. */
+static uint32_t rate_wanted(const struct dispatch_config *c, const struct dispatch_ask *ask,
+                            const struct dispatch *d)
+{
+    const struct told told = rates_told(ask->tool, &d->plan);
+    uint64_t rate = MAX(ask->spec ? ask->spec->rate : 0, told.least);
+
+    if (ask->tool->merges) {
+        rate = told.most ? told.most : rate ? rate : OWN_PACE_PPS;
+    } else {
+        rate = MAX(rate, fair_rate(c, &d->targets));
+        rate = MAX(rate, (uint64_t)OWN_PACE_PPS);
+        rate = told.most ? MIN(rate, told.most) : rate;
+    }
+    return stricter((uint32_t)MIN(rate, UINT32_MAX), d->limits.rate_pps);
+}
+
+/* The networks' share of packets: what is granted is the most that is sent, or it has to wait. What
+ * stays on this machine loads no network. */
 static void take_share(const struct dispatch_config *c, const struct dispatch_ask *ask,
                        struct dispatch *d)
 {
-    uint32_t rate = stricter(ask->spec ? ask->spec->rate : 0, d->limits.rate_pps);
-    uint32_t wanted = rate ? rate : OWN_PACE_PPS;
-    uint32_t granted = wanted, wait_ms = 0;
+    uint32_t wanted, granted = 0, wait_ms = 0;
 
-    if (!c->budget || ask->run == 0) {
+    if (!c->budget || budget_pps(c->budget) == 0 || ask->run == 0 || !d->plan.need.elsewhere) {
         return;
     }
+    wanted = rate_wanted(c, ask, d);
     if (!budget_take(c->budget, ask->run, &d->targets, wanted, boot_ms(), &granted, &wait_ms)) {
         d->wait_until_us = wall_us() + (int64_t)MAX(wait_ms, 1) * 1000;
-    } else if (granted && granted < wanted) {
+    } else if (!ask->tool->merges || granted < wanted) {
         d->limits.rate_pps = stricter(d->limits.rate_pps, granted);
     }
 }

@@ -18,6 +18,7 @@ struct dispatch_config {
     uint32_t grace_ms;
     const struct nse_db *nse; /* borrowed; may be NULL */
     const char *nmap_data;    /* where it was read from; borrowed */
+    uint32_t slots;           /* how many runs there may be at the same time */
     struct budget *budget;    /* packets to one network, of all runs; borrowed; NULL: no limit */
 };
 

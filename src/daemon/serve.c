@@ -219,6 +219,7 @@ static int start_work(struct server *s, struct err *e)
                      .output_max = (uint64_t)option_int(o, "max-output-mb") << 20,
                      .nse = s->nse,
                      .nmap_data = option_str(o, "nmap-data"),
+                     .slots = slots(s),
                      .budget = s->budget},
         .scope = s->scope,
         .programs = s->programs,
