@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "cli/remote.h"
@@ -20,6 +21,14 @@ static int take(void *arg, const char *data, size_t n)
     return fwrite(data, 1, n, arg) == n ? 0 : ERR_IO;
 }
 
+/* A device or a pipe is the user's own. */
+static bool is_plain_file(FILE *f)
+{
+    struct stat st;
+
+    return fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode);
+}
+
 /* A file that was begun and could not be ended is no result. */
 static int fetch(struct cli *c, const char *path, const char *file)
 {
@@ -36,9 +45,10 @@ static int fetch(struct cli *c, const char *path, const char *file)
         c, &(struct call){.method = "GET", .path = path, .accept = "*/*", .sink = take, .arg = f},
         &a);
     if (file) {
+        bool plain = is_plain_file(f);
         bool whole = fclose(f) == 0;
 
-        if (status != STATUS_OK || !whole) {
+        if (plain && (status != STATUS_OK || !whole)) {
             remove(file);
         }
         if (status == STATUS_OK && !whole) {
