@@ -16,6 +16,7 @@
 
 enum {
     ENOUGH = 1,    /* what a sink returns to stop */
+    AGAIN = 2,     /* to read the host once more, from its start */
     TASK_COST = 8, /* rows that the end of a task counts for */
 };
 
@@ -28,6 +29,9 @@ struct merging {
 
     /* the host that is being merged */
     bool open, fresh, changed, recount;
+    bool waits;           /* it is none yet, until a port of it answers */
+    int64_t alive;        /* the host of which one does; 0: none */
+    struct host borrowed; /* waits: its head */
     struct merged_host into;
     struct host head;  /* its arrays are owned unless it is fresh */
     int32_t last_port; /* fresh: no port behind this one is there yet */
@@ -38,13 +42,20 @@ struct merging {
 
 /* ---- hosts ---- */
 
+/* What looks again at what was found makes no hosts, unless there is an open port after all; nor
+ * does an address that nobody heard of. */
+static bool must_wait(const struct merging *m, const struct host *from)
+{
+    return m->seq != m->alive && (m->w->part.found_only || host_unseen(from));
+}
+
 /* Sums do not hold what was counted before already. */
 static bool counts_again(const struct merging *m)
 {
     return m->w->part.found_only || m->w->part.repeats;
 }
 
-static int host_resume(struct merging *m, bool has_key)
+static int host_resume(struct merging *m, const struct host *from, bool has_key)
 {
     m->changed = false;
     m->into = (struct merged_host){.result = m->w->board.result, .seq = m->w->job.hosts};
@@ -53,6 +64,11 @@ static int host_resume(struct merging *m, bool has_key)
 
         if (rc != 0) {
             return rc;
+        }
+        if (m->into.seq == 0) {
+            m->waits = true;
+            m->borrowed = *from;
+            return 0;
         }
     }
     return m->s->ops->merged_get(m->s, &m->into, NULL);
@@ -83,7 +99,8 @@ static int host_again(struct merging *m, const struct host *from)
     rc = m->s->ops->merged_get(m->s, &m->into, &m->head);
     if (rc == 0) {
         j->hosts_up -= str_eq(m->head.state, "up");
-        m->changed = host_join(&m->head, &m->into.marks, from, m->w->row.task.stage, &m->sum);
+        m->changed = host_join(&m->head, &m->into.marks, from, m->w->row.task.stage,
+                               m->w->part.found_only, &m->sum);
         j->hosts_up += str_eq(m->head.state, "up");
     }
     return rc;
@@ -101,20 +118,25 @@ static int on_host(void *arg, int64_t seq, const struct host *head, struct err *
     m->recount = false;
     m->open = true;
     m->fresh = false;
+    m->waits = false;
+    if (counts_again(m)) {
+        from.extraports = NULL;
+    }
     if (m->port > 0) {
-        return host_resume(m, has_key);
+        return host_resume(m, &from, has_key);
     }
     m->port = 1;
     m->left--;
     m->into = (struct merged_host){.result = m->w->board.result};
-    if (counts_again(m)) {
-        from.extraports = NULL;
-    }
     if (has_key) {
         rc = m->s->ops->merged_find(m->s, m->into.result, m->key, &m->into.seq);
     }
     if (rc == 0 && m->into.seq > 0) {
         rc = host_again(m, &from);
+    } else if (rc == 0 && has_key && must_wait(m, head)) {
+        m->waits = true;
+        m->changed = false;
+        m->borrowed = from;
     } else if (rc == 0) {
         host_new(m, &from);
     }
@@ -191,6 +213,21 @@ static int port_merge(struct merging *m, const struct port *p)
     return port_put(m, key, p, stage, is_open(p));
 }
 
+/* The first port that answers makes it a host; those before it are read again where they count. */
+static int port_waits(struct merging *m, const struct port *p)
+{
+    if (m->w->part.found_only ? !is_open(p) : !port_answered(p)) {
+        return 0;
+    }
+    m->waits = false;
+    if (m->port > 2 && !m->w->part.found_only) {
+        m->alive = m->seq;
+        return AGAIN;
+    }
+    host_new(m, &m->borrowed);
+    return port_merge(m, p);
+}
+
 static int on_port(void *arg, const struct port *p, struct err *e)
 {
     struct merging *m = arg;
@@ -203,7 +240,7 @@ static int on_port(void *arg, const struct port *p, struct err *e)
     }
     m->left--;
     m->port++;
-    return port_merge(m, p);
+    return m->waits ? port_waits(m, p) : port_merge(m, p);
 }
 
 static int on_host_end(void *arg, struct err *e)
@@ -227,10 +264,19 @@ static int64_t pos_of(const struct merging *m)
 static int read_source(struct merging *m)
 {
     struct host_sink sink = {on_host, on_port, on_host_end, m};
-    int64_t behind = m->port > 0 ? m->seq - 1 : m->seq;
-    int64_t ports = MAX(m->port - 1, 0);
-    int rc = m->s->ops->merge_source(m->s, m->w->row.result, behind, ports, &sink);
+    int rc;
 
+    do {
+        int64_t behind = m->port > 0 ? m->seq - 1 : m->seq;
+        int64_t ports = MAX(m->port - 1, 0);
+
+        rc = m->s->ops->merge_source(m->s, m->w->row.result, behind, ports, &sink);
+        if (rc == AGAIN) {
+            host_forget(m);
+            m->seq--;
+            m->port = 0;
+        }
+    } while (rc == AGAIN);
     if (m->open) {
         host_forget(m); /* it failed */
     }

@@ -26,11 +26,17 @@ enum {
 int64_t host_marks(const struct host *head, int32_t stage);
 /*
  * Joins `from` into `to`, which is held under *marks and whose extraports are added up in `sum`
- * (borrowed by *to afterwards). Strings of `to` may come to point into `from`; *to grows by
+ * (borrowed by *to afterwards). What looks at found ports only says nothing of the host's being
+ * given up. Strings of `to` may come to point into `from`; *to grows by
  * host_add_addr() and host_add_name(). False: nothing changed, not even the marks.
  */
 bool host_join(struct host *to, int64_t *marks, const struct host *from, int32_t stage,
-               struct buf *sum);
+               bool found_only, struct buf *sum);
+
+/* Whether a host that is not there yet has to show a port that answered before it is one: its tool
+ * was told to take it for up, and nothing in this head was an answer. */
+bool host_unseen(const struct host *head);
+bool port_answered(const struct port *p);
 
 /* What is to be kept: false if it is `held`, else *out, with strings of both. */
 bool port_join(const struct port *held, int32_t held_stage, const struct port *from, int32_t stage,

@@ -1,4 +1,5 @@
 /* Heads of hosts, and ports: which word is kept. */
+#include <jansson.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -64,6 +65,12 @@ static bool take_text(const char **to, int64_t *marks, enum mark m, const char *
     return from && wins(marks, m, rank) && set_text(to, from);
 }
 
+/* nmap -Pn calls up what it was given; the reasons of other states are of packets. */
+static bool is_told(const struct host *h)
+{
+    return str_eq(h->state, "up") && str_eq(h->reason, "user-set");
+}
+
 /* Up wins over all else. The reason is that of the state which is kept. */
 static bool take_state(struct host *to, int64_t *marks, const struct host *from, int64_t rank)
 {
@@ -72,7 +79,7 @@ static bool take_state(struct host *to, int64_t *marks, const struct host *from,
     bool turns = !to->state || (is_up && !was_up);
     bool changed;
 
-    if (!from->state || (was_up && !is_up)) {
+    if (!from->state || (was_up && (!is_up || is_told(from)))) {
         return false;
     }
     if (turns) {
@@ -187,15 +194,53 @@ static bool join_extraports(struct host *to, const char *from, struct buf *sum)
     return true;
 }
 
+static bool is_silence(const char *reason)
+{
+    return reason && str_starts(reason, "no-response");
+}
+
+/* [{"state","count","reasons":[{"reason","count"}]}]: true if some of it is not silence. */
+static bool extraports_answered(const char *text)
+{
+    json_t *list = text ? json_loads(text, 0, NULL) : NULL;
+    const json_t *group, *one;
+    bool any = false;
+    size_t i, k;
+
+    json_array_foreach(list, i, group)
+    {
+        const json_t *reasons = json_object_get(group, "reasons");
+
+        any |= str_eq(json_string_value(json_object_get(group, "state")), "closed");
+        json_array_foreach(reasons, k, one)
+        {
+            any |= !is_silence(json_string_value(json_object_get(one, "reason")));
+        }
+    }
+    json_decref(list);
+    return any;
+}
+
+bool host_unseen(const struct host *h)
+{
+    return is_told(h) && !h->timed_out && !extraports_answered(h->extraports);
+}
+
+bool port_answered(const struct port *p)
+{
+    return str_eq(p->state, "open") || str_eq(p->state, "closed") ||
+           (p->reason && !is_silence(p->reason));
+}
+
 bool host_join(struct host *to, int64_t *marks, const struct host *from, int32_t stage,
-               struct buf *sum)
+               bool found_only, struct buf *sum)
 {
     const int64_t before = *marks;
     int64_t rank = rank_of(stage);
     bool changed = take_state(to, marks, from, rank);
 
     changed |= take_times(to, from);
-    changed |= take_timed_out(to, marks, from, rank);
+    changed |= !found_only && take_timed_out(to, marks, from, rank);
     changed |= take_text(&to->comment, marks, MARK_COMMENT, from->comment, rank);
     changed |= take_text(&to->os, marks, MARK_OS, from->os, rank);
     changed |= take_text(&to->scripts, marks, MARK_SCRIPTS, from->scripts, rank);

@@ -347,14 +347,67 @@ static void what_looks_only_at_what_was_found_adds_open_ports_alone(struct store
     CHECK_SHOWN(s, &id,
                 "1 10.0.0.1 state=up reason=syn-ack"
                 " extraports=[{\"state\":\"closed\",\"count\":9,\"reasons\":[]}]"
-                " 22/tcp/closed 80/tcp/open 443/tcp/open\n"
-                "2 10.0.0.2 state=up reason=syn-ack\n");
-    check_counts(s, &id, 2, 2, 2);
+                " 22/tcp/closed 80/tcp/open 443/tcp/open\n");
+    check_counts(s, &id, 1, 1, 2);
 }
 
+static void what_looks_only_at_what_was_found_does_not_give_up_a_host(struct store *s)
+{
+    static const struct found before[] = {{"10.0.0.1", {UP}, .ports = {OPEN(22)}},
+                                          {"10.0.0.2", {UP, .timed_out = true}}};
+    static const struct found again[] = {{"10.0.0.1", {UP, .timed_out = true}}, {"10.0.0.2", {UP}}};
+    static const struct made v[] = {MADE(0, before), MADE(1, again, .found_only = true)};
+    struct id id = RUN(s, v);
+
+    CHECK_SHOWN(s, &id,
+                "1 10.0.0.1 state=up reason=syn-ack 22/tcp/open\n"
+                "2 10.0.0.2 state=up reason=syn-ack timed-out\n");
+}
+
+#define TOLD .state = "up", .reason = "user-set", .reason_ttl = 0
+#define SILENT(n)                                                                      \
+    {                                                                                  \
+        .number = (n), .protocol = "tcp", .state = "filtered", .reason = "no-response" \
+    }
 #define EXTRA(state, n, reason, ports)                                              \
     "[{\"state\":\"" state "\",\"count\":" #n ",\"reasons\":[{\"reason\":\"" reason \
     "\",\"count\":" #n ",\"proto\":\"tcp\",\"ports\":\"" ports "\"}]}]"
+
+static void an_address_that_never_answered_is_no_host(struct store *s)
+{
+    static const struct found one[] = {
+        {"10.0.0.1", {TOLD}},
+        {"10.0.0.2", {TOLD, .extraports = EXTRA("filtered", 3, "no-response", "1-3")}},
+        {"10.0.0.3", {TOLD}, .ports = {SILENT(1), SILENT(2)}},
+        {"10.0.0.4", {TOLD}, .ports = {SILENT(1), SILENT(2), CLOSED(3), SILENT(4)}},
+        {"10.0.0.5", {TOLD}, .ports = {OPEN(9)}},
+        {"10.0.0.6", {TOLD, .extraports = EXTRA("closed", 1, "reset", "7")}, .ports = {SILENT(1)}},
+        {"10.0.0.7", {TOLD, .timed_out = true}},
+    };
+    static const struct made v[] = {MADE(0, one)};
+    struct id id = RUN(s, v);
+
+    CHECK_SHOWN(
+        s, &id,
+        "1 10.0.0.4 state=up reason=user-set 1/tcp/filtered 2/tcp/filtered 3/tcp/closed "
+        "4/tcp/filtered\n"
+        "2 10.0.0.5 state=up reason=user-set 9/tcp/open\n"
+        "3 10.0.0.6 state=up reason=user-set extraports=[{\"state\":\"closed\",\"count\":1,"
+        "\"reasons\":[{\"reason\":\"reset\",\"count\":1,\"proto\":\"tcp\",\"ports\":\"7\"}]}]"
+        " 1/tcp/filtered\n"
+        "4 10.0.0.7 state=up reason=user-set timed-out\n");
+    check_counts(s, &id, 4, 4, 1);
+}
+
+static void a_host_that_answered_keeps_its_reason_when_it_is_taken_for_up(struct store *s)
+{
+    static const struct found one[] = {{"10.0.0.1", {UP}}};
+    static const struct found two[] = {{"10.0.0.1", {TOLD}, .ports = {SILENT(1)}}};
+    static const struct made v[] = {MADE(0, one), MADE(1, two)};
+    struct id id = RUN(s, v);
+
+    CHECK_SHOWN(s, &id, "1 10.0.0.1 state=up reason=syn-ack 1/tcp/filtered\n");
+}
 
 static void extraports_are_added_up_but_not_of_repeats(struct store *s)
 {
@@ -671,6 +724,8 @@ static void random_host(struct store *s, const struct lease *l)
                                             "2001:db8::2", "10.1.0.1", NULL};
     static const char *const states[] = {"up", "up", "down", "unknown", NULL};
     static const char *const texts[] = {"a", "b", NULL};
+    static const char *const reasons[] = {"user-set", "user-set", "b", NULL};
+    static const char *const silence[] = {"no-response", "a", NULL};
     static const char *const extra[] = {NULL, EXTRA("closed", 2, "reset", "1-2"),
                                         EXTRA("filtered", 1, "no-response", "9"), "bad"};
     static const char *const port_states[] = {"open", "closed", "filtered"};
@@ -679,7 +734,7 @@ static void random_host(struct store *s, const struct lease *l)
     uint32_t n = below(PORTS);
 
     f.head = (struct host){.state = pick(states, 5),
-                           .reason = pick(texts, 3),
+                           .reason = pick(reasons, 4),
                            .start_s = below(50),
                            .end_s = below(50),
                            .timed_out = below(2),
@@ -693,6 +748,7 @@ static void random_host(struct store *s, const struct lease *l)
         f.ports[i] = (struct port){.number = (uint16_t)below(6),
                                    .protocol = pick(protocols, 4),
                                    .state = pick(port_states, 3),
+                                   .reason = pick(silence, 3),
                                    .scripts = pick(texts, 3),
                                    .has_service = below(2),
                                    .service = pick(texts, 3)};
@@ -1169,6 +1225,9 @@ BOTH(a_later_stage_wins_whichever_is_merged_first)
 BOTH(up_wins_and_keeps_its_reason)
 BOTH(a_port_keeps_its_service_where_the_new_one_has_none)
 BOTH(what_looks_only_at_what_was_found_adds_open_ports_alone)
+BOTH(what_looks_only_at_what_was_found_does_not_give_up_a_host)
+BOTH(an_address_that_never_answered_is_no_host)
+BOTH(a_host_that_answered_keeps_its_reason_when_it_is_taken_for_up)
 BOTH(extraports_are_added_up_but_not_of_repeats)
 BOTH(times_are_joined_and_the_last_word_on_a_time_out_wins)
 BOTH(names_and_addresses_are_joined)
@@ -1197,6 +1256,9 @@ TESTS(OF_BOTH(shards_that_overlap_give_one_host_for_each_address),
       OF_BOTH(a_later_stage_wins_whichever_is_merged_first), OF_BOTH(up_wins_and_keeps_its_reason),
       OF_BOTH(a_port_keeps_its_service_where_the_new_one_has_none),
       OF_BOTH(what_looks_only_at_what_was_found_adds_open_ports_alone),
+      OF_BOTH(what_looks_only_at_what_was_found_does_not_give_up_a_host),
+      OF_BOTH(an_address_that_never_answered_is_no_host),
+      OF_BOTH(a_host_that_answered_keeps_its_reason_when_it_is_taken_for_up),
       OF_BOTH(extraports_are_added_up_but_not_of_repeats),
       OF_BOTH(times_are_joined_and_the_last_word_on_a_time_out_wins),
       OF_BOTH(names_and_addresses_are_joined), OF_BOTH(an_address_is_one_however_it_is_written),
