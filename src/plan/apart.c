@@ -62,18 +62,33 @@ static void read_given_up(const struct plan_spec *s, const struct found *f, stru
     }
 }
 
-/* True if one of these ports is open on that host. */
-static bool meets(const struct apart *a, const struct part *ports, const struct net_ip *host)
+static bool part_has(const struct part *mine, const struct pair *p)
 {
-    for (size_t i = 0; i < ports->n; i++) {
-        struct pair p = ports->v[i];
-
-        p.ip = *host;
-        if (pairs_has(&a->all, &p)) {
+    for (size_t i = 0; i < mine->n; i++) {
+        if (mine->v[i].port == p->port && mine->v[i].proto == p->proto) {
             return true;
         }
     }
     return false;
+}
+
+/* True if one of these ports is open on the host of `mine`, and is not among those. */
+static bool meets(const struct apart *a, const struct part *ports, const struct part *mine)
+{
+    for (size_t i = 0; i < ports->n; i++) {
+        struct pair p = ports->v[i];
+
+        p.ip = mine->v->ip;
+        if (!part_has(mine, &p) && pairs_has(&a->all, &p)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool same_host(const struct part *a, const struct part *b)
+{
+    return net_ip_cmp(&a->v->ip, &b->v->ip) == 0;
 }
 
 static bool fits(const struct apart *a, const struct crowd *c, const struct part *p)
@@ -82,7 +97,7 @@ static bool fits(const struct apart *a, const struct crowd *c, const struct part
         return false;
     }
     for (size_t i = 0; i < c->n; i++) {
-        if (meets(a, p, &c->v[i].v->ip) || meets(a, &c->v[i], &p->v->ip)) {
+        if (same_host(p, &c->v[i]) || meets(a, p, &c->v[i]) || meets(a, &c->v[i], p)) {
             return false;
         }
     }
