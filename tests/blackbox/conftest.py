@@ -628,9 +628,9 @@ def scanpod(scanpod_bin, workdir):
 class Listener:
     """A TCP service on 127.0.0.1 that sends a banner to everyone and then hangs up."""
 
-    def __init__(self, banner=b"220 scanpod-test ready\r\n"):
+    def __init__(self, banner=b"220 scanpod-test ready\r\n", port=0):
         self.banner = banner
-        self.sock = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.sock = socket.create_server(("127.0.0.1", port), backlog=64)
         self.port = self.sock.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
 

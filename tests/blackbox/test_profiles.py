@@ -129,8 +129,15 @@ def test_too_many_targets_are_refused_with_their_number_and_advice(server, targe
 # ---------------------------------------------------------------- what they do
 
 
-def test_standard_finds_hosts_then_ports_then_services(real, scanpod, listener):
-    closed = free_port()
+@pytest.fixture
+def ssh():
+    one = Listener(banner=b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u2\r\n")
+    yield one
+    one.close()
+
+
+def test_standard_finds_hosts_then_ports_then_services(real, scanpod, ssh):
+    listener, closed = ssh, free_port()
     done = scanpod("scan", "127.0.0.1", "127.0.0.2", "-p", f"{listener.port},{closed}", "-o",
                    "json", server=real, check=True)  # fmt: skip
     job = json.loads(done.stdout)
@@ -144,7 +151,8 @@ def test_standard_finds_hosts_then_ports_then_services(real, scanpod, listener):
         ("127.0.0.1", listener.port): "open", ("127.0.0.1", closed): "closed",
         ("127.0.0.2", listener.port): "closed", ("127.0.0.2", closed): "closed",
     }  # fmt: skip
-    assert ports["127.0.0.1", listener.port]["method"] == "probed", "the service was identified"
+    found = ports["127.0.0.1", listener.port]
+    assert (found["service"], found["product"], found["method"]) == ("ssh", "OpenSSH", "probed")
 
     shown = scanpod("job", "show", job["id"], server=real, check=True).stdout
     for fact in (r"^profile +standard@1$", r"^hosts +nmap: \d+ of \d+ tasks$",
@@ -244,8 +252,8 @@ def test_progress_of_a_planned_job_never_goes_back(real):
 def test_exclusions_and_lists_of_targets(real, scanpod, listener, workdir):
     listed = workdir / "hosts.txt"
     listed.write_text("# the three\n127.0.0.1\t127.0.0.2  # and more\n\n  127.0.0.4/31\r\n!127.0.0.5\n")
-    done = scanpod("scan", "127.0.0.7", "--targets-file", listed, "--exclude", "127.0.0.2",
-                   "--profile", "quick", "-p", listener.port, "-o", "ndjson", server=real, check=True)  # fmt: skip
+    done = scanpod("scan", "127.0.0.7", "--targets-file", listed, "--exclude", "127.0.0.2", "-o",
+                   "ndjson", "--profile", "quick", "-p", listener.port, server=real, check=True)  # fmt: skip
     found = {json.loads(line)["address"] for line in done.stdout.splitlines()}
     assert found == {"127.0.0.1", "127.0.0.4", "127.0.0.7"}
 
