@@ -33,16 +33,20 @@ static int understand(const struct dispatch_config *c, const struct policy_rules
     return rc == 0 ? pins_apply(&plan->targets, s ? s->pins : j->pins, e) : rc;
 }
 
-/* The client's own arguments of a planned job, for the tool that they are meant for. Ports among
- * them are in the plan. */
+/*
+ * The client's own arguments of a planned job, for the tool that they are meant for. A sweeper is
+ * not started without ports: they are those of the request, or what the plan has where they
+ * stand among the arguments or in the profile.
+ */
 static int understand_extra(const struct dispatch_config *c, const struct policy_rules *rules,
                             const struct dispatch_ask *ask, struct err *e)
 {
     const struct job *j = ask->job;
     const struct tool *t = tool_find(j->tool);
-    auto_plan unused = {0};
-    const struct tool_request request = {
+    auto_plan unused = {0}, other = {0};
+    struct tool_request request = {
         .targets = ask->spec->targets,
+        .ports = t && t->merges ? j->ports : NULL,
         .arguments = j->arguments,
         .unsafe = c->allow_unsafe_args,
         .advanced = rules->advanced,
@@ -50,8 +54,17 @@ static int understand_extra(const struct dispatch_config *c, const struct policy
         .script_flags = rules->script_flags,
         .nse = c->nse,
     };
+    int rc = t == ask->tool && j->arguments ? tool_check(t, &request, &unused, e) : 0;
 
-    return t == ask->tool && j->arguments ? tool_check(t, &request, &unused, e) : 0;
+    if (rc == 0 || !t->merges || j->ports) {
+        return rc;
+    }
+    request.ports = ask->spec->ports;
+    if (tool_check(t, &request, &other, NULL) == 0) {
+        *e = (struct err){0};
+        return 0;
+    }
+    return rc;
 }
 
 static void clip_pin(struct target_pin *p, const struct netset *allowed)
