@@ -15,8 +15,6 @@
 #include "store/blob.h"
 #include "tool/tool.h"
 
-enum { IMPORT_SETTLED_S = 60 /* an upload that is under way is newer than that */ };
-
 struct worker {
     struct loop *loop;
     struct store *store;
@@ -28,9 +26,9 @@ struct worker {
     uint32_t n, size;
     uint64_t last_run;
     struct sandbox_caps caps;
-    bool ready;    /* caps are known */
-    bool imported; /* a file that was handed in may be of no use any more */
-    bool lost;     /* the runner is gone */
+    bool ready;              /* caps are known */
+    struct imports *imports; /* owned */
+    bool lost;               /* the runner is gone */
     void (*gone)(void *arg);
     void *gone_arg;
     void (*answered)(void *arg, const char *text);
@@ -239,7 +237,9 @@ static void on_ended(void *arg, const struct runner_end *end)
         }
         sched_finish(w->sched, &r->lease, &o);
     }
-    w->imported = w->imported || r->import;
+    if (r->import) {
+        imports_ended(w->imports, &r->lease.job_id);
+    }
     buf_done(&message);
     drop_run(w, r);
 }
@@ -272,6 +272,7 @@ int worker_new(struct loop *l, struct store *s, const struct worker_config *c, s
     w->store = s;
     w->config = *c;
     w->config.blob_dir = w->blob_dir = xstrdup(c->blob_dir);
+    w->imports = imports_new(l, s, c->import_dir);
     rc = runner_connect(l, c->runner_fd, &ev, &w->runner, e);
     if (rc != 0) {
         worker_free(w);
@@ -309,6 +310,7 @@ void worker_free(struct worker *w)
     while (w->n) {
         drop_run(w, w->runs[0]);
     }
+    imports_free(w->imports);
     free(w->runs);
     free(w->blob_dir);
     free(w);
@@ -328,9 +330,8 @@ void worker_on_runner_gone(struct worker *w, void (*fn)(void *arg), void *arg)
 
 void worker_turn_done(struct worker *w, bool committed)
 {
-    if (committed && w->imported) {
-        w->imported = false;
-        imports_sweep(w->store, w->config.import_dir, IMPORT_SETTLED_S);
+    if (committed) {
+        imports_committed(w->imports);
     }
     for (uint32_t i = 0; i < w->n; i++) {
         struct tool_run *r = w->runs[i];
