@@ -9,7 +9,8 @@ static const struct {
 } topics[] = {
     {"exit-codes", "what the exit status says",
      "  0    done\n"
-     "  1    there is something to look at: no such job, a conflict, a problem found by doctor\n"
+     "  1    there is something to look at: no such job, a conflict, a difference, a problem\n"
+     "       found by doctor\n"
      "  2    wrong command line, or the request is not valid\n"
      "  3    the scan failed, timed out or was cancelled\n"
      "  4    not signed in, or not allowed\n"

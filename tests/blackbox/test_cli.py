@@ -770,6 +770,29 @@ def test_every_command_has_help_that_names_its_flags(scanpod):
     assert "--ports PORTS" in scanpod("help", "scan", check=True).stdout
 
 
+def test_the_documentation_has_every_command_and_flag(scanpod):
+    from conftest import ROOT
+
+    text = (ROOT / "docs/cli.md").read_text()
+    settings = (ROOT / "docs/settings.md").read_text()
+    top = scanpod("help", check=True).stdout
+    todo = [[x] for x in re.findall(r"^  (\w+)  ", top.split("Commands")[1].split("Flags")[0], re.M)]
+    lacks = []
+    while todo:
+        words = todo.pop()
+        shown = scanpod(*words, "--help", check=True).stdout
+        if "\nCommands\n" in shown:
+            part = shown.split("\nCommands\n")[1].split("\n\n")[0]
+            todo += [[*words, name] for name in re.findall(r"^  (\w+) ", part, re.M)]
+            continue
+        if not re.search(rf"`{' '.join(words)}\b", text):
+            lacks.append(" ".join(words))
+        for flag in re.findall(r"^  (?:-\w, |    )--([\w-]+)", shown, re.M):
+            if f"--{flag}" not in text and not (words == ["serve"] and f"`{flag}`" in settings):
+                lacks.append(f"{' '.join(words)} --{flag}")
+    assert not lacks
+
+
 def test_examples_of_the_documentation_are_commands(scanpod):
     """Every command line in docs/cli.md is understood: it fails for want of a server, not of sense."""
     from conftest import ROOT
