@@ -7,7 +7,7 @@ import json
 import os
 import random
 import signal
-import threading
+import subprocess
 import time
 
 import pytest
@@ -805,3 +805,58 @@ def test_a_server_that_was_down_for_long_costs_a_planned_job_no_time(start, worl
     got = wait(srv, job_id)
     assert got["state"] == "completed", got["error"]
     assert {a: set(p) for a, p in open_ports(srv, job_id).items()} == {a: set(p) for a, p in HOSTS.items()}
+
+
+# ---------------------------------------------------------------- a full disk
+
+
+@pytest.fixture
+def small_disk(workdir, need_root):
+    """A mount point with a tmpfs of 32 MiB."""
+    point = workdir / "disk"
+    point.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=32m,mode=0755", "scanpod-test", str(point)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode != 0:
+        pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
+    yield point
+    subprocess.run(["umount", str(point)], check=True)
+
+
+def fill(disk):
+    """Takes all room; gives the file that does."""
+    path = disk / "ballast"
+    with open(path, "wb", buffering=0) as f:
+        try:
+            while f.write(b"\0" * 65536):
+                pass
+        except OSError:
+            pass
+    return path
+
+
+@pytest.mark.parametrize("stage", ["hosts", "ports", "services"])
+def test_a_disk_that_is_full_while_results_come_and_are_merged_costs_no_result(
+    small_disk, start, world, stage
+):
+    world.hosts = {f"127.1.{i >> 8}.{i & 255}": {80: "http"} for i in range(3000)}
+    world.order("well", stage=stage, pause=1.5)
+    srv = start(data_dir=small_disk / "data", SCANPOD_RETRY_DELAY_MS="200", SCANPOD_RETRIES="20")
+    job_id = submit(srv, targets="127.1.0.0/20", ports="80", shards=2, retries=10)
+    reached(world, stage)
+    ballast = fill(small_disk)
+    wait_until(lambda: "commit_failed" in srv.log() or "report_failed" in srv.log()
+               or "merge_failed" in srv.log(), 30, "a full disk to be felt")  # fmt: skip
+    r = srv.get(f"/api/v1/scans/{job_id}")
+    assert r.status_code == 507 or r.json()["state"] == "running"
+    ballast.unlink()
+    got = wait(srv, job_id, 120)
+    assert (got["state"], got["partial"]) == ("completed", False), got
+    assert got["counts"]["hosts"] == got["counts"]["ports_open"] == 3000
+    assert ends_of(srv, job_id) == ["completed"]
+    csv = srv.get(f"/api/v1/scans/{job_id}/export?format=csv").text.splitlines()
+    assert len(csv) == len(set(csv)) == 3001
+    assert srv.stop() == 0
+    assert srv.integrity() == "ok"
