@@ -7,7 +7,8 @@
  *
  * masscan and zmap tell open ports only, and some of them are lost by chance. There a second pass
  * over the same hosts says how much one pass finds of what the other found, and by that how much
- * both missed.
+ * both missed. Where it is not known who is up, and there are many addresses, only some of them are
+ * swept twice.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -19,7 +20,7 @@
 enum {
     GUARD_LOST_X1000 = 5, /* of a thousand that answer */
     GUARD_RECALL_X1000 = 995,
-    SWEEP_SAMPLE = 128,
+    FEW = 2, /* what is not known of a share, counted as not found: ten that all agree are few */
     QUIET_LEAST = 2, /* one lost probe of hundreds is the network's own */
 };
 
@@ -100,28 +101,34 @@ static bool flagged(const struct found *f, const struct net_ip *ip)
     return false;
 }
 
-/* nmap: hosts of which it is known, port by port, what they answered. */
-static void sample_details(const struct plan_spec *s, const struct found *f, struct chance *c,
-                           struct pairs *out)
+/* nmap: hosts of which it is known, port by port, what they answered; those that live come first,
+ * and the others are only taken if they are known to be up. */
+static void sample_details(const struct plan_spec *s, const struct found *f, bool hosts,
+                           struct chance *c, struct pairs *out)
 {
     auto_free struct portset *ports = xcalloc(1, sizeof *ports);
-    uint32_t k = (uint32_t)(GUARD_SAMPLE / f->n_details) + 1;
+    size_t n = 0;
 
-    sample_ports(s, f, k, c, ports);
-    for (size_t i = 0; i < f->n_details; i++) {
+    while (n < f->n_details && (hosts || !(f->details[n].rank >> 63))) {
+        n++;
+    }
+    if (n == 0) {
+        return;
+    }
+    sample_ports(s, f, (uint32_t)(GUARD_SAMPLE / n) + 1, c, ports);
+    for (size_t i = 0; i < n; i++) {
         if (!flagged(f, &f->details[i].ip)) {
             add_sample(f, &f->details[i].ip, &f->details[i], ports, out);
         }
     }
 }
 
-/* Others: any of the addresses. */
+/* Others: any of the hosts that are up. */
 static void sample_addresses(const struct plan_spec *s, const struct found *f,
-                             const struct places *all, size_t most, struct chance *c,
-                             struct pairs *out)
+                             const struct places *all, struct chance *c, struct pairs *out)
 {
     auto_free struct portset *ports = xcalloc(1, sizeof *ports);
-    size_t n = MIN(all->n, most);
+    size_t n = MIN(all->n, (size_t)DETAILS_MAX);
 
     sample_ports(s, f, (uint32_t)(GUARD_SAMPLE / MAX(n, (size_t)1)) + 1, c, ports);
     for (size_t i = 0; i < n; i++) {
@@ -140,20 +147,23 @@ void guard_sample(const struct plan *p, const struct plan_spec *s, const struct 
                   const struct target_set *set, struct pairs *out)
 {
     struct chance c = {chance_hash(p->seed, s->targets, strlen(s->targets)) + (uint64_t)s->round};
-    bool hosts = plan_knows_hosts(p, s->stage) || s->round > 0;
+    bool hosts = plan_knows_hosts(p, s->stage);
 
     if (f->full) {
         return; /* what is open is not known here, so neither is what is not */
     }
     if (str_eq(s->tool, "nmap")) {
-        if (f->n_details) {
-            sample_details(s, f, &c, out);
-        }
+        sample_details(s, f, hosts, &c, out);
     } else {
         auto_places all = {0};
 
-        places_of(set, 1 << 20, &all);
-        sample_addresses(s, f, &all, hosts ? DETAILS_MAX : SWEEP_SAMPLE, &c, out);
+        if (hosts) {
+            places_of(set, 1 << 20, &all);
+        }
+        for (size_t i = 0; i < f->up.n && !hosts; i++) {
+            places_add(&all, &f->up.v[i].ip, f->up.v[i].name);
+        }
+        sample_addresses(s, f, &all, &c, out);
     }
     pairs_sort(out);
 }
@@ -222,7 +232,14 @@ static int hosts_of(const struct plan_spec *s, struct target_set *set, struct pl
     return rc;
 }
 
-/* By nmap where that can be done; a sweep of millions again, slower. */
+/* Whether nmap can do again what a sweep did. */
+static bool nmap_can(const struct plan *p, const struct plan_spec *s)
+{
+    return s->probes <= PACE_NMAP_AGAIN_MOST &&
+           (plan_knows_hosts(p, s->stage) || s->addresses <= PACE_NMAP_DARK_MOST);
+}
+
+/* By nmap where that can be done; a large sweep again, slower. */
 static bool repeat(const struct plan *p, const struct checks *c, const struct places *hosts,
                    struct plan_tasks *out)
 {
@@ -230,7 +247,7 @@ static bool repeat(const struct plan *p, const struct checks *c, const struct pl
     bool nmap = str_eq(s->tool, "nmap");
     struct plan_spec *t;
 
-    if (nmap || s->probes <= PACE_NMAP_AGAIN_MOST) {
+    if (nmap || nmap_can(p, s)) {
         shard_again(p, s, hosts, !nmap, c->known, out);
         return true;
     }
@@ -304,52 +321,102 @@ int guard_judge(const struct plan *p, const struct plan_ended *t, const struct f
     return 0;
 }
 
-/* Found by both: shares of what each found, as what each would find of all there is. */
-static double recall(const struct checks *c, const struct pairs *known, const struct found *f,
-                     double *common)
-{
-    uint64_t both = 0;
-    double first, second;
+/* What two passes found, and both of them. */
+struct passes {
+    double first, second, both;
+    double share; /* that one pass finds of what there is, at least */
+};
 
-    *common = 0;
+/* known: those of the first pass, or many of them; `in`: what the second one was about. */
+static void compare(const struct checks *c, const struct pairs *known, const struct netset *in,
+                    const struct found *f, struct passes *out)
+{
+    uint64_t both = 0, n = 0;
+
     for (size_t i = 0; i < known->n; i++) {
-        both += pairs_has(&f->open, &known->v[i]);
+        if (!in || netset_has(in, &known->v[i].ip)) {
+            both += pairs_has(&f->open, &known->v[i]);
+            n++;
+        }
     }
-    if (c->open == 0 && f->n_open == 0) {
-        *common = 1;
-        return 1;
+    out->first = in ? (double)n : (double)MAX(c->open, n);
+    out->second = (double)f->n_open;
+    out->both = n ? (double)both / (double)n * out->first : 0;
+    out->both = MIN(out->both, out->second);
+    out->share = 2 * out->both / (out->first + out->second + FEW);
+}
+
+/* Neither pass found what the other one did not. */
+static bool all_agree(const struct passes *n)
+{
+    return n->both >= n->first && n->both >= n->second;
+}
+
+static void tell_passes(const struct plan_spec *s, const struct passes *n, uint64_t addresses,
+                        bool nmap, struct strvec *notes)
+{
+    const char *how = nmap ? "by nmap" : "at half the rate";
+
+    if (all_agree(n)) {
+        strvec_pushf(notes,
+                     "ports: %" PRIu64 " addresses were probed again %s: two passes of %s at %u/s "
+                     "found too few open ports to tell how many were lost",
+                     addresses, how, s->tool, s->rate);
+        return;
     }
-    if (known->n == 0 || f->n_open == 0) {
+    strvec_pushf(notes,
+                 "ports: %" PRIu64 " addresses were probed again %s: two passes of %s at %u/s had "
+                 "only %.1f %% of what they found in common",
+                 addresses, how, s->tool, s->rate,
+                 100 * n->both / (n->first + n->second - n->both));
+}
+
+/* A part of the addresses was swept twice: the whole is as good as one pass there. */
+static int judge_part(const struct plan *p, const struct checks *c, const struct passes *n,
+                      struct plan_tasks *out, struct strvec *notes, struct err *e)
+{
+    auto_targets set = {0};
+    auto_places hosts = {0};
+    int rc;
+
+    if (all_agree(n) || n->share * 1000 >= GUARD_RECALL_X1000) {
         return 0;
     }
-    second = (double)both / (double)known->n;
-    first = second * (double)c->open / (double)f->n_open;
-    first = first > 1 ? 1 : first;
-    *common = second < first ? second : first;
-    return 1 - (1 - first) * (1 - second);
+    rc = nmap_can(p, &c->fast) ? hosts_of(&c->fast, &set, &hosts, e) : 0;
+    if (rc < 0) {
+        return rc;
+    }
+    tell_passes(&c->fast, n, c->fast.addresses, repeat(p, c, &hosts, out), notes);
+    return 1;
 }
 
 int guard_compare(const struct plan *p, const struct plan_spec *s, const struct checks *c,
                   const struct found *f, struct plan_tasks *out, struct strvec *notes,
                   struct err *e)
 {
-    auto_pairs known = {0};
+    bool part = c->fast.targets;
+    auto_pairs known = {0}, all = {0};
     auto_targets set = {0};
     auto_places hosts = {0};
-    auto_pairs all = {0};
     auto_buf text = {0};
-    double common;
+    struct checks again = {.fast = *s}; /* borrowed */
+    struct passes n;
     int rc;
 
     if (c->known && !pairs_read(c->known, &known)) {
         return err_set(e, ERR_INTERNAL, "what a task carries cannot be read");
     }
-    if (recall(c, &known, f, &common) * 1000 >= GUARD_RECALL_X1000) {
-        return 0;
-    }
     rc = hosts_of(s, &set, &hosts, e);
     if (rc < 0) {
         return rc;
+    }
+    compare(c, &known, part ? &set.addresses : NULL, f, &n);
+    if (part) {
+        return judge_part(p, c, &n, out, notes, e);
+    }
+    if ((1 - (1 - n.share) * (1 - n.share)) * 1000 >= GUARD_RECALL_X1000 ||
+        (all_agree(&n) && !nmap_can(p, s))) {
+        return 0;
     }
     for (size_t i = 0; i < known.n; i++) {
         pairs_add(&all, &known.v[i]);
@@ -359,11 +426,7 @@ int guard_compare(const struct plan *p, const struct plan_spec *s, const struct 
     }
     pairs_sort(&all);
     pairs_text(&all, &text);
-    shard_again(p, s, &hosts, true, text.data, out);
-    strvec_pushf(
-        notes,
-        "ports: %zu addresses were probed again by nmap: two passes of %s at %u/s had only "
-        "%.1f %% of what they found in common",
-        hosts.n, s->tool, s->rate, common * 100);
+    again.known = text.data;
+    tell_passes(s, &n, hosts.n, repeat(p, &again, &hosts, out), notes);
     return 1;
 }

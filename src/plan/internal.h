@@ -124,6 +124,9 @@ void shard_ports(const struct plan *p, int at, struct places *up, struct plan_ta
  */
 void shard_again(const struct plan *p, const struct plan_spec *s, const struct places *hosts,
                  bool fast, const char *known, struct plan_tasks *out);
+/* Some of the addresses, at least `n` if there are so many, from everywhere. */
+void shard_part(const struct plan *p, const struct target_set *t, uint64_t n,
+                struct plan_spec *out);
 /* What a repetition is of: for plan_summary(). */
 void spec_key(const struct plan_spec *s, char out[17]);
 

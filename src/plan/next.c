@@ -110,14 +110,17 @@ static char *known_text(const struct end *n, const struct pairs *known)
     return b.len ? buf_take(&b) : NULL;
 }
 
-/* The other pass of a sweep, over hosts that live. */
+/* The other pass of a sweep: over the same, where hosts are known to be up or it is not much; of
+ * many ports over hosts that answered; else over a part of the addresses, to know how much of the
+ * whole was lost. */
 static void second_pass(struct end *n, const struct pairs *known)
 {
-    bool hosts = plan_knows_hosts(n->p, n->s->stage);
-    __attribute__((cleanup(checks_done))) struct checks c = {0};
+    const struct stage *st = &n->p->v[n->s->stage];
+    bool same = plan_knows_hosts(n->p, n->s->stage) || n->s->probes <= PACE_SWEEP_AGAIN_MOST;
+    auto_checks c = {0};
     struct plan_spec *t;
 
-    if (!hosts && n->found.up.n == 0) {
+    if (!same && st->n_ports > 1 && n->found.up.n == 0) {
         return; /* nobody is there */
     }
     c.known = known_text(n, known);
@@ -131,15 +134,22 @@ static void second_pass(struct end *n, const struct pairs *known)
     t->rate = n->s->rate;
     t->round = n->s->round + 1;
     t->repeats = true;
-    t->checks = checks_text(&c);
-    if (hosts) {
+    if (same) {
         t->targets = xstrdup(n->s->targets);
         t->pins = xstrdup(n->s->pins);
         t->addresses = n->s->addresses;
         t->probes = n->s->probes;
-    } else {
+        t->checks = checks_text(&c);
+    } else if (st->n_ports > 1) {
         spec_places(t, n->found.up.v, n->found.up.n);
-        t->probes = mul_sat(t->addresses, n->p->v[n->s->stage].n_ports);
+        t->probes = mul_sat(t->addresses, st->n_ports);
+        t->checks = checks_text(&c);
+    } else {
+        shard_part(n->p, &n->set, PACE_SWEEP_AGAIN_MOST, t);
+        t->probes = t->addresses;
+        c.fast = *n->s; /* borrowed: it is what is to be done again */
+        t->checks = checks_text(&c);
+        c.fast = (struct plan_spec){0};
     }
 }
 
@@ -174,8 +184,7 @@ static bool fast(const struct end *n)
 /* Repeats that follow at once; *sample: whether what is behind is to look again. */
 static int look_again(struct end *n, const struct pairs *known, bool *sample, struct err *e)
 {
-    const struct stage *st = &n->p->v[n->s->stage];
-    bool nmap = str_eq(n->s->tool, "nmap"), many = st->n_ports > 1;
+    bool nmap = str_eq(n->s->tool, "nmap");
     int rc;
 
     *sample = false;
@@ -189,11 +198,11 @@ static int look_again(struct end *n, const struct pairs *known, bool *sample, st
     if (n->t->state != JOB_COMPLETED) {
         return 0;
     }
-    if (!nmap && many && n->s->round == 0) {
+    if (!nmap && n->s->round == 0) {
         second_pass(n, known);
         return 0;
     }
-    if (!nmap && many && n->s->round == 1) {
+    if (!nmap && n->s->round == 1) {
         rc = guard_compare(n->p, n->s, &n->checks, &n->found, n->out, n->notes, e);
         *sample = rc == 0;
         return MIN(rc, 0);
@@ -227,7 +236,8 @@ static int ports_ended(struct end *n, struct err *e)
             .quiet = n->found.quiet,
             .spoke = n->found.spoke,
             .open = n->found.n_open,
-            .from = mul_sat(n->s->addresses, MAX(n->p->v[n->s->stage].n_ports, 1u)),
+            .from = mul_sat(plan_knows_hosts(n->p, n->s->stage) ? n->s->addresses : n->found.up.n,
+                            MAX(n->p->v[n->s->stage].n_ports, 1u)),
         };
 
         guard_sample(n->p, n->s, &n->found, &n->set, &looked);

@@ -25,6 +25,7 @@ enum {
     PACE_SWEEP_AGAIN_MOST = 500000, /* probes of a sweep that is made twice as a whole */
     PACE_TASKS_MOST = 512,          /* of one stage, unless more are asked for */
     PACE_NMAP_AGAIN_MOST = 4000000, /* probes that nmap may do instead of a sweep that failed */
+    PACE_NMAP_DARK_MOST = 4096,     /* addresses, if it is not known who is up: silence is slow */
     PACE_SERVICE_PROBES = 5000,     /* of one task of services: hosts x ports */
     PACE_SERVICE_PORTS = 96,        /* open ports of one task: all of them at the same time */
     PACE_SERVICE_PORTS_OWN = 128,   /* the same at nmap's own pace */

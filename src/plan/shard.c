@@ -369,6 +369,19 @@ void shard_ports(const struct plan *p, int at, struct places *up, struct plan_ta
     shuffle_tasks(out, from, &chance);
 }
 
+void shard_part(const struct plan *p, const struct target_set *t, uint64_t n, struct plan_spec *out)
+{
+    struct chance c = {chance_hash(p->seed, "part", 4)};
+    size_t k = (size_t)MAX(netset_count(&t->addresses) / MAX(n, UINT64_C(1)), UINT64_C(1));
+    auto_free struct netset *part = xcalloc(k, sizeof *part);
+
+    cut_set(&t->addresses, k, &c, part);
+    spec_set(out, &part[0], NULL, 0);
+    for (size_t i = 0; i < k; i++) {
+        netset_done(&part[i]);
+    }
+}
+
 void spec_key(const struct plan_spec *s, char out[17])
 {
     uint64_t h = chance_hash((uint64_t)s->stage + 1, s->targets ? s->targets : "",

@@ -351,6 +351,109 @@ static void masscan_that_loses_answers_is_helped_by_nmap(void)
     }
 }
 
+/* Two passes that find nothing on hosts that are up say nothing. */
+static void masscan_that_finds_little_is_not_trusted(void)
+{
+    for (unsigned lose = 0; lose <= 1000; lose += 500) {
+        struct asked a = {
+            .profile = "full", .tool = "masscan", .ports = "1-1000", .targets = "10.0.0.0/24"};
+        auto_targets t = {0};
+        struct plan *p = make(&a, &t);
+        struct world *w = world_new(lose);
+        size_t again = 0;
+
+        world_open(world_add(w, "10.0.0.5"), 80);
+        world_open(world_add(w, "10.0.0.9"), 22);
+        w->sweep_lose_x1000 = lose;
+        world_run(w, p, &t, true);
+        check_found(w, 1);
+        for (size_t i = 0; i < w->n_tasks; i++) {
+            const struct plan_spec *s = &w->spec[i];
+
+            again += s->kind == STAGE_PORTS && s->repeats && str_eq(s->tool, "nmap");
+        }
+        CHECK_INT(again, 1);
+        CHECK_INT(w->notes.n, 1);
+        world_free(w);
+        plan_free(p);
+    }
+}
+
+/* Without hosts that are known to be up: small ones twice, of large ones a part. */
+static void sweeps_of_one_port_are_guarded(void)
+{
+    static const struct {
+        const char *targets, *tool;
+        unsigned lose;
+        bool again;
+    } cases[] = {{"10.0.0.0/22", "masscan", 0, false},  {"10.0.0.0/22", "masscan", 400, true},
+                 {"10.0.0.0/11", "zmap", 0, false},     {"10.0.0.0/11", "zmap", 400, true},
+                 {"10.0.0.0/11", "masscan", 300, true}, {"10.0.0.0/15", "zmap", 400, true}};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct asked a = {
+            .profile = "sweep", .tool = cases[i].tool, .ports = "443", .targets = cases[i].targets};
+        auto_targets t = {0};
+        struct plan *p = make(&a, &t);
+        struct world *w = world_new(i + 1);
+        uint64_t most = target_set_count(&t), first = 0, second = 0, right, wrong, all;
+
+        for (unsigned k = 0; k < 400; k++) {
+            uint64_t n = 0x0a000000u + most / 400 * k + world_chance(w, 2);
+            auto_free char *ip = str_fmt("10.%u.%u.%u", (unsigned)(n >> 16 & 255),
+                                         (unsigned)(n >> 8 & 255), (unsigned)(n & 255));
+
+            world_open(world_add(w, ip), 443);
+        }
+        w->sweep_lose_x1000 = cases[i].lose;
+        world_run(w, p, &t, true);
+        for (size_t k = 0; k < w->n_tasks; k++) {
+            const struct plan_spec *s = &w->spec[k];
+
+            first += s->kind == STAGE_PORTS && s->round == 0 ? s->addresses : 0;
+            second += s->kind == STAGE_PORTS && s->round == 1 ? s->addresses : 0;
+            CHECK(s->kind != STAGE_VERIFY || s->addresses <= 400);
+        }
+        CHECK_INT(first, most);
+        CHECK(second > 0 && second <= 2 * (most / PACE_SWEEP_PROBES + 1) * PACE_SWEEP_AGAIN_MOST);
+        CHECK((w->notes.n > 0) == cases[i].again);
+        world_compare(w, &right, &wrong, &all);
+        CHECK_INT(wrong, 0);
+        CHECK(right >= all * (100 - cases[i].lose / 20) / 100 || most <= 4096);
+        if (most <= 4096) {
+            CHECK_INT(right, all);
+        }
+        world_free(w);
+        plan_free(p);
+    }
+}
+
+static void hosts_that_nobody_heard_of_are_not_sampled(void)
+{
+    struct asked a = {
+        .profile = "full", .arguments = "-Pn", .ports = "1-2000", .targets = "10.0.0.0/25"};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    struct world *w = world_new(4);
+
+    for (unsigned k = 1; k < 100; k++) {
+        auto_free char *ip = str_fmt("10.0.0.%u", k);
+        struct world_host *h = world_add(w, ip);
+
+        h->filtered = k % 4 != 0; /* and nothing open: as if nobody was there */
+        if (k % 4 == 0) {
+            world_open(h, k);
+        }
+    }
+    world_run(w, p, &t, true);
+    check_found(w, 1);
+    for (size_t i = 0; i < w->n_tasks; i++) {
+        CHECK(w->spec[i].kind != STAGE_SERVICES || w->spec[i].addresses <= 24);
+    }
+    world_free(w);
+    plan_free(p);
+}
+
 static void a_sweeper_that_crashes_or_hangs_is_replaced(void)
 {
     for (int hang = 0; hang < 2; hang++) {
@@ -848,7 +951,9 @@ static void random_networks_are_found_whole(void)
         p = make(&a, &t);
         world_run(w, p, &t, true);
         check_found(w, 1);
-        CHECK_INT(w->notes.n, 0);
+        for (size_t i = 0; i < w->notes.n; i++) {
+            CHECK(a.tool && strstr(w->notes.v[i], "too few open ports to tell"));
+        }
         CHECK(w->n_tasks <= 200);
         o = summary(w, p, 0);
         CHECK(covered(o) == 100.0);
@@ -864,7 +969,8 @@ TESTS(names_count_once_where_addresses_are_swept, what_is_stored_wrongly_is_refu
       names_are_kept_to_the_last_stage, the_two_families_never_meet_in_a_task,
       lost_probes_are_noticed_and_repeated_slower, firewalls_that_never_answer_are_no_loss,
       at_the_tools_own_pace_nothing_is_sampled, masscan_that_loses_answers_is_helped_by_nmap,
-      a_sweeper_that_crashes_or_hangs_is_replaced,
+      masscan_that_finds_little_is_not_trusted, sweeps_of_one_port_are_guarded,
+      hosts_that_nobody_heard_of_are_not_sampled, a_sweeper_that_crashes_or_hangs_is_replaced,
       shards_that_crash_are_missing_and_the_others_are_kept,
       services_that_are_silent_cost_no_other_its_name,
       a_host_that_is_silent_everywhere_is_left_after_two_rounds,
