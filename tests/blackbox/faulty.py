@@ -1,7 +1,7 @@
 """
 A scanner that does as it is ordered: nmap as planned jobs start it, stage by stage.
 
-    world = World(directory)             writes the program; give world.nmap as the tool
+    world = World(directory)             writes the programs; give world.nmap, world.masscan
     world.hosts = {"127.0.0.1": {22: "ssh"}}
     world.order("crash", stage="ports", target="127.0.0.1", times=1)
     world.runs()                         what was started, in order: stage, targets, ports, rate, ...
@@ -17,8 +17,10 @@ PROGRAM = r'''#!/usr/bin/python3 -IS
 import fcntl, hashlib, json, os, signal, sys, time
 
 HOME = os.path.dirname(os.path.abspath(sys.argv[0]))
+MASSCAN = sys.argv[0].endswith("masscan")
 if "--version" in sys.argv or "-V" in sys.argv:
-    print("Nmap version 7.93 ( https://nmap.org )")
+    print("\nMasscan version 1.3.2 ( https://github.com/robertdavidgraham/masscan )" if MASSCAN
+          else "Nmap version 7.93 ( https://nmap.org )")
     sys.exit(0)
 
 
@@ -64,7 +66,7 @@ with open(value("-iL")) as f:
     lines = f.read().split()
 ranges = sorted(spread(w) for w in lines)
 asked = port_list(value("-p"))
-stage = "hosts" if "-sn" in sys.argv else "services" if "-sV" in sys.argv else "ports"
+stage = "sweep" if MASSCAN else "hosts" if "-sn" in sys.argv else "services" if "-sV" in sys.argv else "ports"
 mine = [h for h in sorted(world["hosts"], key=number)
         if any(a <= number(h) <= b for a, b in ranges)]
 key = hashlib.sha1(json.dumps([stage, ranges, sorted(asked)]).encode()).hexdigest()
@@ -82,7 +84,7 @@ try:
 except OSError:
     tell("twice")
 tell("start", targets=lines, ports=value("-p"), argv=sys.argv[1:],
-     rate=int(value("--max-rate", 0)), addresses=sum(b - a + 1 for a, b in ranges))
+     rate=int(value("--rate" if MASSCAN else "--max-rate", 0)), addresses=sum(b - a + 1 for a, b in ranges))
 
 
 def fits(o):
@@ -130,6 +132,34 @@ if do == "garbage":
     say("Segmentation violation in libnothing: this is no XML <<<>>>\n\0\xff")
     sys.exit(0)
 
+
+
+def hang():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        time.sleep(1000)
+
+
+if MASSCAN:
+    rows = ['{"ip": "%s", "timestamp": "1795262400", "ports": [ {"port": %d, "proto": "tcp", '
+            '"status": "open", "reason": "syn-ack", "ttl": 64} ] }' % (ip, p)
+            for ip in mine for p in sorted(asked & set(map(int, world["hosts"][ip])))]
+    say("[\n")
+    for i, row in enumerate(rows):
+        if do == "half" and i == len(rows) // 2:
+            say(row[: len(row) // 2])
+            sys.exit(0)
+        say(("," if i else "") + row + "\n")
+    if do in ("hang", "mute"):
+        hang()
+    while do == "flood":
+        say(rows[0] + ",\n" * 20000)
+    if do in ("late-crash", "late-fail"):
+        die(do[5:])
+    say("]\n")
+    tell("end")
+    sys.exit(0)
+
 say('<?xml version="1.0"?>\n<!DOCTYPE nmaprun>\n<nmaprun scanner="nmap" args="nmap %s" '
     'start="1795262400" version="7.93" xmloutputversion="1.05">\n' % " ".join(sys.argv[1:]))
 if asked:
@@ -145,12 +175,6 @@ if do == "flood":
     finally:
         tell("sent", mb=sent)
     sys.exit(0)
-
-
-def hang():
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    while True:
-        time.sleep(1000)
 
 
 def host(ip):
@@ -207,9 +231,10 @@ class World:
         self.home = directory
         directory.mkdir()
         directory.chmod(0o777)
-        self.nmap = directory / "nmap"
-        self.nmap.write_text(PROGRAM)
-        self.nmap.chmod(0o755)
+        self.nmap, self.masscan = directory / "nmap", directory / "masscan"
+        for program in (self.nmap, self.masscan):
+            program.write_text(PROGRAM)
+            program.chmod(0o755)
         (directory / "log").touch()
         (directory / "log").chmod(0o666)
         self._hosts, self._orders = {}, []

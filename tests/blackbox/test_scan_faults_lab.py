@@ -5,7 +5,6 @@ and sweepers that fail. In a laboratory of network namespaces, with the scanner 
 
 import pytest
 
-from conftest import wait_until
 from faulty import World
 from lab_server import lab, make  # noqa: F401 (fixtures)
 
@@ -51,3 +50,70 @@ def test_scans_of_one_network_keep_its_budget_together(make, world, how, pps):
     seen = rates(world)
     assert max(rate for _, rate in seen) <= pps, seen
     assert max(rate for _, rate in seen) > pps / 8, "much less than there is"
+
+
+# ---------------------------------------------------------------- sweepers that fail
+
+
+def server(make, world, **more):
+    return make(SCANPOD_TOOL_NMAP=world.nmap, SCANPOD_TOOL_MASSCAN=world.masscan,
+                SCANPOD_MAX_OUTPUT_MB=4, SCANPOD_KILL_GRACE_MS=100, **more)  # fmt: skip
+
+
+def found(srv, job):
+    return {h["address"]: {p["port"] for p in h["ports"] if p["state"] == "open"}
+            for h in srv.hosts(job)}  # fmt: skip
+
+
+ALL = {address: set(ports) for address, ports in HOSTS.items()}
+SWEEP = {"tool": "masscan", "ports": "22,80-99"}
+
+
+def test_a_sweeper_that_does_well_finds_all(make, world):
+    srv = server(make, world)
+    job = srv.scan("10.77.1.2-10.77.1.8", **SWEEP)
+    assert (job["state"], job["partial"]) == ("completed", False), job
+    assert found(srv, job) == ALL
+
+
+FAULTS = {
+    "crash": "tool_crashed",
+    "late-crash": "tool_crashed",
+    "fail": "tool_failed",
+    "garbage": "bad_output",
+    "flood": "limit",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_sweeper_that_fails_is_a_failed_job_and_its_hosts_are_kept(make, world, fault):
+    world.order(fault, stage="sweep")
+    srv = server(make, world)
+    job = srv.scan("10.77.1.2-10.77.1.8", **SWEEP)
+    assert (job["state"], job["reason"]) == ("failed", FAULTS[fault]), job
+    assert job["error"] and job["coverage"]["percent"] == 0
+    assert job["partial"] == (job["counts"]["hosts"] > 0)
+    if fault == "late-crash":
+        assert found(srv, job) == ALL
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, "hang"])
+@pytest.mark.seconds(240)
+def test_what_a_sweeper_cannot_do_nmap_does_and_the_result_says_so(make, world, fault):
+    world.order(fault, stage="sweep")
+    srv = server(make, world)
+    job = srv.scan("10.77.1.2-10.77.1.8", seconds=200, profile="sweep", **SWEEP)
+    assert (job["state"], job["partial"]) == ("completed", False), job
+    assert found(srv, job) == ALL
+    assert any("again by nmap" in note for note in job["notes"]), job["notes"]
+    if fault == "hang":
+        (task,) = [t for t in srv.get(f"/api/v1/scans/{job['id']}/tasks")["items"]
+                   if t["tool"] == "masscan"]  # fmt: skip
+        assert (task["state"], task["reason"]) == ("timed_out", "timeout")
+
+
+def test_a_sweep_that_found_nothing_is_a_good_one(make, world):
+    world.order("nothing", stage="sweep")
+    srv = server(make, world)
+    job = srv.scan("10.77.1.2-10.77.1.8", **SWEEP)
+    assert (job["state"], job["partial"], job["counts"]["hosts"]) == ("completed", False, 0), job
