@@ -54,8 +54,12 @@ static int understand_extra(const struct dispatch_config *c, const struct policy
         .script_flags = rules->script_flags,
         .nse = c->nse,
     };
-    int rc = t == ask->tool && j->arguments ? tool_check(t, &request, &unused, e) : 0;
+    int rc;
 
+    if (!t || t != ask->tool || !j->arguments) {
+        return 0;
+    }
+    rc = tool_check(t, &request, &unused, e);
     if (rc == 0 || !t->merges || j->ports) {
         return rc;
     }

@@ -231,7 +231,7 @@ int checks_read(const char *text, struct checks *out, struct err *e)
     json_decref(o);
     if (rc == 0) {
         *out = c;
-        c = (struct checks){0};
+        memset(&c, 0, sizeof c); /* moved out */
     }
     return rc;
 }

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "model/request.h"
 #include "plan/internal.h"
 
 enum { MISSING_MAX = 100, TEXT_ITEMS = 3, LIST_MOST = 1000, SHOWN = 80 };
@@ -373,11 +374,13 @@ static void put_flags(const json_t *old, const struct strvec *flags, struct json
         }
     }
     for (i = 0; flags && i < flags->n; i++) {
-        char address[NET_TEXT];
+        auto_strvec word = {0};
         uint64_t open, probed;
 
-        if (sscanf(flags->v[i], "%95s %" SCNu64 " %" SCNu64, address, &open, &probed) == 3) {
-            add_flag(&v, &n, address, open, probed);
+        if (shell_split(flags->v[i], &word, NULL) == 0 && word.n == 3 &&
+            str_to_u64(word.v[1], 0, UINT64_MAX, &open) &&
+            str_to_u64(word.v[2], 0, UINT64_MAX, &probed)) {
+            add_flag(&v, &n, word.v[0], open, probed);
         }
     }
     json_arr_in(j, "flagged");

@@ -245,7 +245,8 @@ int store_tasks(struct store *s, int64_t job_num, int32_t after, uint32_t limit,
  * repeats another. Other extraports are summed by state and reasons. timed_out: the last word of
  * the latest stage wins; a task that is found_only has none. It makes a host of an address only if
  * there is an open port; a host that is up because its tool was told so (reason "user-set") is one
- * from its first port, or sum of ports, that answered. Ports of merged hosts are in the order tcp, udp, sctp, ip, then by number.
+ * from its first port, or sum of ports, that answered. Ports of merged hosts are in the order tcp,
+ * udp, sctp, ip, then by number.
  */
 int store_merge_step(struct store *s, uint32_t max_rows, bool *more, struct err *e);
 /* Planned jobs that run, have no task that is not over, and nothing left to merge. */

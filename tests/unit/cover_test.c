@@ -134,9 +134,10 @@ static void an_imported_sweep_covers_that_its_hosts_were_there(void)
     struct cover c;
 
     add_range(&finished, "10.0.0.7");
-    cover_cells(&(struct cover_ask){
-                    .tool = &tool_masscan, .whole = true, .finished = &finished, .gave_up = &none},
-                &c);
+    cover_cells(
+        &(struct cover_ask){
+            .tool = &tool_masscan, .whole = true, .finished = &finished, .gave_up = &none},
+        &c);
     CHECK_INT(c.n, 1);
     CHECK_STR(c.cells[0].protocol, "host");
     CHECK_STR(c.cells[0].addresses, "10.0.0.7");
