@@ -210,6 +210,13 @@ static void check_stage_arguments(const struct api *a, const struct key *k,
         alone.targets = stand_ins[i];
         e = (struct err){0};
         rc = check(a, k, &alone, false, &plan, &e);
+        if (rc != 0 && rc != ERR_SCOPE && sweeps && !q->ports && alone.ports) {
+            tool_plan_done(&plan); /* they may stand among the arguments */
+            alone.ports = NULL;
+            if (check(a, k, &alone, false, &plan, NULL) == 0) {
+                rc = 0;
+            }
+        }
         if (rc == 0) {
             plan.need.raw = false; /* judged over the whole plan, when it is made */
             check_scopes(a, k, &alone, &plan, f);

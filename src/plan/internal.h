@@ -48,6 +48,7 @@ struct plan {
     struct stage v[PLAN_STAGES_MAX];
     size_t n;
     uint32_t service_s, shards, slots;
+    uint32_t most;        /* packets a second of each stage, as the request has it; 0: no limit */
     uint32_t first_tasks; /* of the first stage */
     uint32_t batch;       /* tasks of a stage that one task before it may give rise to */
     uint64_t seed, addresses;

@@ -217,6 +217,13 @@ static void nmap_arguments(const struct plan *p, const struct stage *s, const st
 
         add_ours("nmap", rate, asked, out);
     }
+    if (p->most && !options_have("nmap", asked, "--min-rate")) {
+        /* what is asked is never gone beyond: all slots together, whatever a task is about */
+        auto_free char *most =
+            str_fmt("--max-rate %u", m->rate ? m->rate : MAX(p->most / p->slots, 1u));
+
+        add_ours("nmap", most, asked, out);
+    }
 }
 
 char *stage_arguments(const struct plan *p, const struct stage *s, const struct manner *m)

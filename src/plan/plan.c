@@ -100,9 +100,9 @@ bool stage_fast(const struct plan *p, const struct stage *s)
 
 int plan_stage_after(const struct plan *p, int at, unsigned kinds)
 {
-    for (size_t i = (size_t)(at + 1); i < p->n; i++) {
+    for (int i = at + 1; i < (int)p->n; i++) {
         if (kinds >> p->v[i].kind & 1) {
-            return (int)i;
+            return i;
         }
     }
     return -1;
@@ -155,6 +155,12 @@ static int make_stages(const struct plan_request *q, struct plan *p, struct err 
         if (rc < 0) {
             return rc;
         }
+    }
+    if (plan_stage_after(p, -1, 1u << STAGE_PORTS) < 0 && (q->ports || q->tool || q->arguments)) {
+        return err_set(e, ERR_INVALID,
+                       "profile %s finds no ports, so it takes no ports, tool or options: leave "
+                       "them out, or use another profile",
+                       f->name);
     }
     if (p->n < PLAN_STAGES_MAX && p->n && stage_fast(p, &p->v[p->n - 1])) {
         p->v[p->n++] = (struct stage){
@@ -309,6 +315,7 @@ int plan_make(const struct plan_request *q, struct plan **out, struct err *e)
     p->slots = MIN(MAX(q->slots, 1u), (uint32_t)PLAN_SHARDS_MAX);
     p->shards = MIN(q->shards, (uint32_t)PLAN_SHARDS_MAX);
     p->seed = q->seed;
+    p->most = q->rate;
     p->own_pace = q->own_pace;
     p->raw = q->raw;
     p->service_s =

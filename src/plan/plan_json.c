@@ -25,6 +25,7 @@ void plan_write(const struct plan *p, struct buf *out)
     json_int(&j, "slots", p->slots);
     json_int(&j, "shards", p->shards);
     json_int(&j, "service_s", p->service_s);
+    json_int(&j, "most", p->most);
     json_int(&j, "first_tasks", p->first_tasks);
     json_int(&j, "batch", p->batch);
     json_int(&j, "addresses", (int64_t)MIN(p->addresses, (uint64_t)INT64_MAX));
@@ -136,6 +137,7 @@ static bool plan_in(const json_t *o, struct plan *p)
            number_in(o, "slots", 1, PLAN_SHARDS_MAX, &p->slots) &&
            number_in(o, "shards", 0, PLAN_SHARDS_MAX, &p->shards) &&
            number_in(o, "service_s", 1, JOB_TIMEOUT_MAX_S, &p->service_s) &&
+           number_in(o, "most", 0, UINT32_MAX, &p->most) &&
            number_in(o, "first_tasks", 1, PLAN_SHARDS_MAX, &p->first_tasks) &&
            number_in(o, "batch", 1, PLAN_SHARDS_MAX, &p->batch) &&
            flag_in(o, "own_pace", &p->own_pace) && flag_in(o, "raw", &p->raw) &&

@@ -138,6 +138,47 @@ static void choose_rate(const struct plan_request *q, uint32_t of_profile, struc
     }
 }
 
+/* Options of a profile are those of its own tool. Another one that is asked for in its place is
+ * told what to look for at least: UDP stays UDP. */
+static int keep_technique(const struct plan_request *q, const char *tool, const char *arguments,
+                          struct strvec *extra, struct err *e)
+{
+    auto_strvec words = {0};
+    unsigned protocols;
+
+    if (!arguments || shell_split(arguments, &words, NULL) < 0) {
+        return 0; /* the profile was read: it splits */
+    }
+    protocols = options_protocols(&words);
+    if (!(protocols & ~(1u << PROTO_TCP))) {
+        return 0;
+    }
+    if (str_eq(tool, "zmap") || protocols >> PROTO_SCTP & 1) {
+        return err_set(e, ERR_INVALID, "%s does not find what profile %s looks for (%s): use nmap",
+                       tool, q->profile->name, arguments);
+    }
+    if (protocols >> PROTO_TCP & 1) {
+        strvec_push(extra, "-sS");
+    }
+    strvec_push(extra, "-sU");
+    return 0;
+}
+
+/* nmap's ways to find no ports. */
+static int check_technique(const struct strvec *extra, struct err *e)
+{
+    for (size_t i = 0; i < extra->n; i++) {
+        if (str_eq(extra->v[i], "-sn") || str_eq(extra->v[i], "-sL") ||
+            str_eq(extra->v[i], "-sO")) {
+            return err_set(e, ERR_INVALID,
+                           "'%s' finds no ports, which its stage is for: use nmap without a "
+                           "profile, or profile ping",
+                           extra->v[i]);
+        }
+    }
+    return 0;
+}
+
 /* A stage of ports: ports and options of the request apply to it. */
 static int make_ports(const struct plan_request *q, const struct profile_stage *from, bool sweep,
                       struct stage *s, struct strvec *extra, struct err *e)
@@ -152,6 +193,12 @@ static int make_ports(const struct plan_request *q, const struct profile_stage *
     }
     if (rc == 0) {
         rc = options_split(reader, q->arguments, &listed, &s->top, extra, e);
+    }
+    if (rc == 0 && !options_protocols(extra)) {
+        rc = keep_technique(q, reader, from->arguments, extra, e);
+    }
+    if (rc == 0) {
+        rc = check_technique(extra, e);
     }
     if (listed) {
         free(s->ports);

@@ -1,5 +1,6 @@
 /* Plans, run to their end in networks on paper: what is found is what is there. */
 #include <jansson.h>
+#include <stdlib.h>
 
 #include "model/request.h"
 #include "plan/pace.h"
@@ -736,6 +737,16 @@ static void what_cannot_be_done_is_refused_with_the_reason(void)
         {{.profile = "udp", .ports = "T:80", .targets = "10.0.0.1"}, "could probe"},
         {{.tool = "masscan", .ports = "80", .targets = "10.0.0.1", .no_raw = true},
          "masscan needs raw sockets"},
+        {{.profile = "udp", .tool = "zmap", .ports = "53", .targets = "10.0.0.1"},
+         "zmap does not find what profile udp looks for (-sU -T4): use nmap"},
+        {{.profile = "ping", .ports = "80", .targets = "10.0.0.1"},
+         "takes no ports, tool or options"},
+        {{.profile = "ping", .tool = "masscan", .targets = "10.0.0.1"},
+         "profile ping finds no ports"},
+        {{.profile = "ping", .arguments = "-sV", .targets = "10.0.0.1"},
+         "profile ping finds no ports"},
+        {{.profile = "standard", .arguments = "-sn", .targets = "10.0.0.1"},
+         "'-sn' finds no ports"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -772,6 +783,47 @@ static void options_of_the_request_take_the_place_of_ours(void)
     CHECK_STR(plan_stage_tool(q, 0), "nmap");
     plan_free(p);
     plan_free(q);
+}
+
+static void another_tool_looks_for_the_protocol_of_the_profile(void)
+{
+    struct asked a = {.profile = "udp", .tool = "masscan", .ports = "53", .targets = "10.0.0.1"};
+    struct asked own = {.profile = "udp",
+                        .tool = "masscan",
+                        .ports = "53",
+                        .arguments = "-sU --retries 1",
+                        .targets = "10.0.0.1"};
+    auto_targets t = {0}, u = {0};
+    struct plan *p = make(&a, &t), *q = make(&own, &u);
+
+    CHECK(strstr(plan_stage_arguments(p, 1), "-sU"));
+    CHECK(!strstr(strstr(plan_stage_arguments(q, 1), "-sU") + 1, "-sU"));
+    plan_free(p);
+    plan_free(q);
+}
+
+static void a_rate_that_is_asked_is_never_gone_beyond(void)
+{
+    for (int own_pace = 0; own_pace < 2; own_pace++) {
+        struct asked a = {.profile = "full",
+                          .ports = "1-10000",
+                          .targets = "10.0.0.0/24",
+                          .rate = 400,
+                          .own_pace = own_pace};
+        auto_targets t = {0};
+        struct plan *p = make(&a, &t);
+        struct world *w = world_new(1);
+
+        world_open(world_add(w, "10.0.0.7"), 80);
+        world_run(w, p, &t, false);
+        for (size_t i = 0; i < w->n_tasks; i++) {
+            const char *most = strstr(w->spec[i].arguments, "--max-rate ");
+
+            CHECK(most && atoi(most + strlen("--max-rate ")) <= 400);
+        }
+        world_free(w);
+        plan_free(p);
+    }
 }
 
 static void a_tool_without_a_profile_is_one_task(void)
@@ -977,6 +1029,8 @@ TESTS(names_count_once_where_addresses_are_swept, what_is_stored_wrongly_is_refu
       silent_services_at_nmaps_own_pace_have_a_bound,
       hosts_on_which_everything_is_open_are_flagged_and_limited, a_sweep_takes_the_tool_that_fits,
       sweeps_find_what_is_there, what_cannot_be_done_is_refused_with_the_reason,
-      options_of_the_request_take_the_place_of_ours, a_tool_without_a_profile_is_one_task,
-      large_plans_stay_within_the_tasks_of_a_job, progress_is_sane_without_tasks,
-      what_was_said_before_is_said_again_once, random_networks_are_found_whole)
+      options_of_the_request_take_the_place_of_ours,
+      another_tool_looks_for_the_protocol_of_the_profile, a_rate_that_is_asked_is_never_gone_beyond,
+      a_tool_without_a_profile_is_one_task, large_plans_stay_within_the_tasks_of_a_job,
+      progress_is_sane_without_tasks, what_was_said_before_is_said_again_once,
+      random_networks_are_found_whole)
