@@ -483,6 +483,11 @@ static int exclude(struct reading *r, struct err *e)
     if (rc < 0) {
         return rc;
     }
+    if (r->out.n_pins && r->in_ranges.n) { /* which may hold its address, and would scan it */
+        auto_free char *token = str_fmt("!%s", r->out.pins[0].name);
+
+        return invalid(token, "its address may be among the other targets; exclude its address", e);
+    }
     netset_add_many(&t->addresses, r->in_ranges.v, r->in_ranges.n);
     netset_add_many(&t->excluded, r->out_ranges.v, r->out_ranges.n);
     netset_remove_set(&t->addresses, &t->excluded);

@@ -292,6 +292,8 @@ static void exclusions_that_cannot_hold_are_refused(void)
         {"!10.0.0.0/28", "there are only exclusions"},
         {"a.example !a.example", "all of them are excluded"},
         {"10.0.0.0/24 !printer.example", "no target has that name; exclude its address"},
+        {"printer.example 10.0.0.0/24 !printer.example",
+         "among the other targets; exclude its addr"},
         {"10.0.0.0/24 !", "it is empty"},
         {"10.0.0.0/24 !!10.0.0.1", "host names have letters"},
         {"10.0.0.0/24 !-1", "do not begin with '-'"},
