@@ -299,6 +299,9 @@ static int go_on(struct conduct *c, struct led *l, const struct job *j, const st
         .hosts = task_hosts,
         .arg = &r,
         .pins = j->pins,
+        .summary = j->summary_json,
+        .tasks = l->tasks,
+        .n_tasks = l->n,
     };
     int rc = plan_next(l->plan, &ended, &next, notes, flags, e);
 

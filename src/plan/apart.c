@@ -2,9 +2,11 @@
  * Services that do not speak. nmap waits minutes for one of them, or gives up its host with all of
  * its ports. So hosts that were given up are looked at again, with their ports apart from each
  * other: in a task each host has one of its open ports, or few of many. What is given up once more
- * is cut again, until a port is alone: that one is silent.
+ * is cut again, until a port is alone: that one is silent. The more hosts there are, the more of
+ * them go into one task, so those of several tasks are put together.
  */
 #include <inttypes.h>
+#include <jansson.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -24,15 +26,14 @@ struct crowd {
 };
 
 struct apart {
-    struct pairs all; /* open ports of the hosts that were given up */
-    struct crowd *v;  /* owned */
+    const struct pairs *all; /* open ports of the hosts that were given up; sorted */
+    struct crowd *v;         /* owned */
     size_t n, most;
     uint64_t left; /* ports that no task looks at */
 };
 
 static void apart_done(struct apart *a)
 {
-    pairs_done(&a->all);
     for (size_t i = 0; i < a->n; i++) {
         free(a->v[i].v);
     }
@@ -46,11 +47,11 @@ static int by_ip(const void *a, const void *b)
     return net_ip_cmp(&x->ip, &y->ip);
 }
 
-static void read_given_up(const struct plan_spec *s, const struct found *f, struct pairs *out)
+void services_given_up(const struct plan_spec *s, const struct found *f, struct pairs *out)
 {
     auto_pairs open = {0};
 
-    if (!pairs_read(s->open, &open)) {
+    if (!s->open || !pairs_read(s->open, &open)) {
         return;
     }
     for (size_t i = 0; i < open.n; i++) {
@@ -61,6 +62,59 @@ static void read_given_up(const struct plan_spec *s, const struct found *f, stru
         }
     }
 }
+
+/* ---- waiting for others ---- */
+
+static bool is_named(const struct target_set *t, const struct net_ip *ip)
+{
+    for (size_t i = 0; t && i < t->n_pins; i++) {
+        for (size_t k = 0; k < t->pins[i].n; k++) {
+            if (net_ip_cmp(&t->pins[i].ip[k], ip) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Hosts that are probed by name do not wait: who looks at them later does not know it. */
+void services_wait(struct pairs *open, const struct target_set *pins, struct strvec *notes)
+{
+    auto_pairs wait = {0};
+    auto_buf b = {0};
+    size_t n = 0;
+
+    for (size_t i = 0; i < open->n; i++) {
+        if (is_named(pins, &open->v[i].ip)) {
+            open->v[n++] = open->v[i];
+        } else {
+            pairs_add(&wait, &open->v[i]);
+        }
+    }
+    open->n = n;
+    if (wait.n) {
+        pairs_text(&wait, &b);
+        strvec_pushf(notes, WAITING_NOTE "%s", b.data);
+    }
+}
+
+void services_waiting(const char *summary, struct pairs *out)
+{
+    json_t *o = summary ? json_loads(summary, 0, NULL) : NULL;
+    const json_t *v;
+    size_t i;
+
+    json_array_foreach(json_object_get(o, "waiting"), i, v)
+    {
+        if (json_is_string(v) && !pairs_read(json_string_value(v), out)) {
+            break; /* those that were read are fine */
+        }
+    }
+    json_decref(o);
+    pairs_sort(out);
+}
+
+/* ---- apart ---- */
 
 static bool part_has(const struct part *mine, const struct pair *p)
 {
@@ -79,7 +133,7 @@ static bool meets(const struct apart *a, const struct part *ports, const struct 
         struct pair p = ports->v[i];
 
         p.ip = mine->v->ip;
-        if (!part_has(mine, &p) && pairs_has(&a->all, &p)) {
+        if (!part_has(mine, &p) && pairs_has(a->all, &p)) {
             return true;
         }
     }
@@ -140,7 +194,7 @@ static void place_host(struct apart *a, const struct pair *v, size_t n, int32_t 
     }
 }
 
-static void add_crowd(const struct plan *p, const struct plan_spec *s, const struct crowd *c,
+static void add_crowd(const struct plan *p, int at, int32_t round, const struct crowd *c,
                       const struct target_set *pins, struct plan_tasks *out)
 {
     auto_pairs open = {0};
@@ -150,25 +204,26 @@ static void add_crowd(const struct plan *p, const struct plan_spec *s, const str
             pairs_add(&open, &c->v[i].v[k]);
         }
     }
-    services_task(p, s->stage, &open, pins, s->round + 1, out);
+    services_task(p, at, &open, pins, round, out);
 }
 
-void services_apart(const struct plan *p, const struct plan_spec *s, const struct found *f,
+void services_apart(const struct plan *p, int at, int32_t round, struct pairs *open,
                     const struct target_set *pins, struct plan_tasks *out, struct strvec *notes)
 {
-    __attribute__((cleanup(apart_done))) struct apart a = {.most = services_apart_most(p)};
+    struct apart a = {.all = open, .most = services_apart_most(p)};
     size_t end;
 
-    read_given_up(s, f, &a.all);
-    for (size_t i = 0; i < a.all.n; i = end) {
-        for (end = i; end < a.all.n && net_ip_cmp(&a.all.v[end].ip, &a.all.v[i].ip) == 0; end++) {
+    pairs_sort(open);
+    for (size_t i = 0; i < open->n; i = end) {
+        for (end = i; end < open->n && net_ip_cmp(&open->v[end].ip, &open->v[i].ip) == 0; end++) {
         }
-        place_host(&a, &a.all.v[i], end - i, s->round);
+        place_host(&a, &open->v[i], end - i, round);
     }
     for (size_t i = 0; i < a.n; i++) {
-        add_crowd(p, s, &a.v[i], pins, out);
+        add_crowd(p, at, round + 1, &a.v[i], pins, out);
     }
     if (a.left) {
         strvec_pushf(notes, SILENT_NOTE "%" PRIu64, a.left);
     }
+    apart_done(&a);
 }

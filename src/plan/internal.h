@@ -213,8 +213,15 @@ void services_task(const struct plan *p, int at, struct pairs *open, const struc
 /* Hosts of a task that were given up, with their ports apart; a note of those that are silent
  * (apart.c). plan_summary() adds up such notes. */
 #define SILENT_NOTE "services: open ports that did not say what they are, told without a service: "
-void services_apart(const struct plan *p, const struct plan_spec *s, const struct found *f,
+void services_apart(const struct plan *p, int at, int32_t round, struct pairs *open,
                     const struct target_set *pins, struct plan_tasks *out, struct strvec *notes);
+/* The open ports of a task's hosts that were given up. */
+void services_given_up(const struct plan_spec *s, const struct found *f, struct pairs *out);
+/* Of those the ones that can wait for the end of other tasks, so that few tasks look at all of
+ * them: the words of a note that plan_summary() keeps apart, and that an empty one takes back. */
+#define WAITING_NOTE "waiting: "
+void services_wait(struct pairs *open, const struct target_set *pins, struct strvec *notes);
+void services_waiting(const char *summary, struct pairs *out);
 size_t services_apart_most(const struct plan *p); /* tasks that one may give rise to */
 /* The sample of a task alone. */
 void services_sample(const struct plan *p, const struct plan_spec *s, const struct target_set *set,

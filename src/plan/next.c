@@ -16,6 +16,7 @@ struct end {
     struct found found;
     struct target_set set; /* of the task */
     struct checks checks;  /* that it carried */
+    struct pairs silent;   /* open ports of hosts that were given up, to be looked at apart */
     struct plan_tasks *out;
     struct strvec *notes, *flags;
 };
@@ -25,6 +26,7 @@ static void end_done(struct end *n)
     found_done(&n->found);
     target_set_done(&n->set);
     checks_done(&n->checks);
+    pairs_done(&n->silent);
 }
 
 static bool failed(const struct plan_ended *t)
@@ -260,7 +262,7 @@ static int services_ended(struct end *n, struct err *e)
     int rc = 0;
 
     if (n->s->kind == STAGE_SERVICES && n->found.gone.n && n->s->open && !timed_out) {
-        services_apart(n->p, n->s, &n->found, &n->set, n->out, n->notes);
+        services_given_up(n->s, &n->found, &n->silent);
         if (n->s->sample) {
             services_sample(n->p, n->s, &n->set, n->out);
         }
@@ -269,7 +271,7 @@ static int services_ended(struct end *n, struct err *e)
     }
     if (n->t->state == JOB_COMPLETED && !n->found.gone.n) {
         rc = guard_judge(n->p, n->t, &n->found, n->out, n->notes, e);
-    } else if (n->s->sample && n->out->n == before) {
+    } else if (n->s->sample && n->out->n == before && !n->silent.n) {
         strvec_push(n->notes, "ports: whether probes were lost could not be checked everywhere: a "
                               "task that looked again did not come to its end");
     }
@@ -277,6 +279,56 @@ static int services_ended(struct end *n, struct err *e)
         services_of(n->p, at, &n->found.open, &none, NULL, &n->set, n->out);
     }
     return rc;
+}
+
+/* Tasks after which there may be hosts that are given up. */
+static bool may_give_up(const struct plan_spec *s)
+{
+    return s->kind == STAGE_HOSTS || s->kind == STAGE_PORTS ||
+           (s->kind == STAGE_SERVICES && s->round == 0);
+}
+
+static bool others_are_to_come(const struct end *n)
+{
+    for (size_t i = 0; i < n->t->n_tasks; i++) {
+        const struct plan_task *t = &n->t->tasks[i];
+
+        if (t->spec != n->s && !job_state_terminal(t->state) && may_give_up(t->spec)) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < n->out->n && n->t->n_tasks; i++) {
+        if (may_give_up(&n->out->v[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Ports that are to be looked at apart wait until there are many, or no others are to come. */
+static void look_apart(struct end *n)
+{
+    int at = n->s->kind == STAGE_SERVICES
+                 ? n->s->stage
+                 : plan_stage_after(n->p, n->s->stage, 1u << STAGE_SERVICES);
+    auto_pairs waiting = {0};
+    bool first = n->s->kind != STAGE_SERVICES || n->s->round == 0;
+
+    if (at < 0) {
+        return;
+    }
+    if (first) {
+        services_waiting(n->t->summary, &waiting);
+    }
+    if (first && n->silent.n + waiting.n <= PACE_APART_WAIT && others_are_to_come(n)) {
+        services_wait(&n->silent, &n->set, n->notes);
+    } else if (waiting.n) {
+        for (size_t i = 0; i < waiting.n; i++) {
+            pairs_add(&n->silent, &waiting.v[i]);
+        }
+        strvec_push(n->notes, WAITING_NOTE);
+    }
+    services_apart(n->p, at, first ? 0 : n->s->round, &n->silent, &n->set, n->out, n->notes);
 }
 
 static int read_end(struct end *n, const struct pairs *sample, struct err *e)
@@ -323,10 +375,15 @@ int plan_next(const struct plan *p, const struct plan_ended *t, struct plan_task
     switch (t->spec->kind) {
     case STAGE_HOSTS:
         hosts_ended(&n);
-        return 0;
+        break;
     case STAGE_PORTS:
-        return ports_ended(&n, e);
+        rc = ports_ended(&n, e);
+        break;
     default:
-        return services_ended(&n, e);
+        rc = services_ended(&n, e);
     }
+    if (rc == 0) {
+        look_apart(&n);
+    }
+    return rc;
 }

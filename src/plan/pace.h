@@ -32,7 +32,8 @@ enum {
     PACE_SERVICE_SECONDS = 40,      /* time limit of one such task */
     PACE_SERVICE_PIECES = 4,        /* a task that ran into it is cut into */
     PACE_APART_PARTS = 20,          /* the ports of a host that was given up are cut into */
-    PACE_APART_TASKS = 64,          /* that one task may give rise to so */
+    PACE_APART_TASKS = 64,          /* of one round of that */
+    PACE_APART_WAIT = 256,          /* such ports wait for those of other tasks, up to so many */
     /* A service that does not speak keeps nmap waiting for minutes. It looks at this limit only
      * when it waited in vain, and then gives up the host with all of its ports. */
     PACE_HOST_SECONDS = 10,

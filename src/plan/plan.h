@@ -163,6 +163,17 @@ void plan_tasks_done(struct plan_tasks *t);
 int plan_first(const struct plan *p, const struct target_set *t, struct plan_tasks *out,
                struct err *e);
 
+/* One task as the store knows it. Borrowed. */
+struct plan_task {
+    const struct plan_spec *spec;
+    enum job_state state;
+    enum job_reason reason;
+    const char *error;
+    bool partial;
+    int32_t percent_x100; /* -1 unknown */
+    int64_t started_us, ended_us;
+};
+
 /* A task that is over. */
 struct plan_ended {
     const struct plan_spec *spec;
@@ -172,6 +183,11 @@ struct plan_ended {
     int (*hosts)(void *arg, const struct host_sink *sink, struct err *e);
     void *arg;
     const char *pins; /* the job's; for names */
+    /* What waits for the end of other tasks is kept in the job's summary. */
+    const char *summary;           /* plan_summary() as it was; NULL: none */
+    const struct plan_task *tasks; /* all of the job, this one with its `spec` among them; NULL:
+                                      nothing waits */
+    size_t n_tasks;
 };
 /*
  * Which tasks follow from it: of the next stage, or the same one again (slower, or lighter). notes:
@@ -184,16 +200,6 @@ int plan_next(const struct plan *p, const struct plan_ended *t, struct plan_task
 
 /* ---- how far it is, and what was covered ---- */
 
-/* One task as the store knows it. Borrowed. */
-struct plan_task {
-    const struct plan_spec *spec;
-    enum job_state state;
-    enum job_reason reason;
-    const char *error;
-    bool partial;
-    int32_t percent_x100; /* -1 unknown */
-    int64_t started_us, ended_us;
-};
 /* Over all tasks so far; stages that are to come are estimated from what is known. Between 0 and
  * 9999 until the job ends. *remaining_s -1: not known yet. */
 void plan_progress(const struct plan *p, const struct plan_task *v, size_t n, int64_t now_us,

@@ -315,7 +315,7 @@ static void put_notes(const json_t *old, const struct strvec *notes, struct json
     for (i = 0; notes && i < notes->n; i++) {
         bool twice = has(list, notes->v[i]);
 
-        if (add_silent(notes->v[i], &silent)) {
+        if (add_silent(notes->v[i], &silent) || str_starts(notes->v[i], WAITING_NOTE)) {
             continue;
         }
         for (size_t k = 0; k < i && !twice; k++) {
@@ -331,6 +331,44 @@ static void put_notes(const json_t *old, const struct strvec *notes, struct json
         json_str(j, NULL, text);
     }
     json_end(j);
+}
+
+/* What plan_next() is to have back: see internal.h. Nothing waits once all is over. */
+static void put_waiting(const json_t *old, const struct strvec *notes, bool over, struct json *j)
+{
+    const json_t *list = json_object_get(old, "waiting"), *v;
+    size_t from = 0, i;
+    bool kept = !over;
+
+    for (i = 0; notes && i < notes->n; i++) {
+        if (str_eq(notes->v[i], WAITING_NOTE)) {
+            from = i + 1;
+            kept = false;
+        }
+    }
+    json_arr_in(j, "waiting");
+    json_array_foreach(list, i, v)
+    {
+        if (kept && json_is_string(v)) {
+            json_str(j, NULL, json_string_value(v));
+        }
+    }
+    for (i = from; notes && i < notes->n && !over; i++) {
+        if (str_starts(notes->v[i], WAITING_NOTE)) {
+            json_str(j, NULL, notes->v[i] + strlen(WAITING_NOTE));
+        }
+    }
+    json_end(j);
+}
+
+static bool all_over(const struct plan_task *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!job_state_terminal(v[i].state)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 struct flag {
@@ -407,6 +445,7 @@ void plan_summary(const struct plan *p, const struct plan_task *v, size_t n, uin
     put_coverage(p, v, n, lost, &j);
     put_notes(old, notes, &j);
     put_flags(old, flags, &j);
+    put_waiting(old, notes, all_over(v, n), &j);
     json_end(&j);
     json_decref(old);
 }

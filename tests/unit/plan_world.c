@@ -33,6 +33,7 @@ void world_free(struct world *w)
     }
     strvec_done(&w->notes);
     strvec_done(&w->flags);
+    buf_done(&w->summary);
     free(w);
 }
 
@@ -299,13 +300,33 @@ static void add_tasks(struct world *w, struct plan_tasks *t, int32_t least)
     }
 }
 
+/* What a reader is told; what plan_next() is to have back is in the summary. */
+static void keep_words(struct world *w, const struct strvec *notes, const struct strvec *flags)
+{
+    for (size_t i = 0; i < notes->n; i++) {
+        if (!str_starts(notes->v[i], "waiting:")) {
+            strvec_push(&w->notes, notes->v[i]);
+        }
+    }
+    for (size_t i = 0; i < flags->n; i++) {
+        strvec_push(&w->flags, flags->v[i]);
+    }
+}
+
 static void run_task(struct world *w, const struct plan *p, size_t at)
 {
     struct plan_spec *s = &w->spec[at];
     auto_strvec words = {0};
     auto_tasks next = {0};
     struct run r = {.w = w, .s = s};
-    struct plan_ended end = {.spec = s, .hosts = tell, .arg = &r};
+    struct plan_ended end = {.spec = s,
+                             .hosts = tell,
+                             .arg = &r,
+                             .summary = w->summary.len ? w->summary.data : NULL,
+                             .tasks = w->task,
+                             .n_tasks = w->n_tasks};
+    auto_strvec notes = {0}, flags = {0};
+    auto_buf text = {0};
 
     CHECK_OK(shell_split(s->targets, &words, ERR));
     CHECK_OK(target_set_parse(&words, &r.set, ERR));
@@ -322,8 +343,12 @@ static void run_task(struct world *w, const struct plan *p, size_t at)
     end.reason = w->task[at].reason = r.reason;
     w->task[at].partial = r.half;
     w->done++;
-    CHECK_OK(plan_next(p, &end, &next, &w->notes, &w->flags, ERR));
+    CHECK_OK(plan_next(p, &end, &next, &notes, &flags, ERR));
     add_tasks(w, &next, 0);
+    plan_summary(p, w->task, w->n_tasks, 0, &notes, &flags, end.summary, &text);
+    buf_reset(&w->summary);
+    buf_add(&w->summary, text.data, text.len);
+    keep_words(w, &notes, &flags);
     target_set_done(&r.set);
     free(r.ports);
 }

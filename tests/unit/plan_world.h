@@ -40,6 +40,7 @@ struct world {
     uint8_t *named[WORLD_HOSTS]; /* open, and looked at to the end of identifying */
     bool up[WORLD_HOSTS];
     struct strvec notes, flags;
+    struct buf summary; /* as it is stored */
 };
 
 struct world *world_new(uint64_t seed);
