@@ -187,7 +187,12 @@ static void read_tool(struct problems *p, const json_t *body, struct v1_request 
     s->tool_given = true;
     s->tool = name;
     if (name && !tool_find(name)) {
-        problem_add(p, "/tool", "there is no such tool");
+        auto_buf all = {0};
+
+        for (const struct tool *const *t = tool_all(); *t; t++) {
+            buf_addf(&all, "%s%s", all.len ? ", " : "", (*t)->name);
+        }
+        problem_add(p, "/tool", "there is no such tool '%.40s': one of %s", name, all.data);
         s->tool = NULL;
     }
 }

@@ -7,6 +7,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -135,7 +136,9 @@ static bool conn_upload(struct conn *c)
     r->faulty = false;
     r->chunked.max = r->sink->max;
     if (h->content_length > r->sink->max) {
-        conn_fail(c, 413, "body too large");
+        auto_free char *why = str_fmt("body too large: at most %" PRIu64 " bytes", r->sink->max);
+
+        conn_fail(c, 413, why);
         return false;
     }
     if (r->in_size < h->len + READ_AHEAD) {

@@ -65,6 +65,10 @@ void facts_command(const struct job *j, struct buf *out)
         buf_adds(out, j->command_line);
         return;
     }
+    if (j->import_path) {
+        buf_addf(out, "scanpod import --format %s %s", j->tool, j->targets);
+        return;
+    }
     buf_adds(out, "scanpod scan");
     if (j->profile) {
         buf_addf(out, " --profile %s", j->profile);
@@ -109,7 +113,9 @@ void facts_job(const struct job *j, struct strvec *rows)
     row(rows, "State", job_state_name(j->state));
     row(rows, "Error", j->error);
     row(rows, "Complete", j->partial ? "no: not all of the targets was covered" : NULL);
-    add_coverage(j, rows);
+    if (!j->import_path) { /* what was asked of a tool that ran elsewhere is not known */
+        add_coverage(j, rows);
+    }
     row_time(rows, "Started", j->started_us);
     row_time(rows, "Ended", j->completed_us);
     row(rows, "Hosts", counts);

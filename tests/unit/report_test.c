@@ -379,5 +379,27 @@ static void ndiff_sees_no_difference_to_the_original(void)
     }
 }
 
-TESTS(nmap_files_come_back_from_their_export_as_the_same_hosts, exports_are_valid_under_the_dtd,
+static void imports_do_not_say_that_they_were_scanned_here(void)
+{
+    static const char *const formats[] = {"markdown", "html", "grepable", "nmap-xml"};
+    char tool[] = "zmap", name[] = "office.csv", plan[] = "{}", file[] = "upload";
+    char summary[] = "{\"coverage\":{\"text\":\"covered 0.0 %\"}}";
+    const struct job job = {.tool = tool,
+                            .targets = name,
+                            .state = JOB_COMPLETED,
+                            .plan = plan,
+                            .import_path = file,
+                            .summary_json = summary};
+
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+        auto_buf out = {0};
+
+        report_hosts(formats[i], &job, NULL, 0, &out);
+        CHECK(strstr(out.data, "scanpod import --format zmap office.csv"));
+        CHECK(!strstr(out.data, "covered") && !strstr(out.data, "scanpod scan"));
+    }
+}
+
+TESTS(imports_do_not_say_that_they_were_scanned_here,
+      nmap_files_come_back_from_their_export_as_the_same_hosts, exports_are_valid_under_the_dtd,
       libnmap_reads_the_exports, ndiff_sees_no_difference_to_the_original)
