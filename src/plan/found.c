@@ -194,7 +194,8 @@ static void compact(struct found *f)
 
 struct reading {
     struct found *f;
-    struct detail *now; /* of the host that is read */
+    struct netset asked; /* what the task may send to; empty: not known */
+    struct detail *now;  /* of the host that is read */
     struct net_ip ip;
     bool ok, dirty, whole;
     uint64_t quiet, spoke, open;
@@ -280,6 +281,10 @@ static int on_host(void *arg, int64_t seq, const struct host *h, struct err *e)
     r->dirty = false;
     r->quiet = r->spoke = r->open = 0;
     r->ok = text && net_ip_parse(text, &r->ip);
+    if (r->ok && r->asked.n > 0) {
+        /* What a tool tells of others than it was asked about is no reason to look at them. */
+        r->ok = netset_has(&r->asked, &r->ip);
+    }
     if (!r->ok) {
         return 0;
     }
@@ -429,8 +434,13 @@ int found_read(struct found *f, const struct plan_ended *t, struct err *e)
     auto_free struct detail *now = xcalloc(1, sizeof *now);
     struct reading r = {.f = f, .now = now};
     struct host_sink sink = {on_host, on_port, on_end, &r};
-    int rc = t->hosts ? t->hosts(t->arg, &sink, e) : 0;
+    int rc;
 
+    if (f->pins) {
+        target_set_all(f->pins, &r.asked);
+    }
+    rc = t->hosts ? t->hosts(t->arg, &sink, e) : 0;
+    netset_done(&r.asked);
     compact(f);
     sort_places(&f->up);
     sort_places(&f->gone);

@@ -247,6 +247,30 @@ static void names_are_kept_to_the_last_stage(void)
     plan_free(p);
 }
 
+static void nobody_is_looked_at_who_was_not_asked_for(void)
+{
+    struct asked a = {.profile = "standard", .ports = "1-50", .targets = "10.0.0.0/29 !10.0.0.5"};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    struct world *w = world_new(1);
+    const struct net_ip *out[2];
+
+    world_open(world_add(w, "10.0.0.1"), 7);
+    out[0] = &world_add(w, "10.0.0.5")->ip;
+    out[1] = &world_add(w, "10.0.0.200")->ip;
+    w->gossip = true;
+    world_run(w, p, &t, false);
+    CHECK(world_count(w, STAGE_PORTS, false) > 0 && world_count(w, STAGE_SERVICES, false) > 0);
+    for (size_t i = 0; i < w->n_tasks; i++) {
+        auto_targets set = {0};
+
+        read_targets(w->spec[i].targets, &set);
+        CHECK(!netset_has(&set.addresses, out[0]) && !netset_has(&set.addresses, out[1]));
+    }
+    world_free(w);
+    plan_free(p);
+}
+
 static void the_two_families_never_meet_in_a_task(void)
 {
     struct asked a = {
@@ -1019,11 +1043,12 @@ static void random_networks_are_found_whole(void)
 TESTS(names_count_once_where_addresses_are_swept, what_is_stored_wrongly_is_refused,
       everything_is_found_in_the_laboratory, the_same_seed_gives_the_same_tasks,
       tasks_of_hosts_cut_the_set_without_rest_and_have_some_of_every_network,
-      names_are_kept_to_the_last_stage, the_two_families_never_meet_in_a_task,
-      lost_probes_are_noticed_and_repeated_slower, firewalls_that_never_answer_are_no_loss,
-      at_the_tools_own_pace_nothing_is_sampled, masscan_that_loses_answers_is_helped_by_nmap,
-      masscan_that_finds_little_is_not_trusted, sweeps_of_one_port_are_guarded,
-      hosts_that_nobody_heard_of_are_not_sampled, a_sweeper_that_crashes_or_hangs_is_replaced,
+      names_are_kept_to_the_last_stage, nobody_is_looked_at_who_was_not_asked_for,
+      the_two_families_never_meet_in_a_task, lost_probes_are_noticed_and_repeated_slower,
+      firewalls_that_never_answer_are_no_loss, at_the_tools_own_pace_nothing_is_sampled,
+      masscan_that_loses_answers_is_helped_by_nmap, masscan_that_finds_little_is_not_trusted,
+      sweeps_of_one_port_are_guarded, hosts_that_nobody_heard_of_are_not_sampled,
+      a_sweeper_that_crashes_or_hangs_is_replaced,
       shards_that_crash_are_missing_and_the_others_are_kept,
       services_that_are_silent_cost_no_other_its_name,
       a_host_that_is_silent_everywhere_is_left_after_two_rounds,

@@ -100,7 +100,7 @@ static void read_ports(struct run *r)
 
 static bool wanted(const struct run *r, const struct net_ip *ip)
 {
-    if (netset_has(&r->set.addresses, ip)) {
+    if (r->w->gossip || netset_has(&r->set.addresses, ip)) {
         return true;
     }
     for (size_t i = 0; i < r->set.n_pins; i++) {
@@ -129,7 +129,7 @@ static bool is_silent(const struct run *r, const struct world_host *h)
     for (unsigned p = 0; p < WORLD_PORTS && h->all_silent && !any; p++) {
         any = bit(h->open, p) && bit(r->ports, p);
     }
-    return r->s->kind == STAGE_SERVICES && any;
+    return r->s->kind == STAGE_SERVICES && strstr(r->s->arguments, "-sV") && any;
 }
 
 /* Ports that are not open, told as nmap tells many of them. */
@@ -204,7 +204,9 @@ static int tell_host(struct run *r, size_t i, const struct host_sink *sink, stru
         /* As it is merged: what looks at a port replaces what was known of it, if it saw it. */
         if (bit(open, p)) {
             w->found[i][p / 8] |= (uint8_t)(1u << p % 8);
-            w->named[i][p / 8] |= r->s->kind == STAGE_SERVICES ? (uint8_t)(1u << p % 8) : 0;
+            w->named[i][p / 8] |= r->s->kind == STAGE_SERVICES && strstr(r->s->arguments, "-sV")
+                                      ? (uint8_t)(1u << p % 8)
+                                      : 0;
         }
     }
     if (!any) {

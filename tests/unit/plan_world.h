@@ -28,6 +28,7 @@ struct world {
     unsigned sweep_lose_x1000; /* of answers, by masscan and zmap */
     const char *crash_tool;    /* every task of it crashes */
     const char *crash_targets; /* tasks whose targets have this text do, if they find ports */
+    bool gossip;               /* tools tell of hosts that they were not asked about */
     const char *hang_tool;     /* ends by its deadline with half of what there is */
     uint64_t state;            /* of chance */
 
