@@ -64,7 +64,9 @@ class Lab:
             [*prefix, "unshare", "--net", "--mount", "--propagation", "private", "sh", "-c",
              # As distributions have it: open to all, which slirp4netns needs.
              "mount -t sysfs sysfs /sys && mount -t tmpfs none /dev/net &&"
-             " mknod -m 666 /dev/net/tun c 10 200; echo ready; exec sleep 100000"],
+             " mknod -m 666 /dev/net/tun c 10 200;"
+             # A new namespace begins with the machine's own value.
+             " echo 0 >/proc/sys/net/ipv4/ip_forward; echo ready; exec sleep 100000"],
             stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True,
         )
         assert p.stdout.readline() == b"ready\n"
