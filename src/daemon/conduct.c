@@ -372,24 +372,41 @@ static int64_t on_spent(void *arg, const struct id *job)
 
 /* ---- the end ---- */
 
-struct losses {
-    const struct led *l;
-    uint64_t n;
+/* How many addresses of each task have a cell of ports. */
+struct covered {
+    uint64_t *v; /* owned */
+    size_t n;
 };
 
-/* Hosts that a tool gave up on: in the targets of a task that went well, and not in its cells. */
-static int count_lost(void *arg, int32_t idx, const struct coverage_cell *cell, struct err *e)
+static int note_cell(void *arg, int32_t idx, const struct coverage_cell *cell, struct err *e)
 {
-    struct losses *x = arg;
-    const struct plan_task *t = (size_t)idx < x->l->n ? &x->l->tasks[idx] : NULL;
-    uint64_t addresses = cover_probes(cell->addresses, NULL);
+    struct covered *c = arg;
 
     (void)e;
-    if (t && t->state == JOB_COMPLETED && t->spec->addresses > addresses &&
-        t->spec->kind == STAGE_PORTS && !t->spec->repeats && cell->ports) {
-        x->n += (t->spec->addresses - addresses) * cover_probes("127.0.0.1", cell->ports);
+    if (cell->ports && (size_t)idx < c->n) {
+        c->v[idx] = MAX(c->v[idx], cover_probes(cell->addresses, NULL));
     }
     return 0;
+}
+
+/* Hosts that a tool gave up on: among the targets of a task that went well, in none of its cells.
+ */
+static int count_lost(struct conduct *c, const struct led *l, uint64_t *lost, struct err *e)
+{
+    struct covered has = {.v = xcalloc(MAX(l->n, 1), sizeof *has.v), .n = l->n};
+    int rc = store_coverage(c->store, l->num, note_cell, &has, e);
+
+    *lost = 0;
+    for (size_t i = 0; rc == 0 && i < l->n; i++) {
+        const struct plan_spec *s = l->tasks[i].spec;
+
+        if (l->tasks[i].state == JOB_COMPLETED && s->kind == STAGE_PORTS && !s->repeats &&
+            s->addresses > has.v[i]) {
+            *lost += (s->addresses - has.v[i]) * (s->probes / s->addresses);
+        }
+    }
+    free(has.v);
+    return rc;
 }
 
 /*
@@ -449,7 +466,7 @@ static void judge_end(struct conduct *c, const struct led *l, const struct job *
 static int on_settle(void *arg, const struct id *id, struct outcome *o, struct err *e)
 {
     struct conduct *c = arg;
-    struct losses lost = {0};
+    uint64_t lost = 0;
     struct led *l = NULL;
     int rc;
 
@@ -458,16 +475,15 @@ static int on_settle(void *arg, const struct id *id, struct outcome *o, struct e
     if (rc == 0) {
         rc = led_tasks(c, l, e);
     }
-    lost.l = l;
-    if (rc == 0) {
-        rc = store_coverage(c->store, c->job.num, count_lost, &lost, e);
+    if (rc == 0 && !c->job.import_path) {
+        rc = count_lost(c, l, &lost, e);
     }
     if (rc != 0) {
         return rc;
     }
     auto_buf text = {0};
 
-    plan_summary(l->plan, l->tasks, l->n, lost.n, NULL, NULL, c->job.summary_json, &text);
+    plan_summary(l->plan, l->tasks, l->n, lost, NULL, NULL, c->job.summary_json, &text);
     buf_reset(&c->summary);
     sandbox_sum(c->job.summary_json, NULL, NULL, &text, &c->summary);
     judge_end(c, l, &c->job, o);

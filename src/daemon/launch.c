@@ -3,9 +3,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "daemon/programs.h"
 #include "store/blob.h"
+
+enum { VERSION_US = 50000 };
 
 static void join_argv(const struct strvec *argv, struct buf *out)
 {
@@ -74,6 +77,10 @@ static int launch(const struct launcher *l, struct tool_run *r, const struct job
 
     if (!program) {
         return err_set(e, ERR_NOT_FOUND, "%s", why);
+    }
+    if (!version && r->tool->merges && !programs_settled(l->config->programs)) {
+        *wait_until_us = wall_us() + VERSION_US; /* it is being asked: options depend on it */
+        return 0;
     }
     rc = dispatch_plan(&l->config->dispatch, l->config->scope, l->caps, &ask, &d, e);
     *wait_until_us = d.wait_until_us;
