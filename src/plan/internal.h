@@ -72,6 +72,7 @@ uint32_t least_rate(uint32_t a, uint32_t b); /* 0: none */
 /* How a task is to go about it. */
 struct manner {
     bool fast, light;
+    bool bare;          /* services: only whether ports are open */
     uint32_t host_s;    /* services: when a host is given up; 0: not */
     uint32_t rate;      /* of the task */
     unsigned protocols; /* of its ports; 0: those of the stage */

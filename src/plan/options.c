@@ -199,7 +199,7 @@ static void nmap_arguments(const struct plan *p, const struct stage *s, const st
         add_ours("nmap", "-sn", asked, out);
     } else {
         add_techniques(p, m->protocols ? m->protocols : s->protocols, asked, out);
-        add_ours("nmap", s->kind == STAGE_SERVICES ? "-sV -Pn" : "-Pn", asked, out);
+        add_ours("nmap", s->kind == STAGE_SERVICES && !m->bare ? "-sV -Pn" : "-Pn", asked, out);
     }
     if (m->host_s) {
         auto_free char *limit = str_fmt("--host-timeout %us", m->host_s);

@@ -13,7 +13,6 @@ enum {
     PACE_SWEEP_RATE = 50000,   /* masscan, zmap */
     PACE_SERVICES_RATE = 1000, /* of one task: its probes of ports, not of services */
 
-    PACE_HOSTS_LEAST = 64,  /* addresses of one task that looks for hosts at the tool's own pace */
     PACE_HOSTS_MOST = 4096, /* unless that makes more than PACE_HOSTS_TASKS of them */
     PACE_HOSTS_TASKS = 64,
 

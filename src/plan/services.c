@@ -156,7 +156,8 @@ static struct plan_spec *add_task(const struct plan *p, int at, struct group *g,
     t->tool = xstrdup(s->tool);
     spec_places(t, places.v, places.n);
     t->ports = buf_take(&ports);
-    if (m.fast && s->kind == STAGE_SERVICES) {
+    m.bare = g->n_open == 0; /* a sample alone */
+    if (m.fast && s->kind == STAGE_SERVICES && !m.bare) {
         uint64_t times = (g->n_open + PACE_SERVICE_PORTS - 1) / PACE_SERVICE_PORTS;
 
         m.host_s =

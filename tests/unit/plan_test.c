@@ -161,6 +161,71 @@ static void everything_is_found_in_the_laboratory(void)
     }
 }
 
+static void tasks_are_as_many_as_slots_unless_there_is_too_little_or_too_much(void)
+{
+    static const struct {
+        unsigned hosts;
+        const char *ports;
+        uint32_t slots, rate;
+        size_t tasks, parts; /* of hosts */
+        bool own;
+    } cases[] = {
+        {26, "1-10000", 1, 0, 1, 1, false},    {26, "1-10000", 4, 0, 4, 4, false},
+        {26, "1-10000", 16, 0, 4, 4, false},   {26, "1-65535", 4, 0, 4, 4, false},
+        {26, "1-65535", 16, 0, 16, 16, false}, {200, "1-65535", 4, 0, 7, 7, false},
+        {1, "1-65535", 4, 0, 1, 1, false},     {4, "1-65535", 16, 0, 4, 4, false},
+        {2, "1-65535", 16, 0, 2, 2, false},    {3, "1-65535", 2, 0, 2, 2, false},
+        {26, "1-100", 4, 0, 1, 1, false},      {26, "1-10000", 4, 1000, 4, 4, false},
+        {26, "1-10000", 4, 0, 4, 4, true},     {2, "1-10000", 4, 0, 4, 1, true},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct asked a = {.profile = "full",
+                          .ports = cases[i].ports,
+                          .targets = "10.0.0.0/24",
+                          .slots = cases[i].slots,
+                          .rate = cases[i].rate,
+                          .own_pace = cases[i].own};
+        auto_targets t = {0};
+        struct plan *p = make(&a, &t);
+        struct world *w = world_new(1);
+        uint64_t sum[STAGE_KINDS] = {0};
+        auto_strvec parts = {0};
+
+        for (unsigned k = 1; k <= cases[i].hosts; k++) {
+            auto_free char *ip = str_fmt("10.0.0.%u", k);
+
+            world_open(world_add(w, ip), 1 + k % 100);
+        }
+        world_run(w, p, &t, false);
+        check_found(w, 1);
+        for (size_t k = 0; k < w->n_tasks; k++) {
+            const struct plan_spec *s = &w->spec[k];
+            bool seen = s->kind != STAGE_PORTS;
+
+            for (size_t m = 0; m < parts.n && !seen; m++) {
+                seen = str_eq(parts.v[m], s->targets);
+            }
+            if (!seen) {
+                strvec_push(&parts, s->targets);
+            }
+            sum[s->kind] += s->rate;
+        }
+        if (world_count(w, STAGE_PORTS, false) != cases[i].tasks || parts.n != cases[i].parts) {
+            tap_fail(__FILE__, __LINE__, "case %d: %d tasks, %d parts of hosts", (int)i,
+                     (int)world_count(w, STAGE_PORTS, false), (int)parts.n);
+        }
+        CHECK(cases[i].own ? sum[STAGE_PORTS] == 0
+                           : sum[STAGE_PORTS] / MAX(cases[i].tasks / cases[i].slots, 1u) >
+                                 (cases[i].rate ? cases[i].rate : 20000u) / 2);
+        CHECK(!cases[i].rate ||
+              (sum[STAGE_HOSTS] <= cases[i].rate && sum[STAGE_PORTS] <= cases[i].rate &&
+               sum[STAGE_SERVICES] <= cases[i].rate));
+        world_free(w);
+        plan_free(p);
+    }
+}
+
 static void the_same_seed_gives_the_same_tasks(void)
 {
     struct asked a = {.profile = "full", .ports = "1-10000", .targets = "10.0.0.0/22"};
@@ -578,8 +643,12 @@ static void services_that_are_silent_cost_no_other_its_name(void)
         CHECK(world_count(w, STAGE_SERVICES, true) <= 7 + slots); /* samples that are taken again */
         CHECK(strstr(w->summary.data, "\"waiting\":[]"));
         for (size_t i = 0; i < w->n_tasks; i++) {
-            CHECK(w->spec[i].kind != STAGE_SERVICES ||
-                  strstr(w->spec[i].arguments, "--host-timeout 10s"));
+            const struct plan_spec *spec = &w->spec[i];
+
+            CHECK(spec->kind != STAGE_SERVICES ||
+                  (spec->open ? strstr(spec->arguments, "-sV") &&
+                                    strstr(spec->arguments, "--host-timeout 10s")
+                              : spec->sample && !strstr(spec->arguments, "-sV")));
         }
         o = summary(w, p, 0);
         CHECK_STR(note_of(o, "told without a service"),
@@ -735,6 +804,30 @@ static void sweeps_find_what_is_there(void)
                   (int64_t)65536 * (i + 1));
         json_decref(o);
         world_free(w);
+        plan_free(p);
+    }
+}
+
+static void sweepers_wait_three_seconds_unless_they_are_told(void)
+{
+    static const struct {
+        const char *tool, *arguments, *there, *not_there;
+    } cases[] = {{"zmap", NULL, "-c 3", "--wait"},
+                 {"zmap", "--cooldown-time 9", "--cooldown-time 9", "-c 3"},
+                 {"masscan", NULL, "--wait 3", "-c 3"},
+                 {"masscan", "--wait 7", "--wait 7", "--wait 3"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct asked a = {.profile = "sweep",
+                          .tool = cases[i].tool,
+                          .arguments = cases[i].arguments,
+                          .ports = "443",
+                          .targets = "10.0.0.0/24"};
+        auto_targets t = {0};
+        struct plan *p = make(&a, &t);
+
+        CHECK(strstr(plan_stage_arguments(p, 0), cases[i].there));
+        CHECK(!strstr(plan_stage_arguments(p, 0), cases[i].not_there));
         plan_free(p);
     }
 }
@@ -1041,7 +1134,9 @@ static void random_networks_are_found_whole(void)
 }
 
 TESTS(names_count_once_where_addresses_are_swept, what_is_stored_wrongly_is_refused,
-      everything_is_found_in_the_laboratory, the_same_seed_gives_the_same_tasks,
+      everything_is_found_in_the_laboratory,
+      tasks_are_as_many_as_slots_unless_there_is_too_little_or_too_much,
+      sweepers_wait_three_seconds_unless_they_are_told, the_same_seed_gives_the_same_tasks,
       tasks_of_hosts_cut_the_set_without_rest_and_have_some_of_every_network,
       names_are_kept_to_the_last_stage, nobody_is_looked_at_who_was_not_asked_for,
       the_two_families_never_meet_in_a_task, lost_probes_are_noticed_and_repeated_slower,
