@@ -308,7 +308,12 @@ void worker_free(struct worker *w)
     }
     runner_free(w->runner);
     while (w->n) {
-        drop_run(w, w->runs[0]);
+        struct tool_run *r = w->runs[0];
+
+        if (r->reparse_done) { /* who waits has something to give back */
+            r->reparse_done(r->reparse_arg, ERR_BUSY, "the server ends");
+        }
+        drop_run(w, r);
     }
     imports_free(w->imports);
     free(w->runs);

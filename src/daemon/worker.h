@@ -50,6 +50,7 @@ void worker_stop_all(struct worker *w);
 /* Called when the runner process died: nothing can run any more. */
 void worker_on_runner_gone(struct worker *w, void (*fn)(void *arg), void *arg);
 
-/* Parses a finished job's raw output anew in a parser process; `done` tells how it went. */
+/* Parses a finished job's raw output anew in a parser process; `done` tells how it went, once: in
+ * worker_free() at the latest. */
 int worker_reparse(struct worker *w, const struct id *job,
                    void (*done)(void *arg, int rc, const char *message), void *arg, struct err *e);
