@@ -248,7 +248,7 @@ static bool repeat(const struct plan *p, const struct checks *c, const struct pl
     struct plan_spec *t;
 
     if (nmap || nmap_can(p, s)) {
-        shard_again(p, s, hosts, !nmap, c->known, out);
+        shard_again(p, s, hosts, false, c->known, out); /* in no haste any more */
         return true;
     }
 

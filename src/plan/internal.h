@@ -74,6 +74,7 @@ struct manner {
     bool fast, light;
     bool bare;          /* services: only whether ports are open */
     uint32_t host_s;    /* services: when a host is given up; 0: not */
+    uint32_t group;     /* hosts that are probed at the same time; 0: nmap's own choice */
     uint32_t rate;      /* of the task */
     unsigned protocols; /* of its ports; 0: those of the stage */
     const char *tool;   /* NULL: the stage's */

@@ -206,6 +206,11 @@ static void nmap_arguments(const struct plan *p, const struct stage *s, const st
 
         add_ours("nmap", limit, asked, out);
     }
+    if (m->group) {
+        auto_free char *group = str_fmt("--min-hostgroup %u", m->group);
+
+        add_ours("nmap", group, asked, out);
+    }
     if (m->light) {
         add_ours("nmap", PACE_LIGHT, asked, out);
     }

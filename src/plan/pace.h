@@ -36,6 +36,12 @@ enum {
     /* A service that does not speak keeps nmap waiting for minutes. It looks at this limit only
      * when it waited in vain, and then gives up the host with all of its ports. */
     PACE_HOST_SECONDS = 10,
+    /* The same once its ports are apart. Services that answer what they do not understand, and
+     * stay, cost nmap five seconds for each probe: Redis is known after 17. */
+    PACE_APART_SECONDS = 25,
+    /* nmap begins with five hosts at a time. At its own pace a task of a few more would be done one
+     * group after the other. */
+    PACE_GROUP_MOST = 16,
     PACE_PORTS_OF_PIECE = 256, /* least ports of a piece that is cut by ports */
 };
 

@@ -132,7 +132,7 @@ static const char *pinned_name(const struct target_set *t, const struct net_ip *
     return NULL;
 }
 
-static struct plan_spec *add_task(const struct plan *p, int at, struct group *g,
+static struct plan_spec *add_task(const struct plan *p, int at, struct group *g, int32_t round,
                                   const struct target_set *pins, struct plan_tasks *out)
 {
     const struct stage *s = &p->v[at];
@@ -160,8 +160,9 @@ static struct plan_spec *add_task(const struct plan *p, int at, struct group *g,
     if (m.fast && s->kind == STAGE_SERVICES && !m.bare) {
         uint64_t times = (g->n_open + PACE_SERVICE_PORTS - 1) / PACE_SERVICE_PORTS;
 
-        m.host_s =
-            (uint32_t)MIN(MAX(times, UINT64_C(1)) * PACE_HOST_SECONDS, (uint64_t)JOB_TIMEOUT_MAX_S);
+        m.host_s = (uint32_t)MIN(MAX(times, UINT64_C(1)) *
+                                     (round > 0 ? PACE_APART_SECONDS : PACE_HOST_SECONDS),
+                                 (uint64_t)JOB_TIMEOUT_MAX_S);
     }
     t->arguments = stage_arguments(p, s, &m);
     t->rate = m.rate;
@@ -243,7 +244,7 @@ void services_task(const struct plan *p, int at, struct pairs *open, const struc
     for (size_t i = 0; i < n; i++) {
         group_add(g, &h[i], true);
     }
-    t = add_task(p, at, g, pins, out);
+    t = add_task(p, at, g, round, pins, out);
     t->repeats = true;
     t->round = round;
     put_open(p, t, h, n);
@@ -284,7 +285,7 @@ void services_of(const struct plan *p, int at, struct pairs *open, const struct 
         for (size_t k = 0; joins && k < n_sample; k++) {
             group_add(g, &s[k], false);
         }
-        struct plan_spec *t = add_task(p, at, g, pins, out);
+        struct plan_spec *t = add_task(p, at, g, 0, pins, out);
 
         put_open(p, t, h + from, i - from);
         if (joins) {
@@ -298,7 +299,7 @@ void services_of(const struct plan *p, int at, struct pairs *open, const struct 
         for (size_t k = 0; k < n_sample; k++) {
             group_add(g, &s[k], false);
         }
-        put_sample(add_task(p, at, g, pins, out), sample, checks);
+        put_sample(add_task(p, at, g, 0, pins, out), sample, checks);
         group_done(g);
     }
 }

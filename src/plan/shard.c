@@ -285,14 +285,18 @@ static void add_pieces(const struct cut *c, const struct places *up, struct plan
         for (size_t k = 0; k < c->ports && high > low; k++) {
             size_t first = n * k / c->ports, last = n * (k + 1) / c->ports;
             struct plan_spec *t = tasks_add(out);
+            struct manner m = c->m;
 
+            if (!m.fast && high - low <= PACE_GROUP_MOST) {
+                m.group = (uint32_t)(high - low);
+            }
             t->stage = c->at;
             t->kind = STAGE_PORTS;
             t->tool = xstrdup(c->m.tool ? c->m.tool : c->s->tool);
             spec_places(t, up->v + low, high - low);
             t->ports = list ? list_text(list, first, last, c->s->protocols) : NULL;
             t->rate = c->m.rate;
-            t->arguments = stage_arguments(c->p, c->s, &c->m);
+            t->arguments = stage_arguments(c->p, c->s, &m);
             t->probes = mul_sat(t->addresses, list ? last - first : c->n_ports);
             add_top(c->s, t);
         }

@@ -410,7 +410,7 @@ static void at_the_tools_own_pace_nothing_is_sampled(void)
     check_found(w, 1);
     for (size_t i = 0; i < w->n_tasks; i++) {
         CHECK(!w->spec[i].sample && w->spec[i].rate == 0);
-        CHECK(!strstr(w->spec[i].arguments, "-T") && !strstr(w->spec[i].arguments, "--m"));
+        CHECK(!strstr(w->spec[i].arguments, "-T") && !strstr(w->spec[i].arguments, "-rate"));
     }
     world_free(w);
     plan_free(p);
@@ -647,7 +647,8 @@ static void services_that_are_silent_cost_no_other_its_name(void)
 
             CHECK(spec->kind != STAGE_SERVICES ||
                   (spec->open ? strstr(spec->arguments, "-sV") &&
-                                    strstr(spec->arguments, "--host-timeout 10s")
+                                    strstr(spec->arguments, spec->round ? "--host-timeout 25s"
+                                                                        : "--host-timeout 10s")
                               : spec->sample && !strstr(spec->arguments, "-sV")));
         }
         o = summary(w, p, 0);
