@@ -40,7 +40,7 @@ void scan_flags_done(struct scan_flags *f);
         {.name = "targets-file",                                                                 \
          .value = "FILE",                                                                        \
          .help = "more targets, by blanks and lines; # begins a comment"},                       \
-        {.name = "rate", .value = "PPS", .help = "packets a second at most (the profile's)"},  \
+        {.name = "rate", .value = "PPS", .help = "packets a second at most (the profile's)"},    \
         {.name = "pace",                                                                         \
          .value = "WORD",                                                                        \
          .help = "fast (the default), or own: the scanner's own timing"},                        \

@@ -172,8 +172,11 @@ static struct plan_spec *add_task(const struct plan *p, int at, struct group *g,
         uint64_t each = m.fast ? PACE_SERVICE_PORTS : PACE_SERVICE_PORTS_OWN;
         uint64_t times = (g->n_open + each - 1) / each;
 
-        t->wall_s =
-            (uint32_t)MIN(p->service_s * MAX(times, UINT64_C(1)), (uint64_t)JOB_TIMEOUT_MAX_S);
+        /* The limit of its hosts is to come first, on a busy machine too: a task that is ended
+         * has told nothing. */
+        t->wall_s = (uint32_t)MIN(
+            MAX(p->service_s * MAX(times, UINT64_C(1)), 2 * (uint64_t)m.host_s + PACE_HOST_SECONDS),
+            (uint64_t)JOB_TIMEOUT_MAX_S);
     }
     return t;
 }
