@@ -1,7 +1,6 @@
 /*
  * Hosts as JSON, written from the store's rows as they come: a million hosts need no more memory
- * than one chunk. Members that the tool did not speak of are left out. Ports are sorted by number
- * inside each protocol, whatever the tool's order was.
+ * than one chunk. Ports are sorted by number inside each protocol, whatever the tool's order was.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,28 +9,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/api_priv.h"
+#include "report/host_json.h"
 #include "store/place.h"
-
-static void put(struct json *j, const char *key, const char *s)
-{
-    if (s && *s) {
-        json_str(j, key, s);
-    }
-}
-
-static void put_json(struct json *j, const char *key, const char *text)
-{
-    if (text && *text) {
-        json_raw(j, key, text);
-    }
-}
-
-static void put_not_minus(struct json *j, const char *key, int64_t v)
-{
-    if (v >= 0) {
-        json_int(j, key, v);
-    }
-}
 
 static int on_host(void *arg, int64_t seq, const struct host *h, struct err *e)
 {
@@ -50,39 +29,7 @@ static int on_host(void *arg, int64_t seq, const struct host *h, struct err *e)
         json_int(j, "seq", seq);
         json_str(j, "address", address);
     }
-    json_str(j, "state", h->state ? h->state : "unknown");
-    put(j, "reason", h->reason);
-    json_bool(j, "timed_out", h->timed_out);
-    json_arr_in(j, "addresses");
-    for (size_t i = 0; i < h->n_addrs; i++) {
-        json_obj(j);
-        json_str(j, "addr", h->addrs[i].addr);
-        json_str(j, "type", h->addrs[i].type);
-        put(j, "vendor", h->addrs[i].vendor);
-        json_end(j);
-    }
-    json_end(j);
-    json_arr_in(j, "hostnames");
-    for (size_t i = 0; i < h->n_names; i++) {
-        json_obj(j);
-        json_str(j, "name", h->names[i].name);
-        json_str(j, "type", h->names[i].type);
-        json_end(j);
-    }
-    json_end(j);
-    put_not_minus(j, "reason_ttl", h->reason_ttl);
-    if (h->start_s) {
-        json_time(j, "started_at", h->start_s * 1000000);
-    }
-    if (h->end_s) {
-        json_time(j, "ended_at", h->end_s * 1000000);
-    }
-    put(j, "comment", h->comment);
-    put_json(j, "extraports", h->extraports);
-    put_json(j, "os", h->os);
-    put_json(j, "scripts", h->scripts);
-    put_json(j, "more", h->more);
-    json_arr_in(j, "ports");
+    host_json_members(j, h);
     w->last = seq;
     place_of(h, w->last_key);
     w->ports_at = j->b->len;
@@ -149,35 +96,9 @@ void host_writer_done(struct host_writer *w)
 static int on_port(void *arg, const struct port *p, struct err *e)
 {
     struct host_writer *w = arg;
-    struct json *j = &w->j;
 
     note_span(w, p);
-    json_obj(j);
-    json_int(j, "port", p->number);
-    json_str(j, "protocol", p->protocol);
-    json_str(j, "state", p->state ? p->state : "unknown");
-    if (w->old || p->service) {
-        json_str(j, "service", p->service ? p->service : "");
-    } else {
-        json_nil(j, "service");
-    }
-    put(j, "reason", p->reason);
-    put_not_minus(j, "reason_ttl", p->reason_ttl);
-    put(j, "reason_ip", p->reason_ip);
-    put(j, "owner", p->owner);
-    put(j, "product", p->product);
-    put(j, "version", p->version);
-    put(j, "extrainfo", p->extrainfo);
-    put(j, "tunnel", p->tunnel);
-    put(j, "method", p->method);
-    put_not_minus(j, "conf", p->conf);
-    put(j, "hostname", p->hostname);
-    put(j, "ostype", p->ostype);
-    put(j, "devicetype", p->devicetype);
-    put_json(j, "cpe", p->cpe);
-    put_json(j, "scripts", p->scripts);
-    put_json(j, "more", p->more);
-    json_end(j);
+    port_json(&w->j, p, w->old ? "" : NULL);
     return 0;
 }
 
