@@ -49,8 +49,6 @@ bool member_bool(struct problems *p, const json_t *body, const char *name);
 /* A string, or an array of strings that is joined into `joined`, each as one token. */
 const char *member_list(struct problems *p, const json_t *body, const char *name,
                         struct buf *joined);
-/* Appends it so that shell_split() gives it back as one token. */
-void member_quote(struct buf *out, const char *s);
 /* The parsed body; NULL: answered already (415, 400). */
 json_t *v1_body(struct http_req *r);
 bool v1_idempotency_valid(const char *key);

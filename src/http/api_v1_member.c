@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "http/api_v1.h"
+#include "model/request.h"
 
 static void unknown_member(struct problems *p, const char *name, const char *const *members)
 {
@@ -87,26 +88,6 @@ int64_t member_int(struct problems *p, const json_t *body, const char *name, int
     return json_integer_value(v);
 }
 
-void member_quote(struct buf *out, const char *s)
-{
-    if (out->len) {
-        buf_addc(out, ' ');
-    }
-    if (*s && !strpbrk(s, " \t\r\n\v\f'\"\\")) {
-        buf_adds(out, s);
-        return;
-    }
-    buf_addc(out, '\'');
-    for (; *s; s++) {
-        if (*s == '\'') {
-            buf_adds(out, "'\\''");
-        } else {
-            buf_addc(out, *s);
-        }
-    }
-    buf_addc(out, '\'');
-}
-
 const char *member_list(struct problems *p, const json_t *body, const char *name,
                         struct buf *joined)
 {
@@ -131,7 +112,7 @@ const char *member_list(struct problems *p, const json_t *body, const char *name
             problem_add(p, at, "must be a string");
             return NULL;
         }
-        member_quote(joined, json_string_value(item));
+        shell_quote(joined, json_string_value(item));
     }
     return joined->data;
 }

@@ -151,7 +151,7 @@ static bool splits(const char *arguments)
 static void quote_all(struct buf *out, const struct strvec *tokens)
 {
     for (size_t i = 0; i < tokens->n; i++) {
-        member_quote(out, tokens->v[i]);
+        shell_quote(out, tokens->v[i]);
     }
 }
 

@@ -51,7 +51,7 @@ static void add_list(struct problems *p, const json_t *body, struct buf *out)
         problem_add(p, "/targets_list", "%s", e.msg);
     }
     for (size_t i = 0; i < tokens.n; i++) {
-        member_quote(out, tokens.v[i]);
+        shell_quote(out, tokens.v[i]);
     }
 }
 
@@ -67,7 +67,7 @@ static void add_exclusion(struct problems *p, const char *pointer, const char *t
     } else if (target_add(&alone, token, &e) < 0) {
         problem_add(p, pointer, "%s", e.msg);
     } else {
-        member_quote(out, text);
+        shell_quote(out, text);
     }
     target_set_done(&alone);
 }

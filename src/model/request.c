@@ -74,6 +74,26 @@ int shell_split(const char *s, struct strvec *out, struct err *e)
     }
 }
 
+void shell_quote(struct buf *out, const char *token)
+{
+    if (out->len) {
+        buf_addc(out, ' ');
+    }
+    if (*token && !strpbrk(token, " \t\r\n\v\f'\"\\")) {
+        buf_adds(out, token);
+        return;
+    }
+    buf_addc(out, '\'');
+    for (const char *c = token; *c; c++) {
+        if (*c == '\'') {
+            buf_adds(out, "'\\''");
+        } else {
+            buf_addc(out, *c);
+        }
+    }
+    buf_addc(out, '\'');
+}
+
 /* ---- targets ---- */
 
 static int too_many(uint64_t count, uint64_t most, struct err *e)

@@ -21,6 +21,8 @@
  * "No closing quotation", "No escaped character".
  */
 int shell_split(const char *s, struct strvec *out, struct err *e);
+/* Appends a token, behind a space if something is there, so that shell_split() gives it back. */
+void shell_quote(struct buf *out, const char *token);
 
 enum { TARGET_ADDRESSES_MAX = 1 << 20, TARGETS_TEXT_MAX = 1 << 20 };
 #define TARGET_SWEEP_MAX (UINT64_C(1) << 32)

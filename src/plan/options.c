@@ -75,22 +75,7 @@ unsigned options_protocols(const struct strvec *tokens)
 void options_join(const struct strvec *tokens, struct buf *out)
 {
     for (size_t i = 0; i < tokens->n; i++) {
-        const char *s = tokens->v[i];
-
-        buf_adds(out, out->len ? " " : "");
-        if (*s && !strpbrk(s, " \t\r\n\v\f'\"\\")) {
-            buf_adds(out, s);
-            continue;
-        }
-        buf_addc(out, '\'');
-        for (; *s; s++) {
-            if (*s == '\'') {
-                buf_adds(out, "'\\''");
-            } else {
-                buf_addc(out, *s);
-            }
-        }
-        buf_addc(out, '\'');
+        shell_quote(out, tokens->v[i]);
     }
 }
 

@@ -52,6 +52,25 @@ static void words_are_split_as_a_posix_shell_does(void)
     }
 }
 
+static void a_quoted_token_is_split_into_itself(void)
+{
+    static const char *const tokens[] = {
+        "plain", "", "two words", "it's", "\"", "\\", "a\tb\nc\vd\fe", "'", "#", "--x=$HOME;*",
+    };
+    auto_strvec words = {0};
+    auto_buf text = {0};
+
+    for (size_t i = 0; i < ARRAY_LEN(tokens); i++) {
+        shell_quote(&text, tokens[i]);
+    }
+    CHECK_OK(shell_split(text.data, &words, ERR));
+    CHECK_INT(words.n, ARRAY_LEN(tokens));
+    for (size_t i = 0; i < words.n && i < ARRAY_LEN(tokens); i++) {
+        CHECK_STR(words.v[i], tokens[i]);
+    }
+    CHECK(str_starts(text.data, "plain '' 'two words' 'it'\\''s'"));
+}
+
 /* "" and *count, or the message. Borrowed until the next call. */
 static const char *targets(const char *s, uint64_t *count)
 {
@@ -436,9 +455,9 @@ static void ports_count_as_nmap_counts_them(void)
     CHECK(compared >= 10);
 }
 
-TESTS(exclusions_are_for_the_new_routes_only, sweeps_may_have_more_addresses,
-      exclusions_and_lists_are_those_of_nmap, words_are_split_as_a_posix_shell_does,
-      accepted_targets_are_counted, refused_targets_are_named,
-      endless_targets_are_refused_before_they_are_read, lists_of_the_same_ports_have_one_text,
-      port_lists_follow_the_old_grammar_with_bounds, targets_count_as_nmap_counts_them,
-      ports_count_as_nmap_counts_them)
+TESTS(a_quoted_token_is_split_into_itself, exclusions_are_for_the_new_routes_only,
+      sweeps_may_have_more_addresses, exclusions_and_lists_are_those_of_nmap,
+      words_are_split_as_a_posix_shell_does, accepted_targets_are_counted,
+      refused_targets_are_named, endless_targets_are_refused_before_they_are_read,
+      lists_of_the_same_ports_have_one_text, port_lists_follow_the_old_grammar_with_bounds,
+      targets_count_as_nmap_counts_them, ports_count_as_nmap_counts_them)
