@@ -85,15 +85,21 @@ __attribute__((format(printf, 3, 0))) static void fill(struct err *e, int code, 
     }
 }
 
+int err_setv(struct err *e, int code, const char *fmt, va_list ap)
+{
+    if (e) {
+        fill(e, code, fmt, ap);
+    }
+    return code;
+}
+
 int err_set(struct err *e, int code, const char *fmt, ...)
 {
     va_list ap;
 
-    if (e) {
-        va_start(ap, fmt);
-        fill(e, code, fmt, ap);
-        va_end(ap);
-    }
+    va_start(ap, fmt);
+    code = err_setv(e, code, fmt, ap);
+    va_end(ap);
     return code;
 }
 

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdarg.h>
 #include <stddef.h>
 
 enum {
@@ -33,6 +34,8 @@ struct err {
 
 /* Both return `code` (or the code that fits errno), so that callers write `return err_set(...)`. */
 int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int err_setv(struct err *e, int code, const char *fmt, va_list ap)
+    __attribute__((format(printf, 3, 0)));
 /* Appends ": strerror(errno)". ENOSPC, EDQUOT -> ERR_FULL; ENOENT -> ERR_NOT_FOUND; else ERR_IO. */
 int err_errno(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Puts "context: " before the message and keeps the code, which it returns. */

@@ -31,18 +31,17 @@ enum {
 
 void nmap_fail(struct nmap *p, int code, const char *fmt, ...)
 {
-    char msg[300];
     va_list ap;
 
     if (p->code) {
         return;
     }
     va_start(ap, fmt);
-    vsnprintf(msg, sizeof msg, fmt, ap);
+    p->code = err_setv(&p->err, code, fmt, ap);
     va_end(ap);
-    p->code = err_set(&p->err, code, "nmap output, line %" PRIu64 ", column %lu: %s",
-                      p->lines + p->prolog.lines + XML_GetCurrentLineNumber(p->xml),
-                      XML_GetCurrentColumnNumber(p->xml) + 1, msg);
+    err_prefix(&p->err, code, "nmap output, line %" PRIu64 ", column %lu",
+               p->lines + p->prolog.lines + XML_GetCurrentLineNumber(p->xml),
+               XML_GetCurrentColumnNumber(p->xml) + 1);
     XML_StopParser(p->xml, XML_FALSE);
 }
 

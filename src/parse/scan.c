@@ -18,20 +18,18 @@ enum { STEP = 4096 };
 
 void scan_fail(struct scan *p, int code, const char *fmt, ...)
 {
-    char msg[300];
     va_list ap;
 
     if (p->code) {
         return;
     }
     va_start(ap, fmt);
-    vsnprintf(msg, sizeof msg, fmt, ap);
+    p->code = err_setv(&p->err, code, fmt, ap);
     va_end(ap);
     if (p->xml) { /* whose lines are counted by nmap's parser */
-        p->code = err_set(&p->err, code, "%s output: %s", p->tool, msg);
+        err_prefix(&p->err, code, "%s output", p->tool);
     } else {
-        p->code =
-            err_set(&p->err, code, "%s output, line %" PRIu64 ": %s", p->tool, p->lines + 1, msg);
+        err_prefix(&p->err, code, "%s output, line %" PRIu64, p->tool, p->lines + 1);
     }
 }
 
