@@ -29,16 +29,6 @@ enum { WAIT_S = 10, SPARE_S = 60, BANNERS_S = 60 };
 
 /* ---- what is asked ---- */
 
-static bool given(const struct tool_uses *u, const char *name)
-{
-    return tool_use_find(u, name) != NULL;
-}
-
-static int contradiction(const char *a, const char *b, struct err *e)
-{
-    return err_set(e, ERR_INVALID, "contradicting arguments: '%s' and '%s'", a, b);
-}
-
 /* *list: the ports as they were written. */
 static int take_ports(const struct tool_request *q, const struct tool_uses *u,
                       const struct tool_plan *p, const char **list, struct err *e)
@@ -47,12 +37,12 @@ static int take_ports(const struct tool_request *q, const struct tool_uses *u,
     const struct tool_use *use = short_ ? short_ : tool_use_find(u, "--ports");
 
     if (use && p->ports) {
-        return contradiction(use->row->name, "ports", e);
+        return tool_use_contradiction(use->row->name, "ports", e);
     }
     *list = !use                        ? q->ports
             : str_eq(use->written, "-") ? use->value /* all */
                                         : use->written;
-    if (!*list && !given(u, "--ping")) {
+    if (!*list && !tool_use_given(u, "--ping")) {
         return err_set(e, ERR_INVALID, "masscan needs ports, or '--ping' to look for hosts only");
     }
     return 0;
@@ -63,7 +53,7 @@ static int take_ports(const struct tool_request *q, const struct tool_uses *u,
 static int divide_ports(const struct tool_uses *u, const char *written, struct tool_plan *p,
                         struct err *e)
 {
-    bool udp_asked = given(u, "-sU"), tcp_asked = given(u, "-sS") || !udp_asked;
+    bool udp_asked = tool_use_given(u, "-sU"), tcp_asked = tool_use_given(u, "-sS") || !udp_asked;
     auto_free char *tcp = tool_ports_of(written, PORTS_TCP, tcp_asked);
     auto_free char *udp = tool_ports_of(written, PORTS_UDP, udp_asked);
     auto_free char *sctp = tool_ports_of(written, PORTS_SCTP, false);
@@ -98,18 +88,9 @@ static uint32_t probes_each(const struct tool_plan *p, bool ping)
 
 static void put_options(const struct tool_uses *u, struct strvec *tokens)
 {
-    static const char *const elsewhere[] = {"-p", "--ports", "-sS", "-sU"};
+    static const char *const elsewhere[] = {"-p", "--ports", "-sS", "-sU", NULL};
 
-    for (size_t i = 0; i < u->n; i++) {
-        bool skip = false;
-
-        for (size_t k = 0; k < ARRAY_LEN(elsewhere); k++) {
-            skip |= str_eq(u->v[i].row->name, elsewhere[k]);
-        }
-        if (!skip) {
-            tool_use_put(&u->v[i], tokens);
-        }
-    }
+    tool_uses_put(u, elsewhere, tokens);
 }
 
 static int masscan_check(const struct tool_request *q, const struct strvec *tokens,
@@ -119,10 +100,10 @@ static int masscan_check(const struct tool_request *q, const struct strvec *toke
     const char *ports = NULL;
     int rc = tool_uses_read(&tool_masscan, q, tokens, &uses, e);
 
-    if (rc == 0 && given(&uses, "--banners") && given(&uses, "--source-port")) {
-        rc = contradiction("--banners", "--source-port", e);
+    if (rc == 0 && tool_use_given(&uses, "--banners") && tool_use_given(&uses, "--source-port")) {
+        rc = tool_use_contradiction("--banners", "--source-port", e);
     }
-    if (rc == 0 && given(&uses, "--shard") && !given(&uses, "--seed")) {
+    if (rc == 0 && tool_use_given(&uses, "--shard") && !tool_use_given(&uses, "--seed")) {
         rc = err_set(e, ERR_INVALID,
                      "argument '--shard' needs '--seed': the shards of one whole have the same");
     }
@@ -136,7 +117,7 @@ static int masscan_check(const struct tool_request *q, const struct strvec *toke
         return rc;
     }
     put_options(&uses, &p->tokens);
-    p->n_ports = probes_each(p, given(&uses, "--ping"));
+    p->n_ports = probes_each(p, tool_use_given(&uses, "--ping"));
     sweep_need(&tool_masscan, &p->need);
     if (target_set_has_v6(&p->targets)) {
         p->need.nat_lies = true;

@@ -13,19 +13,9 @@
 
 enum { PORTS_DEFAULT = 1000, PORTS_FAST = 100 };
 
-static bool given(const struct tool_uses *u, const char *name)
-{
-    return tool_use_find(u, name) != NULL;
-}
-
 static bool is_technique(const struct tool_use *u)
 {
     return str_eq(u->row->field, "technique");
-}
-
-static int contradiction(const char *a, const char *b, struct err *e)
-{
-    return err_set(e, ERR_INVALID, "contradicting arguments: '%s' and '%s'", a, b);
 }
 
 /* ---- contradictions ---- */
@@ -38,24 +28,24 @@ static int check_alone(const struct tool_uses *u, const struct tool_plan *p, str
                                            "-sV", "-O"};
 
     for (size_t i = 0; i < ARRAY_LEN(alone); i++) {
-        if (!given(u, alone[i])) {
+        if (!tool_use_given(u, alone[i])) {
             continue;
         }
         for (size_t k = 0; k < u->n; k++) {
             if (is_technique(&u->v[k]) && !str_eq(u->v[k].row->name, alone[i])) {
-                return contradiction(alone[i], u->v[k].row->name, e);
+                return tool_use_contradiction(alone[i], u->v[k].row->name, e);
             }
         }
         if (str_eq(alone[i], "-sO")) {
             continue;
         }
         for (size_t k = 0; k < ARRAY_LEN(of_ports); k++) {
-            if (given(u, of_ports[k])) {
-                return contradiction(alone[i], of_ports[k], e);
+            if (tool_use_given(u, of_ports[k])) {
+                return tool_use_contradiction(alone[i], of_ports[k], e);
             }
         }
         if (p->ports) {
-            return contradiction(alone[i], "ports", e);
+            return tool_use_contradiction(alone[i], "ports", e);
         }
     }
     return 0;
@@ -85,11 +75,11 @@ static int check_pairs(const struct tool_uses *u, struct err *e)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
-        if (given(u, pairs[i][0]) && given(u, pairs[i][1])) {
-            return contradiction(pairs[i][0], pairs[i][1], e);
+        if (tool_use_given(u, pairs[i][0]) && tool_use_given(u, pairs[i][1])) {
+            return tool_use_contradiction(pairs[i][0], pairs[i][1], e);
         }
     }
-    if (given(u, "--defeat-icmp-ratelimit") && !given(u, "-sU")) {
+    if (tool_use_given(u, "--defeat-icmp-ratelimit") && !tool_use_given(u, "-sU")) {
         return err_set(e, ERR_INVALID, "argument '--defeat-icmp-ratelimit' needs '-sU'");
     }
     return 0;
@@ -136,11 +126,11 @@ static int check_together(const struct tool_uses *u, const struct tool_plan *p, 
         rc = check_bounds(u, e);
     }
     for (size_t i = 0; rc == 0 && p->ports && i < ARRAY_LEN(choices); i++) {
-        if (given(u, choices[i])) {
-            rc = contradiction(choices[i], "ports", e);
+        if (tool_use_given(u, choices[i])) {
+            rc = tool_use_contradiction(choices[i], "ports", e);
         }
     }
-    if (rc == 0 && given(u, "-6") && target_set_has_v4(&p->targets)) {
+    if (rc == 0 && tool_use_given(u, "-6") && target_set_has_v4(&p->targets)) {
         rc = err_set(e, ERR_INVALID, "contradicting arguments: '-6' and IPv4 targets");
     }
     return rc;
@@ -153,7 +143,7 @@ static int put_scripts(const struct tool_request *q, const struct tool_uses *u,
 {
     const struct tool_use *list = tool_use_find(u, "--script");
     const struct tool_use *args = tool_use_find(u, "--script-args");
-    bool by_default = given(u, "-sC");
+    bool by_default = tool_use_given(u, "-sC");
     auto_strvec names = {0};
     auto_buf text = {0};
     int rc;
@@ -201,14 +191,14 @@ static uint32_t list_count(const char *list)
 
 static void fill_protocols(const struct tool_uses *u, struct tool_plan *p)
 {
-    if (given(u, "-sn") || given(u, "-sL") || given(u, "-sO")) {
+    if (tool_use_given(u, "-sn") || tool_use_given(u, "-sL") || tool_use_given(u, "-sO")) {
         return;
     }
     for (size_t i = 0; i < u->n; i++) {
         p->protocols |= str_eq(u->v[i].row->group, "tcp") ? 1u << PORTS_TCP : 0;
         p->protocols |= str_eq(u->v[i].row->group, "sctp") ? 1u << PORTS_SCTP : 0;
     }
-    p->protocols |= given(u, "-sU") ? 1u << PORTS_UDP : 0;
+    p->protocols |= tool_use_given(u, "-sU") ? 1u << PORTS_UDP : 0;
     p->protocols |= p->protocols ? 0 : 1u << PORTS_TCP; /* nmap's own choice */
 }
 
@@ -216,13 +206,13 @@ static void fill_protocols(const struct tool_uses *u, struct tool_plan *p)
 static uint32_t probes(const struct tool_uses *u, const struct tool_plan *p)
 {
     const struct tool_use *top = tool_use_find(u, "--top-ports");
-    uint32_t each = top              ? (uint32_t)MIN(top->number, 65535)
-                    : given(u, "-F") ? PORTS_FAST
-                                     : PORTS_DEFAULT;
+    uint32_t each = top                       ? (uint32_t)MIN(top->number, 65535)
+                    : tool_use_given(u, "-F") ? PORTS_FAST
+                                              : PORTS_DEFAULT;
     uint32_t n[PORTS_PROTOCOLS] = {each, each, each};
     uint32_t sum = 0;
 
-    if (given(u, "-sO")) {
+    if (tool_use_given(u, "-sO")) {
         return list_count(p->ports);
     }
     if (p->ports) {
@@ -240,7 +230,7 @@ static void fill_need(const struct tool_uses *u, struct egress_need *need)
 
     need->network = true;
     /* Without them nmap knocks by connect(); a connect scan without discovery has no use. */
-    need->wants_raw = !(given(u, "-sT") && given(u, "-Pn"));
+    need->wants_raw = !(tool_use_given(u, "-sT") && tool_use_given(u, "-Pn"));
     for (size_t i = 0; i < u->n; i++) {
         const struct tool_option *o = u->v[i].row;
         unsigned rank = o->nat_lies ? 3 : o->slirp_lies ? 2 : o->needs_raw ? 1 : 0;
@@ -259,18 +249,9 @@ static void fill_need(const struct tool_uses *u, struct egress_need *need)
 /* -sC and what stands in members of the plan's own is left out. */
 static void put_options(const struct tool_uses *u, struct strvec *tokens)
 {
-    static const char *const elsewhere[] = {"-p", "-n", "-sC", "--script", "--script-args"};
+    static const char *const elsewhere[] = {"-p", "-n", "-sC", "--script", "--script-args", NULL};
 
-    for (size_t i = 0; i < u->n; i++) {
-        bool skip = false;
-
-        for (size_t k = 0; k < ARRAY_LEN(elsewhere); k++) {
-            skip |= str_eq(u->v[i].row->name, elsewhere[k]);
-        }
-        if (!skip) {
-            tool_use_put(&u->v[i], tokens);
-        }
-    }
+    tool_uses_put(u, elsewhere, tokens);
 }
 
 /* Which IP protocols the filter of a box lets out (netd): of others -sO would say "open or
@@ -311,7 +292,7 @@ static int choose_protocols(const struct tool_uses *u, struct tool_plan *p, stru
 {
     bool v6_only = target_set_has_v6(&p->targets) && !target_set_has_v4(&p->targets);
 
-    if (!given(u, "-sO")) {
+    if (!tool_use_given(u, "-sO")) {
         return 0;
     }
     if (p->ports) {
@@ -336,7 +317,7 @@ int nmap_check(const struct tool_request *q, const struct strvec *tokens, struct
     }
     ports = tool_use_find(&uses, "-p");
     if (ports && p->ports) {
-        return contradiction("-p", "ports", e);
+        return tool_use_contradiction("-p", "ports", e);
     }
     if (ports) {
         p->ports = xstrdup(ports->value);

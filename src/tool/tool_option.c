@@ -28,6 +28,16 @@ const struct tool_use *tool_use_find(const struct tool_uses *u, const char *name
     return NULL;
 }
 
+bool tool_use_given(const struct tool_uses *u, const char *name)
+{
+    return tool_use_find(u, name) != NULL;
+}
+
+int tool_use_contradiction(const char *a, const char *b, struct err *e)
+{
+    return err_set(e, ERR_INVALID, "contradicting arguments: '%s' and '%s'", a, b);
+}
+
 /* ---- names ---- */
 
 /* The row of a token: its whole text, or its name with the value behind it. */
@@ -178,6 +188,20 @@ void tool_use_put(const struct tool_use *u, struct strvec *tokens)
     strvec_push(tokens, u->row->name);
     if (u->value) {
         strvec_push(tokens, u->value);
+    }
+}
+
+void tool_uses_put(const struct tool_uses *u, const char *const *but, struct strvec *tokens)
+{
+    for (size_t i = 0; i < u->n; i++) {
+        const char *const *name = but;
+
+        while (*name && !str_eq(u->v[i].row->name, *name)) {
+            name++;
+        }
+        if (!*name) {
+            tool_use_put(&u->v[i], tokens);
+        }
     }
 }
 

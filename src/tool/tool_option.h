@@ -28,10 +28,15 @@ int tool_uses_read(const struct tool *t, const struct tool_request *q, const str
                    struct tool_uses *out, struct err *e);
 /* NULL if it is not there. */
 const struct tool_use *tool_use_find(const struct tool_uses *u, const char *name);
+bool tool_use_given(const struct tool_uses *u, const char *name);
+/* ERR_INVALID, which names both. */
+int tool_use_contradiction(const char *a, const char *b, struct err *e);
 /* Only the old list holds, with its messages. */
 bool tool_old_only(const struct tool_request *q);
 /* As the tool is to read it. */
 void tool_use_put(const struct tool_use *u, struct strvec *tokens);
+/* All but the rows that are named; `but` ends with NULL. */
+void tool_uses_put(const struct tool_uses *u, const char *const *but, struct strvec *tokens);
 /* Reads tokens that tool_use_put() wrote; *at is moved behind one option. */
 const struct tool_option *tool_use_next(const struct tool *t, const struct strvec *tokens,
                                         size_t *at, const char **value);
