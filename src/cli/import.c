@@ -54,29 +54,6 @@ static int upload(struct cli *c, const char *file, struct answer *a)
         a);
 }
 
-static int follow(struct cli *c, struct answer *a)
-{
-    json_t *job = remote_job(c, a);
-    char id[ID_TEXT + 1];
-    int status;
-
-    if (!job) {
-        return STATUS_UNREACHABLE;
-    }
-    status = remote_find(c, json_text(job, "id"), id);
-    json_decref(job);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    if (args_has(&c->args, "detach")) {
-        out_write(id, strlen(id));
-        out_write("\n", 1);
-        return STATUS_OK;
-    }
-    status = remote_follow(c, id, FOLLOW_SHOW, a);
-    return status == STATUS_OK ? remote_report(c, id, a) : status;
-}
-
 static int run(struct cli *c)
 {
     struct answer a = {0};
@@ -85,7 +62,7 @@ static int run(struct cli *c)
     if (cli_client(c, &status)) {
         status = upload(c, c->args.operands[0], &a);
         if (status == STATUS_OK) {
-            status = follow(c, &a);
+            status = remote_submitted(c, FOLLOW_SHOW, &a);
         }
     }
     answer_done(&a);

@@ -270,3 +270,35 @@ int remote_report(struct cli *c, const char *id, const struct answer *a)
     json_decref(job);
     return status != STATUS_OK ? status : rows;
 }
+
+static int print_detached(struct cli *c, const char *id, const struct answer *a)
+{
+    if (c->format == FORMAT_JSON || c->format == FORMAT_NDJSON) {
+        print_answer(a);
+        return STATUS_OK;
+    }
+    out_write(id, strlen(id));
+    out_write("\n", 1);
+    return STATUS_OK;
+}
+
+int remote_submitted(struct cli *c, enum follow how, struct answer *a)
+{
+    json_t *job = remote_job(c, a);
+    char id[ID_TEXT + 1];
+    int status;
+
+    if (!job) {
+        return STATUS_UNREACHABLE;
+    }
+    status = remote_find(c, json_text(job, "id"), id);
+    json_decref(job);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (args_has(&c->args, "detach")) {
+        return print_detached(c, id, a);
+    }
+    status = remote_follow(c, id, how, a);
+    return status == STATUS_OK ? remote_report(c, id, a) : status;
+}

@@ -37,6 +37,8 @@ enum follow { FOLLOW_SHOW, FOLLOW_SILENT };
 int remote_follow(struct cli *c, const char *id, enum follow how, struct answer *a);
 /* What follows a job that has ended: its results, its problem on stderr, its status. */
 int remote_report(struct cli *c, const char *id, const struct answer *a);
+/* What follows a submit, whose answer *a is: the job's id (--detach), or all of the above. */
+int remote_submitted(struct cli *c, enum follow how, struct answer *a);
 
 /* Calls fn with every item of a paged list until it returns non-zero, which is returned. `path`
  * has a query ("/api/v1/scans?limit=1000"). A failure is printed and *status set; then -1. */

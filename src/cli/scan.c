@@ -50,38 +50,6 @@ static int submit(struct cli *c, const struct buf *body, struct answer *a)
     return cli_check(c, a);
 }
 
-static int print_detached(struct cli *c, const char *id, const struct answer *a)
-{
-    if (c->format == FORMAT_JSON || c->format == FORMAT_NDJSON) {
-        print_answer(a);
-        return STATUS_OK;
-    }
-    out_write(id, strlen(id));
-    out_write("\n", 1);
-    return STATUS_OK;
-}
-
-static int go_on(struct cli *c, struct answer *a)
-{
-    json_t *job = remote_job(c, a);
-    char id[ID_TEXT + 1];
-    int status;
-
-    if (!job) {
-        return STATUS_UNREACHABLE;
-    }
-    status = remote_find(c, json_text(job, "id"), id);
-    json_decref(job);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    if (args_has(&c->args, "detach")) {
-        return print_detached(c, id, a);
-    }
-    status = remote_follow(c, id, args_has(&c->args, "wait") ? FOLLOW_SILENT : FOLLOW_SHOW, a);
-    return status == STATUS_OK ? remote_report(c, id, a) : status;
-}
-
 static int read_wait(struct cli *c, struct err *e)
 {
     const char *s = args_value(&c->args, "wait-timeout");
@@ -116,7 +84,8 @@ static int run(struct cli *c)
         }
         status = submit(c, &body, &a);
         if (status == STATUS_OK) {
-            status = go_on(c, &a);
+            status =
+                remote_submitted(c, args_has(&c->args, "wait") ? FOLLOW_SILENT : FOLLOW_SHOW, &a);
         }
     }
     answer_done(&a);
