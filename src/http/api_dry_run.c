@@ -14,13 +14,7 @@ static void put_policy(struct json *j, const struct submit *s, const struct deci
     json_str(j, "rule", d->rule);
     json_str(j, "detail", d->rule ? e->msg : d->verdict.rule);
     json_str(j, "policy", api_rules(s->api, s->key)->name);
-    if (d->has_level) {
-        json_str(j, "level", egress_name(d->level));
-        json_bool(j, "raw_sockets", d->raw);
-    } else {
-        json_nil(j, "level");
-        json_nil(j, "raw_sockets");
-    }
+    decision_network(j, d);
     json_time(j, "wait_until", d->verdict.wait_until_us);
     json_end(j);
 }

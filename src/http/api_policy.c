@@ -49,7 +49,7 @@ static void put_refusal(struct json *j, const char *rule, const char *reason)
     json_str(j, "detail", reason);
 }
 
-static void put_network(struct json *j, const struct decision *d)
+void decision_network(struct json *j, const struct decision *d)
 {
     if (d->has_level) {
         json_str(j, "level", egress_name(d->level));
@@ -71,7 +71,7 @@ static void judged(struct http_req *r, const struct submit *s, const struct deci
     json_obj(&j);
     put_refusal(&j, d->rule, d->rule ? e->msg : d->verdict.rule);
     json_str(&j, "policy", rules->name);
-    put_network(&j, d);
+    decision_network(&j, d);
     json_int(&j, "targets", (int64_t)MIN(target_set_count(&s->plan.targets), (uint64_t)INT64_MAX));
     json_int(&j, "ports", s->staged ? s->needs.ports : s->plan.n_ports);
     view_pins(&j, "pins", pins.data);

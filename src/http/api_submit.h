@@ -22,6 +22,9 @@ struct decision {
     const char *rule; /* by what it was refused, as in api_refuse(); NULL: allowed */
 };
 
+/* Members `level` and `raw_sockets`, null where they are not known (api_policy.c). */
+void decision_network(struct json *j, const struct decision *d);
+
 struct submit;
 
 struct submit_how {
