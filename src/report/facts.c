@@ -170,6 +170,26 @@ void facts_os(const struct host *h, struct buf *out)
     json_decref(os);
 }
 
+void facts_host(const struct host *h,
+                void (*item)(struct buf *out, const char *label, const char *value),
+                struct buf *out, struct buf *scratch)
+{
+    const struct host_addr *mac = facts_mac(h);
+
+    item(out, "State", h->state ? h->state : "unknown");
+    item(out, "Timed out", h->timed_out ? "its ports are not known" : NULL);
+    for (size_t i = 0; i < h->n_names; i++) {
+        item(out, "Name", h->names[i].name);
+    }
+    item(out, "MAC address", mac ? mac->addr : NULL);
+    item(out, "Vendor", mac ? mac->vendor : NULL);
+    if (h->os) {
+        buf_reset(scratch);
+        facts_os(h, scratch);
+        item(out, "Operating system", scratch->len ? scratch->data : NULL);
+    }
+}
+
 void facts_version(const struct port *p, struct buf *out)
 {
     size_t begin = out->len;

@@ -31,6 +31,11 @@ void facts_command(const struct job *j, struct buf *out);
 const struct host_addr *facts_mac(const struct host *h);
 /* The best guess of the operating system; nothing if there is none. */
 void facts_os(const struct host *h, struct buf *out);
+/* Calls back with what is known of the host itself, label by label; value is "" or NULL where
+ * nothing is. */
+void facts_host(const struct host *h,
+                void (*item)(struct buf *out, const char *label, const char *value),
+                struct buf *out, struct buf *scratch);
 /* "OpenSSH 8.2 (protocol 2.0)"; nothing if there is none. */
 void facts_version(const struct port *p, struct buf *out);
 /* "ssl/http"; nothing if there is none. */

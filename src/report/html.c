@@ -140,7 +140,6 @@ static int html_host(void *arg, int64_t seq, const struct host *h, struct err *e
     struct html *w = arg;
     struct buf *b = w->out;
     const char *address = host_address(h);
-    const struct host_addr *mac = facts_mac(h);
 
     (void)seq;
     (void)e;
@@ -154,18 +153,7 @@ static int html_host(void *arg, int64_t seq, const struct host *h, struct err *e
     buf_adds(b, "<section class=\"host\">\n<h3>");
     html_add(b, address ? address : "Host without an address");
     buf_adds(b, "</h3>\n<dl>\n");
-    item(b, "State", h->state ? h->state : "unknown");
-    item(b, "Timed out", h->timed_out ? "its ports are not known" : NULL);
-    for (size_t i = 0; i < h->n_names; i++) {
-        item(b, "Name", h->names[i].name);
-    }
-    item(b, "MAC address", mac ? mac->addr : NULL);
-    item(b, "Vendor", mac ? mac->vendor : NULL);
-    if (h->os) {
-        buf_reset(&w->scratch);
-        facts_os(h, &w->scratch);
-        item(b, "Operating system", w->scratch.data);
-    }
+    facts_host(h, item, b, &w->scratch);
     buf_adds(b, "</dl>\n");
     facts_scripts(h->scripts, add_script, &w->tail);
     return 0;

@@ -87,7 +87,6 @@ static int markdown_host(void *arg, int64_t seq, const struct host *h, struct er
     struct markdown *w = arg;
     struct buf *b = w->out;
     const char *address = host_address(h);
-    const struct host_addr *mac = facts_mac(h);
 
     (void)seq;
     (void)e;
@@ -99,20 +98,7 @@ static int markdown_host(void *arg, int64_t seq, const struct host *h, struct er
     buf_adds(b, "\n## Host ");
     markdown_add(b, address ? address : "without an address");
     buf_adds(b, "\n\n");
-    item(b, "State", h->state ? h->state : "unknown");
-    if (h->timed_out) {
-        buf_adds(b, "- Timed out: its ports are not known\n");
-    }
-    for (size_t i = 0; i < h->n_names; i++) {
-        item(b, "Name", h->names[i].name);
-    }
-    item(b, "MAC address", mac ? mac->addr : NULL);
-    item(b, "Vendor", mac ? mac->vendor : NULL);
-    buf_reset(&w->scratch);
-    if (h->os) {
-        facts_os(h, &w->scratch);
-    }
-    item(b, "Operating system", w->scratch.len ? w->scratch.data : NULL);
+    facts_host(h, item, b, &w->scratch);
     if (h->scripts) {
         facts_scripts(h->scripts, add_script, w);
     }
