@@ -136,7 +136,7 @@ static void put_progress(struct json *j, const struct job *job)
     }
     json_obj_in(j, "progress");
     json_num(j, "percent", job->percent_x100 / 100.0, 2);
-    view_known(j, "remaining_s", job->remaining_s, -1);
+    view_known(j, "remaining_s", job_state_terminal(job->state) ? 0 : job->remaining_s, -1);
     json_end(j);
 }
 

@@ -521,6 +521,7 @@ static void a_long_poll_answers_when_the_job_changes(void)
     got = hear(fd);
     CHECK_INT(got.status, 200);
     CHECK(strstr(got.body, "\"state\":\"completed\""));
+    CHECK(strstr(got.body, "\"remaining_s\":0}")); /* nothing, not nothing known */
     answer_done(&got);
     got = ask("GET", wait, NULL); /* terminal: at once */
     CHECK_INT(got.status, 200);

@@ -1067,6 +1067,79 @@ static void progress_is_sane_without_tasks(void)
     plan_free(p);
 }
 
+enum { SECOND = 1000000 };
+
+/* Hosts and ports are done after ten seconds; two tasks of services, with a limit of 40 s each,
+ * began then. */
+static void fill_services(struct plan_task v[4], struct plan_spec s[4])
+{
+    for (int i = 0; i < 4; i++) {
+        s[i] = (struct plan_spec){.stage = MIN(i, 2),
+                                  .kind = i == 0   ? STAGE_HOSTS
+                                          : i == 1 ? STAGE_PORTS
+                                                   : STAGE_SERVICES,
+                                  .wall_s = i >= 2 ? 40 : 0,
+                                  .probes = i >= 2 ? 10 : 1000};
+        v[i] = (struct plan_task){.spec = &s[i],
+                                  .state = i >= 2 ? JOB_RUNNING : JOB_COMPLETED,
+                                  .percent_x100 = i >= 2 ? 9900 : 10000,
+                                  .started_us = (i >= 2 ? 10 : 1 + 4 * i) * (int64_t)SECOND,
+                                  .ended_us = i >= 2 ? 0 : (5 + 4 * i) * (int64_t)SECOND};
+    }
+}
+
+static void a_job_that_waits_for_silent_services_has_time_left(void)
+{
+    struct asked a = {.profile = "standard", .targets = "10.0.0.0/24"};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    struct plan_spec s[4];
+    struct plan_task v[4];
+    struct progress now;
+
+    fill_services(v, s);
+    CHECK_INT(plan_stages(p), 3);
+    plan_progress(p, v, 4, INT64_C(22) * SECOND, SECOND, &now);
+    CHECK_INT(now.remaining_s, 28); /* of 40 s, 12 are over */
+    /* Its sister was quick; this one is late, and has its limit. */
+    v[2].state = JOB_COMPLETED;
+    v[2].ended_us = INT64_C(16) * SECOND;
+    plan_progress(p, v, 4, INT64_C(22) * SECOND, SECOND, &now);
+    CHECK_INT(now.remaining_s, 28);
+    plan_progress(p, v, 4, INT64_C(12) * SECOND, SECOND, &now);
+    CHECK_INT(now.remaining_s, 4);
+    /* It never says that nothing is left while something is. */
+    plan_progress(p, v, 4, INT64_C(60) * SECOND, SECOND, &now);
+    CHECK_INT(now.remaining_s, 1);
+    v[3].state = JOB_COMPLETED;
+    plan_progress(p, v, 4, INT64_C(60) * SECOND, SECOND, &now);
+    CHECK_INT(now.remaining_s, 0);
+    plan_free(p);
+}
+
+static void what_has_no_limit_and_tells_nothing_leaves_the_time_open(void)
+{
+    struct asked a = {.profile = "standard", .targets = "10.0.0.0/24"};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    struct plan_spec s[4];
+    struct plan_task v[4];
+    struct progress now;
+
+    fill_services(v, s);
+    v[2].state = JOB_COMPLETED;
+    v[2].ended_us = INT64_C(12) * SECOND;
+    s[2].probes = 100000; /* nearly all of it is done */
+    s[3].wall_s = 0;
+    v[3].percent_x100 = -1;
+    plan_progress(p, v, 4, INT64_C(20) * SECOND, SECOND, &now);
+    CHECK_INT(now.remaining_s, -1);
+    v[3].percent_x100 = 5000; /* half of it in ten seconds */
+    plan_progress(p, v, 4, INT64_C(20) * SECOND, SECOND, &now);
+    CHECK_INT(now.remaining_s, 10);
+    plan_free(p);
+}
+
 static void what_was_said_before_is_said_again_once(void)
 {
     struct asked a = {.profile = "ping", .targets = "10.0.0.1"};
@@ -1154,5 +1227,6 @@ TESTS(names_count_once_where_addresses_are_swept, what_is_stored_wrongly_is_refu
       options_of_the_request_take_the_place_of_ours,
       another_tool_looks_for_the_protocol_of_the_profile, a_rate_that_is_asked_is_never_gone_beyond,
       a_tool_without_a_profile_is_one_task, large_plans_stay_within_the_tasks_of_a_job,
-      progress_is_sane_without_tasks, what_was_said_before_is_said_again_once,
-      random_networks_are_found_whole)
+      a_job_that_waits_for_silent_services_has_time_left,
+      what_has_no_limit_and_tells_nothing_leaves_the_time_open, progress_is_sane_without_tasks,
+      what_was_said_before_is_said_again_once, random_networks_are_found_whole)
