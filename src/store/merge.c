@@ -202,7 +202,7 @@ static int port_merge(struct merging *m, const struct port *p)
     }
     if (found) {
         return port_join(&held, held_stage, p, stage, &out)
-                   ? port_put(m, key, &out, stage, is_open(&out) - is_open(&held))
+                   ? port_put(m, key, &out, MAX(stage, held_stage), is_open(&out) - is_open(&held))
                    : 0;
     }
     if (m->w->part.found_only && !is_open(p)) {

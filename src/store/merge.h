@@ -38,7 +38,12 @@ bool host_join(struct host *to, int64_t *marks, const struct host *from, int32_t
 bool host_unseen(const struct host *head);
 bool port_answered(const struct port *p);
 
-/* What is to be kept: false if it is `held`, else *out, with strings of both. */
+/*
+ * What is to be kept: false if it is `held`, else *out, with strings of both, of the later of the
+ * two stages. Within a stage silence does not undo an answer: a task probes all of its ports on all
+ * of its hosts, and so some that it was not made for. Of the same state, a service that was probed
+ * for is not replaced by what is only the name of a port number, whichever came last.
+ */
 bool port_join(const struct port *held, int32_t held_stage, const struct port *from, int32_t stage,
                struct port *out);
 

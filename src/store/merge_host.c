@@ -315,20 +315,32 @@ static void keep_service(struct port *to, const struct port *from)
     to->more = from->more;
 }
 
+static bool is_probed(const struct port *p)
+{
+    return p->has_service && str_eq(p->method, "probed");
+}
+
 bool port_join(const struct port *held, int32_t held_stage, const struct port *from, int32_t stage,
                struct port *out)
 {
-    if (stage < held_stage) {
+    bool later = stage >= held_stage;
+    const struct port *first = later ? held : from, *last = later ? from : held;
+    bool service, scripts;
+
+    if (stage == held_stage && port_answered(held) && !port_answered(from)) {
         return false;
     }
-    *out = *from;
-    if (str_eq(held->state, from->state)) {
-        if (held->has_service && !from->has_service) {
-            keep_service(out, held);
-        }
-        if (!from->scripts) {
-            out->scripts = held->scripts;
-        }
+    *out = *last;
+    if (!str_eq(first->state, last->state)) {
+        return later;
     }
-    return true;
+    service = first->has_service && (!last->has_service || (is_probed(first) && !is_probed(last)));
+    scripts = first->scripts && !last->scripts;
+    if (service) {
+        keep_service(out, first);
+    }
+    if (scripts) {
+        out->scripts = first->scripts;
+    }
+    return later || service || scripts;
 }

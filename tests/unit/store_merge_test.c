@@ -34,6 +34,16 @@ struct found {
         .has_service = true, .service = (name), .method = "probed"                       \
     }
 
+#define GUESSED(n, name)                                                                \
+    {                                                                                   \
+        .number = (n), .protocol = "tcp", .state = "open", .reason_ttl = -1, .conf = 3, \
+        .has_service = true, .service = (name), .method = "table"                       \
+    }
+#define UNHEARD(n)                                                                                 \
+    {                                                                                              \
+        .number = (n), .protocol = "tcp", .state = "filtered", .conf = -1, .reason = "no-response" \
+    }
+
 struct made {
     int32_t stage;
     bool found_only, repeats;
@@ -326,6 +336,65 @@ static void a_port_keeps_its_service_where_the_new_one_has_none(struct store *s)
     CHECK_SHOWN(s, &id,
                 "1 10.0.0.1 state=up reason=syn-ack 22/tcp/open:ssh 80/tcp/closed 81/tcp/open:y\n");
     check_counts(s, &id, 1, 1, 2);
+}
+
+static void a_service_that_was_probed_for_is_not_undone_by_a_guess(struct store *s)
+{
+    static const struct found probed[] = {
+        {"10.0.0.1", {UP}, .ports = {SERVICE(22, "ssh"), SERVICE(80, "x"), SERVICE(443, "tls")}}};
+    static const struct found guessed[] = {
+        {"10.0.0.1", {UP}, .ports = {GUESSED(22, "no"), CLOSED(80), GUESSED(443, "no")}}};
+    static const struct made v[][2] = {
+        {MADE(1, probed), MADE(1, guessed, .found_only = true)}, /* a sample looked at alone */
+        {MADE(1, probed), MADE(2, guessed)},
+        {MADE(2, guessed), MADE(1, probed)},
+    };
+    static const struct made last[] = {MADE(1, guessed), MADE(1, probed)};
+    struct id id;
+
+    for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+        id = RUN(s, v[i]);
+        CHECK_SHOWN(s, &id,
+                    "1 10.0.0.1 state=up reason=syn-ack"
+                    " 22/tcp/open:ssh 80/tcp/closed 443/tcp/open:tls\n");
+        check_counts(s, &id, 1, 1, 2);
+    }
+    id = RUN(s, last);
+    CHECK_SHOWN(s, &id,
+                "1 10.0.0.1 state=up reason=syn-ack"
+                " 22/tcp/open:ssh 80/tcp/open:x 443/tcp/open:tls\n");
+}
+
+static void a_later_stage_s_word_on_a_port_stays_a_later_stage_s(struct store *s)
+{
+    static const struct found first[] = {
+        {"10.0.0.1", {UP}, .ports = {SERVICE(22, "ssh"), OPEN(80)}}};
+    static const struct found second[] = {{"10.0.0.1", {UP}, .ports = {GUESSED(22, "no")}}};
+    static const struct found third[] = {{"10.0.0.1", {UP}, .ports = {CLOSED(22)}}};
+    static const struct made v[] = {MADE(2, second), MADE(0, first), MADE(1, third)};
+    struct id id = RUN(s, v);
+
+    CHECK_SHOWN(s, &id, "1 10.0.0.1 state=up reason=syn-ack 22/tcp/open:ssh 80/tcp/open\n");
+}
+
+static void silence_undoes_no_answer_of_its_own_stage(struct store *s)
+{
+    static const struct found answered[] = {
+        {"10.0.0.1", {UP}, .ports = {OPEN(22), CLOSED(80), UNHEARD(443)}}};
+    static const struct found silent[] = {
+        {"10.0.0.1", {UP}, .ports = {UNHEARD(22), UNHEARD(80), OPEN(443)}}};
+    static const struct made v[] = {MADE(1, answered), MADE(1, silent)};
+    static const struct made later[] = {MADE(1, answered), MADE(2, silent)};
+    struct id id = RUN(s, v);
+    struct id other = RUN(s, later);
+
+    CHECK_SHOWN(s, &id,
+                "1 10.0.0.1 state=up reason=syn-ack 22/tcp/open 80/tcp/closed 443/tcp/open\n");
+    check_counts(s, &id, 1, 1, 2);
+    CHECK_SHOWN(s, &other,
+                "1 10.0.0.1 state=up reason=syn-ack 22/tcp/filtered 80/tcp/filtered"
+                " 443/tcp/open\n");
+    check_counts(s, &other, 1, 1, 1);
 }
 
 static void what_looks_only_at_what_was_found_adds_open_ports_alone(struct store *s)
@@ -1224,6 +1293,9 @@ BOTH(nothing_shows_before_the_first_merge)
 BOTH(a_later_stage_wins_whichever_is_merged_first)
 BOTH(up_wins_and_keeps_its_reason)
 BOTH(a_port_keeps_its_service_where_the_new_one_has_none)
+BOTH(a_service_that_was_probed_for_is_not_undone_by_a_guess)
+BOTH(a_later_stage_s_word_on_a_port_stays_a_later_stage_s)
+BOTH(silence_undoes_no_answer_of_its_own_stage)
 BOTH(what_looks_only_at_what_was_found_adds_open_ports_alone)
 BOTH(what_looks_only_at_what_was_found_does_not_give_up_a_host)
 BOTH(an_address_that_never_answered_is_no_host)
@@ -1255,6 +1327,9 @@ TESTS(OF_BOTH(shards_that_overlap_give_one_host_for_each_address),
       OF_BOTH(nothing_shows_before_the_first_merge),
       OF_BOTH(a_later_stage_wins_whichever_is_merged_first), OF_BOTH(up_wins_and_keeps_its_reason),
       OF_BOTH(a_port_keeps_its_service_where_the_new_one_has_none),
+      OF_BOTH(a_service_that_was_probed_for_is_not_undone_by_a_guess),
+      OF_BOTH(a_later_stage_s_word_on_a_port_stays_a_later_stage_s),
+      OF_BOTH(silence_undoes_no_answer_of_its_own_stage),
       OF_BOTH(what_looks_only_at_what_was_found_adds_open_ports_alone),
       OF_BOTH(what_looks_only_at_what_was_found_does_not_give_up_a_host),
       OF_BOTH(an_address_that_never_answered_is_no_host),
