@@ -36,16 +36,43 @@ static const char *raw_option(const struct stage *s)
     return NULL;
 }
 
+/* What the stage's tool says of it: its options may tell another rate, and to send each probe more
+ * than once. Tasks that cannot run at the same time wait for their last answers one after the
+ * other. 0: it does not say. */
+static uint64_t told_seconds(const struct plan *p, const struct stage *s, uint64_t live)
+{
+    const struct tool *t = tool_find(s->tool);
+    const struct tool_request q = {
+        .targets = "192.0.2.1", .ports = s->ports, .arguments = s->arguments, .advanced = true};
+    struct tool_start start = {.rate_pps = s->rate, .addresses = live};
+    uint64_t tasks = p->one      ? 1
+                     : p->shards ? p->shards
+                                 : 1 + mul_sat(live, s->n_ports) / PACE_SWEEP_PROBES;
+    auto_plan asked = {0};
+    uint64_t whole;
+
+    if (!t || !t->takes_s || tool_check(t, &q, &asked, NULL) < 0) {
+        return 0;
+    }
+    whole = t->takes_s(&asked, &start);
+    start.addresses = 1;
+    return add_sat(whole, mul_sat((tasks - 1) / p->slots, t->takes_s(&asked, &start)));
+}
+
 static uint64_t seconds_of(const struct plan *p, const struct stage *s, uint64_t live,
                            uint64_t addresses)
 {
     uint64_t slots = MAX(MIN(p->slots, p->first_tasks), 1u);
-    uint64_t rate;
+    uint64_t rate, told;
 
     switch (s->kind) {
     case STAGE_HOSTS:
         return 2 + addresses / (HOSTS_PER_SECOND * slots);
     case STAGE_PORTS:
+        told = told_seconds(p, s, live);
+        if (told) {
+            return told;
+        }
         rate = s->rate ? s->rate : (uint64_t)OWN_RATE * p->slots;
         return 1 + mul_sat(live, s->n_ports) / MAX(rate, UINT64_C(1));
     default:

@@ -141,6 +141,11 @@ static uint64_t rate_of(const struct tool_plan *p, const struct tool_start *s, s
     return sweep_rate(s, asked ? asked : sweep_number(&tool_masscan, p, "max_rate", 0), notes);
 }
 
+static uint64_t waiting_s(const struct tool_plan *p)
+{
+    return sweep_number(&tool_masscan, p, "wait", WAIT_S);
+}
+
 static void add_link(const struct tool_start *s, struct strvec *argv)
 {
     if (s->interface) {
@@ -230,7 +235,7 @@ static int masscan_build_argv(const struct tool_plan *p, const struct tool_start
     strvec_push(argv, "--rate");
     strvec_pushf(argv, "%" PRIu64, rate_of(p, s, notes));
     strvec_push(argv, "--wait");
-    strvec_pushf(argv, "%" PRIu64, sweep_number(&tool_masscan, p, "wait", WAIT_S));
+    strvec_pushf(argv, "%" PRIu64, waiting_s(p));
     add_ports(p, argv);
     strvec_push(argv, "-iL");
     strvec_push(argv, TOOL_TARGETS_FILE);
@@ -247,17 +252,27 @@ static uint64_t shards_of(const struct tool_plan *p)
     return n;
 }
 
+static uint64_t sending_s(const struct tool_plan *p, const struct tool_start *s, uint64_t rate)
+{
+    uint64_t retries = sweep_number(&tool_masscan, p, "retries", 0);
+    uint64_t probes = sweep_times(sweep_addresses(p, s), p->n_ports);
+
+    return sweep_seconds(sweep_times(probes, retries + 1) / shards_of(p), rate) +
+           retries * (retries + 1);
+}
+
 static uint32_t masscan_deadline_s(const struct tool_plan *p, const struct tool_start *s)
 {
-    uint64_t rate = MIN(rate_of(p, s, NULL), (uint64_t)SWEEP_RATE_SURE);
-    uint64_t retries = sweep_number(&tool_masscan, p, "retries", 0);
-    uint64_t wait = sweep_number(&tool_masscan, p, "wait", WAIT_S);
-    uint64_t probes = sweep_times(sweep_addresses(p, s), p->n_ports);
-    uint64_t sending = sweep_seconds(sweep_times(probes, retries + 1) / shards_of(p), rate) +
-                       retries * (retries + 1);
-    uint64_t rest = 2 * wait + SPARE_S + (sweep_value(&tool_masscan, p, "banners") ? BANNERS_S : 0);
+    uint64_t sending = sending_s(p, s, MIN(rate_of(p, s, NULL), (uint64_t)SWEEP_RATE_SURE));
+    uint64_t rest =
+        2 * waiting_s(p) + SPARE_S + (sweep_value(&tool_masscan, p, "banners") ? BANNERS_S : 0);
 
     return (uint32_t)MIN(2 * sending + rest, (uint64_t)UINT32_MAX);
+}
+
+static uint32_t masscan_takes_s(const struct tool_plan *p, const struct tool_start *s)
+{
+    return (uint32_t)MIN(sending_s(p, s, rate_of(p, s, NULL)) + waiting_s(p), (uint64_t)UINT32_MAX);
 }
 
 /* ---- what it says ---- */
@@ -372,6 +387,7 @@ const struct tool tool_masscan = {
     .merges = true,
     .numeric_targets = true,
     .deadline_s = masscan_deadline_s,
+    .takes_s = masscan_takes_s,
     .read_status = masscan_read_status,
     .covers = masscan_covers,
     .needs = TOOL_NEEDS_NET | TOOL_WANTS_RAW | TOOL_WANTS_ETHERNET,

@@ -156,6 +156,9 @@ struct tool {
      * their end: such a run is ended with what it found (reason timeout, partial).
      */
     uint32_t (*deadline_s)(const struct tool_plan *p, const struct tool_start *s);
+    /* How long it will take, about, in seconds: its probes at its rate, and its wait for the last
+     * answers. Of `s` only rate_pps and addresses are looked at. NULL: only the run tells. */
+    uint32_t (*takes_s)(const struct tool_plan *p, const struct tool_start *s);
     /* One line of standard error (no line end, at most 256 bytes, hostile): true if it says how far
      * the tool is. NULL: it says so in its output, or never. */
     bool (*read_status)(const char *line, struct progress *out);

@@ -159,7 +159,7 @@ static int version_of(const struct tool_start *s, unsigned *out, struct err *e)
 }
 
 struct numbers {
-    uint64_t rate, probes, cooldown, shards, runtime;
+    uint64_t rate, probes, sent, cooldown, shards, runtime;
 };
 
 static void numbers_of(const struct tool_plan *p, const struct tool_start *s, struct strvec *notes,
@@ -174,9 +174,9 @@ static void numbers_of(const struct tool_plan *p, const struct tool_start *s, st
         .shards = sweep_number(&tool_zmap, p, "shards", 1),
     };
     sent = MIN(sent, sweep_number(&tool_zmap, p, "max_targets", UINT64_MAX));
-    sent = sweep_times(sent, out->probes) / out->shards;
+    out->sent = sweep_times(sent, out->probes) / out->shards;
     out->runtime =
-        2 * sweep_seconds(sent, MIN(out->rate, (uint64_t)SWEEP_RATE_SURE)) + SENDING_SPARE_S;
+        2 * sweep_seconds(out->sent, MIN(out->rate, (uint64_t)SWEEP_RATE_SURE)) + SENDING_SPARE_S;
     out->runtime = MIN(out->runtime, (uint64_t)INT32_MAX);
 }
 
@@ -296,6 +296,14 @@ static uint32_t zmap_deadline_s(const struct tool_plan *p, const struct tool_sta
     return (uint32_t)MIN(n.runtime + 2 * n.cooldown + SPARE_S, (uint64_t)UINT32_MAX);
 }
 
+static uint32_t zmap_takes_s(const struct tool_plan *p, const struct tool_start *s)
+{
+    struct numbers n;
+
+    numbers_of(p, s, NULL, &n);
+    return (uint32_t)MIN(sweep_seconds(n.sent, n.rate) + n.cooldown, (uint64_t)UINT32_MAX);
+}
+
 /* ---- what it says ---- */
 
 /* "2d04h", "1h20m", "2m05s", "7s" */
@@ -397,6 +405,7 @@ const struct tool tool_zmap = {
     .merges = true,
     .numeric_targets = true,
     .deadline_s = zmap_deadline_s,
+    .takes_s = zmap_takes_s,
     .read_status = zmap_read_status,
     .covers = zmap_covers,
     .needs = TOOL_NEEDS_NET | TOOL_WANTS_RAW | TOOL_WANTS_ETHERNET,

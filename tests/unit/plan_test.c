@@ -1067,6 +1067,55 @@ static void progress_is_sane_without_tasks(void)
     plan_free(p);
 }
 
+static void estimates_of_sweeps_count_rate_retries_and_waits(void)
+{
+    const struct {
+        struct asked asked;
+        uint32_t seconds;
+    } cases[] = {
+        {{.tool = "masscan", .arguments = "-p1-1000 --rate 1000 --wait 20"}, 256 + 20},
+        {{.tool = "masscan", .ports = "1-1000", .arguments = "--rate=1000"}, 256 + 10},
+        {{.tool = "masscan", .ports = "1-1000"}, 256 + 10}, /* what it sends if it is not told */
+        {{.tool = "masscan", .ports = "1-1000", .arguments = "--rate 9000", .rate = 500}, 512 + 10},
+        {{.tool = "masscan", .ports = "1-1000", .arguments = "--max-rate 2000 --retries 2"},
+         384 + 6 + 10},
+        {{.tool = "masscan", .ports = "1-1000", .arguments = "--shard 1/4 --seed 1"}, 64 + 10},
+        {{.tool = "zmap", .arguments = "-p 80 -r 100"}, 3 + 8},
+        {{.tool = "zmap", .ports = "80", .arguments = "-P 3 -c 30 --rate 8"}, 96 + 30},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct asked a = cases[i].asked;
+        auto_targets t = {0};
+        struct plan_needs needs;
+        struct plan *p;
+
+        a.targets = "10.0.0.0/24";
+        p = make(&a, &t);
+        plan_needs(p, &t, &needs);
+        CHECK_INT(needs.seconds, cases[i].seconds);
+        plan_free(p);
+    }
+}
+
+static void estimates_of_profiles_with_a_sweeper_count_every_wait(void)
+{
+    struct asked a = {
+        .profile = "full", .tool = "masscan", .targets = "10.0.0.0/20", .rate = 50000, .slots = 4};
+    auto_targets t = {0};
+    struct plan *p = make(&a, &t);
+    struct plan_needs more, less;
+
+    plan_needs(p, &t, &less);
+    plan_free(p);
+    a.arguments = "--wait 60";
+    p = make(&a, &t);
+    plan_needs(p, &t, &more);
+    /* 4096 addresses, a quarter of them up: 12 tasks, four at a time */
+    CHECK_INT(more.seconds - less.seconds, 3 * (60 - 3));
+    plan_free(p);
+}
+
 enum { SECOND = 1000000 };
 
 /* Hosts and ports are done after ten seconds; two tasks of services, with a limit of 40 s each,
@@ -1227,6 +1276,8 @@ TESTS(names_count_once_where_addresses_are_swept, what_is_stored_wrongly_is_refu
       options_of_the_request_take_the_place_of_ours,
       another_tool_looks_for_the_protocol_of_the_profile, a_rate_that_is_asked_is_never_gone_beyond,
       a_tool_without_a_profile_is_one_task, large_plans_stay_within_the_tasks_of_a_job,
+      estimates_of_sweeps_count_rate_retries_and_waits,
+      estimates_of_profiles_with_a_sweeper_count_every_wait,
       a_job_that_waits_for_silent_services_has_time_left,
       what_has_no_limit_and_tells_nothing_leaves_the_time_open, progress_is_sane_without_tasks,
       what_was_said_before_is_said_again_once, random_networks_are_found_whole)
