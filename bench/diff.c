@@ -104,7 +104,7 @@ static int result_add(struct store *s, const struct plan *p, bool second, int64_
     j.created_us = wall_us();
     rc = store_job_add(s, &j, e);
     job_done(&j);
-    rc = rc ? rc : store_task_claim(s, "bench", NULL, &t, &claimed, &got, e);
+    rc = rc ? rc : store_task_claim(s, "bench", NULL, NULL, &t, &claimed, &got, e);
     *num = claimed.num;
     job_done(&claimed);
     l = (struct lease){.job_id = t.job_id, .idx = t.idx, .epoch = t.epoch, .token = t.token};

@@ -81,7 +81,7 @@ static int job_run(struct store *s, uint64_t n, struct id *id, struct err *e)
     *id = j.id;
     rc = store_job_add(s, &j, e);
     if (rc == 0) {
-        rc = store_task_claim(s, "fill", NULL, &task, &claimed, &got, e);
+        rc = store_task_claim(s, "fill", NULL, NULL, &task, &claimed, &got, e);
     }
     if (rc == 0 && !got) {
         rc = err_set(e, ERR_INTERNAL, "the job just added cannot be claimed");

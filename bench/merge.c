@@ -195,7 +195,7 @@ static int fill(struct bench *b, struct err *e)
         struct lease l;
         bool got = false;
 
-        rc = store_task_claim(b->s, "bench", NULL, &task, &job, &got, e);
+        rc = store_task_claim(b->s, "bench", NULL, NULL, &task, &job, &got, e);
         if (rc == 0 && !got) {
             rc = err_set(e, ERR_INTERNAL, "the task just added cannot be claimed");
         }

@@ -97,6 +97,8 @@ struct job {
                              merged by address ("planned"); NULL: one run of `tool` */
     char *import_path;    /* relative to the blob directory: what was handed in, to be read instead
                              of running the tool; NULL: the tool runs */
+    char *queue;          /* model/queue.h: where its tasks wait; NULL: "net". A planned job's tasks
+                             have their own */
     bool planned;         /* has a plan; set by the store, also where it leaves the text out */
     int64_t spent_us;     /* of a planned job: how long tasks of it ran before this one, those at
                              the same time counted once; only in worker_link.run */
@@ -144,7 +146,7 @@ struct task {
     uint32_t beat;                  /* counts renewals of the current claim */
     int32_t attempts, failed, lost; /* claims, tool failures, dead workers */
     int64_t run_at_us;
-    char worker[64]; /* who holds it */
+    char worker[64]; /* who holds it: "local", or "fleet" for those of a transport */
 };
 
 struct lease {

@@ -164,7 +164,7 @@ bool end_get(struct wire *w, struct runner_end *end)
     }
     end->parser_failed = get_bool(w);
     end->cause = (enum runner_cause)cause;
-    return wire_end(w) && cause <= RUN_NETD && end->step && end->why &&
+    return wire_end(w) && cause <= RUN_LEASE && end->step && end->why &&
            strlen(end->why) < WHY_MAX && end->stderr_tail &&
            strlen(end->stderr_tail) <= STDERR_TAIL_MAX;
 }

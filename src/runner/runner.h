@@ -50,6 +50,12 @@ struct runner_launch {
     struct net_ip dns;
     const char *target_lines; /* content of /tmp/targets (TARGETS_FILE in argv); NULL: none */
     const char *hosts;        /* content of /etc/hosts: pinned names; NULL: none */
+    /*
+     * Until when the run may live, in CLOCK_BOOTTIME ms: a number in shared memory that the caller
+     * moves on with runner_extend(). The box's init looks at it by itself, so that a tool ends in
+     * time even if everybody else hangs. 0: no such limit.
+     */
+    int64_t lease_until_ms;
     int blob_fd;  /* where the parser writes the compressed raw output; -1: not kept. Borrowed. */
     int input_fd; /* without argv: open for reading; else -1. Borrowed. */
     bool plain;   /* input_fd is not compressed */
@@ -59,7 +65,15 @@ struct runner_launch {
 #define TARGETS_FILE "targets"
 
 /* RUN_NETD: netd or the proxy went away, or could not give the box its way out: sandbox failed. */
-enum runner_cause { RUN_BY_ITSELF, RUN_STOPPED, RUN_WALL, RUN_OUTPUT, RUN_PARSER, RUN_NETD };
+enum runner_cause {
+    RUN_BY_ITSELF,
+    RUN_STOPPED,
+    RUN_WALL,
+    RUN_OUTPUT,
+    RUN_PARSER,
+    RUN_NETD,
+    RUN_LEASE, /* lease_until_ms passed: killed at once */
+};
 
 enum { STDERR_TAIL_MAX = 4096 };
 
@@ -145,6 +159,8 @@ int runner_launch(struct runner *r, const struct runner_launch *l, struct err *e
 int runner_ask(struct runner *r, uint64_t ask, const struct strvec *argv, struct err *e);
 /* TERM, then KILL after the launch's grace. Idempotent. */
 void runner_stop(struct runner *r, uint64_t run);
+/* Moves on a run's lease_until_ms; no message, no system call. Later than it was only. */
+void runner_extend(struct runner *r, uint64_t run, int64_t until_ms);
 /* Backpressure: no records are read for this run until resumed. */
 void runner_pause(struct runner *r, uint64_t run, bool pause);
 /* Closes the channel, which ends the runner and every run. No call-backs any more. */

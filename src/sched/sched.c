@@ -208,7 +208,7 @@ static void claim_one(struct sched *s, bool *claimed)
 
     *claimed = false;
     job_init(&r->job);
-    rc = store_task_claim(s->store, s->worker, &s->blocked, &r->task, &r->job, claimed, &e);
+    rc = store_task_claim(s->store, s->worker, NULL, &s->blocked, &r->task, &r->job, claimed, &e);
     if (rc != 0 || !*claimed) {
         if (rc != 0) {
             log_error("claim_failed", KV("error", e.msg));
@@ -241,7 +241,7 @@ static void renew(struct sched *s, struct run *r, int64_t now)
 
 static bool may_claim(const struct sched *s, uint32_t busy)
 {
-    return !s->draining && !s->paused && busy < s->config.slots && store_task_ready(s->store);
+    return !s->draining && !s->paused && busy < s->config.slots && store_task_ready(s->store, NULL);
 }
 
 void sched_before_commit(struct sched *s)
@@ -383,7 +383,7 @@ void sched_after_commit(struct sched *s, bool committed)
     planned_committed(s, committed);
     send_cancels(s, committed);
     waiters_tell(&s->waiters, committed);
-    if (freed && store_task_ready(s->store)) {
+    if (freed && store_task_ready(s->store, NULL)) {
         loop_again(s->loop);
     }
 }

@@ -18,11 +18,12 @@
 struct sched;
 
 struct sched_config {
-    uint32_t slots;         /* SCANPOD_MAX_SCAN_WORKERS; 0: accept only */
-    uint32_t retry_base_ms; /* first back-off; doubles, +-50 % jitter, at most 10 min */
-    uint32_t beat_ms;       /* lease renewal */
-    int64_t retention_us;   /* finished jobs are kept so long; 0: for ever */
-    const char *worker;     /* name in leases */
+    uint32_t slots;              /* SCANPOD_MAX_SCAN_WORKERS; 0: accept only */
+    const struct strvec *queues; /* that the local worker serves; NULL: all. Borrowed */
+    uint32_t retry_base_ms;      /* first back-off; doubles, +-50 % jitter, at most 10 min */
+    uint32_t beat_ms;            /* lease renewal */
+    int64_t retention_us;        /* finished jobs are kept so long; 0: for ever */
+    const char *worker;          /* name in leases */
     const char *blob_dir;
     /* How many tasks of a key's jobs may run at the same time; 0: no limit. NULL: none has one. */
     uint32_t (*max_concurrent)(void *arg, const char *key_id);
@@ -34,7 +35,27 @@ struct worker_link {
     /* After the claim was committed. The worker reports through sched_*(). */
     void (*run)(void *arg, const struct task *t, const struct job *j);
     void (*cancel)(void *arg, const struct lease *l);
+    /* The end, the release or the loss of a run is committed (or was refused: it was not that
+     * worker's any more). May be NULL. */
+    void (*over)(void *arg, const struct lease *l);
     void *arg;
+};
+
+/*
+ * A lane: a way by which tasks of some queues reach somebody who runs them. The scheduler has one
+ * to the local worker (sched_config); a transport adds one for each queue that its workers serve.
+ * A lane is filled as long as it has room, so that what runs next is decided here, late.
+ */
+struct sched_lane {
+    const char *worker;          /* name in leases: "fleet" */
+    const struct strvec *queues; /* borrowed while the lane is there */
+    /* How many more tasks it can take now. */
+    uint32_t (*room)(void *arg);
+    /* A run of which nothing was heard for so long (sched_heard()) is lost: on this process's own
+     * clock, counted anew after a restart. */
+    uint32_t lease_ms;
+    struct worker_link link;
+    struct sched_lane *next; /* the scheduler's */
 };
 
 /*
@@ -60,18 +81,23 @@ struct planner_link {
 
 int sched_new(struct loop *l, struct store *s, const struct sched_config *c,
               const struct worker_link *w, struct sched **out, struct err *e);
+/* Embedded by the caller, who sets all but `next`; it stays until sched_free(). */
+void sched_lane_add(struct sched *s, struct sched_lane *lane);
+/* A lane has more room than before. */
+void sched_lane_changed(struct sched *s);
 /* Before the first turn; without it planned jobs are not claimed. */
 void sched_plan_with(struct sched *s, const struct planner_link *p);
 void sched_free(struct sched *s);
-/* Tasks that were running when the last process died are lost: nothing of it lives any more
- * (the lock proves it). Call before the first turn; commits. */
+/* Tasks that ran here when the last process died are lost: nothing of it lives any more (the lock
+ * proves it). Those of a lane (added before this) go on: they are lost if nothing is heard of them.
+ * Call before the first turn; commits. */
 int sched_recover(struct sched *s, struct err *e);
 /* To be called by the turn, before the commit (claims, expiries) and after it (launches). What a
  * failed commit undid is tried again a second later; no end of a run is ever dropped. */
 void sched_before_commit(struct sched *s);
 void sched_after_commit(struct sched *s, bool committed);
 /* No new claims. Runs that end from now on are handed back instead of finished, unless they
- * completed. True once nothing runs. */
+ * completed. sched_idle(): nothing runs here any more; what runs elsewhere goes on without us. */
 void sched_drain(struct sched *s);
 bool sched_idle(const struct sched *s);
 
@@ -89,6 +115,19 @@ int sched_cancel(struct sched *s, const struct id *job, enum job_state *now, str
 int sched_progress(struct sched *s, const struct lease *l, const struct progress *p, struct err *e);
 void sched_finish(struct sched *s, const struct lease *l, const struct outcome *o);
 void sched_release(struct sched *s, const struct lease *l);
+/* Is this the lease of a run that has not ended? */
+bool sched_holds(const struct sched *s, const struct lease *l);
+/* Of a run in a lane something was heard: its time begins anew. `worker` (copied; NULL: as it was):
+ * who has it. False: no such run. */
+bool sched_heard(struct sched *s, const struct lease *l, const char *worker);
+/* Its worker is known to be dead, or gave it up: as if its time were over. */
+void sched_lost(struct sched *s, const struct lease *l);
+/* store_task_adopt() gave the run a new lease: what is held of it follows, `worker` has it now. */
+int sched_adopt(struct sched *s, struct sched_lane *lane, const struct lease *old,
+                const char *worker, struct lease *now, struct err *e);
+/* Runs in a lane, with who has them ("": nobody has said so yet). */
+void sched_runs(const struct sched *s, const struct sched_lane *lane,
+                void (*fn)(void *arg, const struct lease *l, const char *worker), void *arg);
 /* The scan window is closed: the task was not started, and is tried again at until_us. */
 void sched_wait_until(struct sched *s, const struct lease *l, int64_t until_us);
 

@@ -110,12 +110,17 @@ int store_purge_done(struct store *s, int64_t purge_id, struct err *e);
 /* ---- tasks and leases ---- */
 
 /*
- * Leases the next runnable task: highest priority, then oldest, of a job whose key is not among
- * `blocked` (ids of keys that may run no more now; NULL: none). Its job becomes running (the first
- * time: started_us). *out is false if there is none. The caller job_done()s *job.
+ * Leases the next runnable task of one of `queues` (names of model/queue.h; NULL: of any): highest
+ * priority; of the keys that have such tasks, and are not among `blocked` (ids of keys that may run
+ * no more now; NULL: none), the one whose turn it is (each claim costs a key the same, a key that
+ * had nothing to do does not save up); of that key the oldest job's first task. What is ready is
+ * kept in memory, rebuilt when the store is opened. Its job becomes running (the first time:
+ * started_us). *out is false if there is none. The caller job_done()s *job. The token is made from
+ * a secret of the store and (job, idx, epoch): store_task_adopt() knows old ones again.
  */
-int store_task_claim(struct store *s, const char *worker, const struct strvec *blocked,
-                     struct task *task, struct job *job, bool *out, struct err *e);
+int store_task_claim(struct store *s, const char *worker, const struct strvec *queues,
+                     const struct strvec *blocked, struct task *task, struct job *job, bool *out,
+                     struct err *e);
 /* Renews: beat + 1. ERR_FENCED if the lease is not the current one. *cancel: the job wants to end.
  */
 int store_task_renew(struct store *s, const struct lease *l, bool *cancel, struct err *e);
@@ -154,8 +159,32 @@ int store_task_wake(struct store *s, int64_t *after, struct err *e);
 /* Fails jobs that waited longer than their queue time limit, which starts anew whenever a job
  * becomes queued. *next_us as above. */
 int store_queue_expire(struct store *s, int64_t now_us, int64_t *next_us, struct err *e);
-/* True if something is runnable now. */
-bool store_task_ready(struct store *s);
+/* True if something is runnable now, in one of the queues (NULL: in any). */
+bool store_task_ready(struct store *s, const struct strvec *queues);
+
+/* What waits, by queue; also those where nothing does any more. */
+struct queue_depth {
+    const char *queue;
+    int64_t ready;     /* tasks that can be claimed */
+    int64_t oldest_us; /* when the oldest job among them was created; 0: none */
+};
+void store_queues(struct store *s, void (*fn)(void *arg, const struct queue_depth *q), void *arg);
+
+/*
+ * A report from far away is about to be applied: *fresh if it is the next one of this run (seq 1,
+ * 2, ...; remembered in this transaction), false if it was applied before. ERR_CONFLICT: one before
+ * it is missing; ERR_FENCED.
+ */
+int store_task_report(struct store *s, const struct lease *l, uint64_t seq, bool *fresh,
+                      struct err *e);
+/*
+ * A worker has the complete result of a run whose lease is over. ERR_FENCED: the store never gave
+ * that lease; ERR_CONFLICT: the task has ended. Else the task is leased anew, to `worker`, in place
+ * of the run that it has now (what that one stored is dropped, it is fenced), and *now is the lease
+ * under which the result is to be delivered. Charges nothing.
+ */
+int store_task_adopt(struct store *s, const struct lease *old, const char *worker,
+                     struct lease *now, struct err *e);
 
 /* ---- results ---- */
 
@@ -201,6 +230,7 @@ int store_task_hosts(struct store *s, int64_t job_num, int32_t idx, const struct
  * unless it is queued or running. percent_x100 of the job never goes down.
  */
 struct task_new {
+    const char *queue; /* model/queue.h; NULL: the job's */
     int32_t stage;
     int64_t weight;   /* what the task is of the stage's work: probes; at least 1 */
     const char *spec; /* plan_spec_write() */
@@ -297,6 +327,54 @@ int64_t store_event_last(const struct store *s); /* newest committed; 0: none ye
 int64_t store_event_first(struct store *s);      /* oldest kept; 0: none */
 int store_event_expire(struct store *s, int64_t before_us, uint32_t limit, int64_t *n,
                        struct err *e);
+
+/* ---- what came through a queue, and what is told to whom ---- */
+
+/* Where a job came from, other than HTTP: who wants to hear of it. Written with the job. */
+struct origin {
+    const char *intake;   /* name */
+    const char *task_id;  /* "" none */
+    const char *reply_to; /* "" none */
+    const char *correlation;
+    int32_t form; /* edge/edge.h */
+};
+int store_origin_put(struct store *s, int64_t job_num, const struct origin *o, struct err *e);
+/* Strings are owned by the caller: origin_done(). *found. Also of deleted jobs, while their events
+ * are kept. */
+int store_origin_get(struct store *s, int64_t job_num, struct origin *out, bool *found,
+                     struct err *e);
+void origin_done(struct origin *o);
+
+/* How far a reader of the event log is; 0: at the start. Names are short words. */
+int store_cursor_get(struct store *s, const char *name, int64_t *seq, struct err *e);
+int store_cursor_put(struct store *s, const char *name, int64_t seq, struct err *e);
+
+/* Messages that were no requests. The newest 10,000 are kept. */
+struct dead_letter {
+    int64_t seq, at_us;
+    const char *source;                  /* name of the intake */
+    const char *task_id, *reason, *body; /* body: its beginning, valid UTF-8 */
+};
+int store_dead_add(struct store *s, const struct dead_letter *d, struct err *e);
+typedef int (*dead_fn)(void *arg, const struct dead_letter *d, struct err *e);
+int store_dead_list(struct store *s, int64_t after, uint32_t limit, dead_fn fn, void *arg,
+                    struct err *e); /* newest first; after: seq of the last one seen, 0: start */
+int64_t store_dead_count(struct store *s);
+
+/* Short values by name: what a server has to remember about itself ("id", "drain:WORKER").
+ * NULL removes. *value is the caller's, NULL if there is none. */
+int store_memo_put(struct store *s, const char *name, const char *value, struct err *e);
+int store_memo_get(struct store *s, const char *name, char **value, struct err *e);
+
+/* ---- raw output elsewhere ---- */
+
+/* Files that are not in object storage yet, at most `limit`, oldest first. */
+typedef int (*blob_fn)(void *arg, int64_t job_num, int32_t idx, const char *path, struct err *e);
+int store_blobs_local(struct store *s, uint32_t limit, blob_fn fn, void *arg, struct err *e);
+/* It is at `uri` now: the local file may go after the commit. ERR_NOT_FOUND: the job is gone. */
+int store_blob_moved(struct store *s, int64_t job_num, int32_t idx, const char *uri, struct err *e);
+/* *uri NULL: it is local. Caller frees. */
+int store_blob_uri(struct store *s, int64_t job_num, int32_t idx, char **uri, struct err *e);
 
 /* ---- idempotency ---- */
 

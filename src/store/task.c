@@ -79,15 +79,16 @@ static int claim(struct store *s, struct work *w, const char *worker)
     return work_save(s, w, "job.state", NULL);
 }
 
-int store_task_claim(struct store *s, const char *worker, const struct strvec *blocked,
-                     struct task *task, struct job *job, bool *out, struct err *e)
+int store_task_claim(struct store *s, const char *worker, const struct strvec *queues,
+                     const struct strvec *blocked, struct task *task, struct job *job, bool *out,
+                     struct err *e)
 {
     struct task_row row;
     struct work w = {0};
     bool found = false;
     int rc = store_whole(s);
 
-    if (rc == 0 && store_task_ready(s)) {
+    if (rc == 0 && store_task_ready(s, NULL)) {
         rc = s->ops->task_next(s, blocked && blocked->n > 0 ? blocked : NULL, &row, &found);
     }
     if (rc == 0 && !found) {
@@ -119,7 +120,7 @@ int store_task_claim(struct store *s, const char *worker, const struct strvec *b
     return store_change_end(s, rc, e);
 }
 
-bool store_task_ready(struct store *s)
+bool store_task_ready(struct store *s, const struct strvec *queues)
 {
     return s->now.counts[JOB_QUEUED] - s->now.planned_queued + s->now.tasks_ready > 0;
 }

@@ -390,7 +390,7 @@ static void the_highest_priority_is_claimed_first_then_the_oldest(struct store *
     struct job j;
     bool got = true;
 
-    CHECK(store_task_ready(s));
+    CHECK(store_task_ready(s, NULL));
     l = claim(s);
     CHECK(id_cmp(&l.job_id, &b) == 0);
     CHECK_INT(l.epoch, 1);
@@ -398,8 +398,8 @@ static void the_highest_priority_is_claimed_first_then_the_oldest(struct store *
     CHECK(id_cmp(&l.job_id, &a) == 0);
     l = claim(s);
     CHECK(id_cmp(&l.job_id, &c) == 0);
-    CHECK(!store_task_ready(s));
-    CHECK_OK(store_task_claim(s, WORKER, NULL, &t, &j, &got, ERR));
+    CHECK(!store_task_ready(s, NULL));
+    CHECK_OK(store_task_claim(s, WORKER, NULL, NULL, &t, &j, &got, ERR));
     CHECK(!got);
 }
 
@@ -411,7 +411,7 @@ static void a_claim_starts_the_job_under_a_new_lease(struct store *s)
     bool got = false;
 
     clock_us = 5000;
-    CHECK_OK(store_task_claim(s, WORKER, NULL, &t, &j, &got, ERR));
+    CHECK_OK(store_task_claim(s, WORKER, NULL, NULL, &t, &j, &got, ERR));
     CHECK(got);
     CHECK(id_cmp(&j.id, &id) == 0);
     CHECK_INT(j.state, JOB_RUNNING);
@@ -678,10 +678,10 @@ static void waiting_jobs_are_cancelled_at_once(struct store *s)
     CHECK_OK(store_job_cancel(s, &j.id, &st, ERR));
     CHECK_INT(st, JOB_CANCELLED);
     job_done(&j);
-    CHECK_OK(store_task_claim(s, WORKER, NULL, &t, &j, &got, ERR));
+    CHECK_OK(store_task_claim(s, WORKER, NULL, NULL, &t, &j, &got, ERR));
     CHECK(!got);
     CHECK_OK(store_task_due(s, 10000, NULL, ERR));
-    CHECK(!store_task_ready(s));
+    CHECK(!store_task_ready(s, NULL));
 }
 
 static void a_second_cancel_of_a_running_job_changes_nothing(struct store *s)

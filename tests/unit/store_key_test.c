@@ -243,7 +243,7 @@ static int64_t claim_not(struct store *s, const char *const *keys)
     for (; keys && *keys; keys++) {
         strvec_push(&blocked, *keys);
     }
-    CHECK_OK(store_task_claim(s, WORKER, &blocked, &t, &j, &got, ERR));
+    CHECK_OK(store_task_claim(s, WORKER, NULL, &blocked, &t, &j, &got, ERR));
     CHECK_INT(t.job_num, j.num);
     job_done(&j);
     return got ? t.job_num : 0;
@@ -268,10 +268,10 @@ static void a_claim_passes_over_blocked_keys_in_order(struct store *s)
     CHECK_INT(claim_not(s, none), 1);
     CHECK_INT(claim_not(s, ab), 4);
     CHECK_INT(claim_not(s, NULL), 2);
-    CHECK(store_task_ready(s));
+    CHECK(store_task_ready(s, NULL));
     CHECK_INT(claim_not(s, none), 0);
     CHECK_INT(claim_not(s, ab), 6);
-    CHECK(!store_task_ready(s));
+    CHECK(!store_task_ready(s, NULL));
 }
 
 static void a_key_is_blocked_in_every_tool(struct store *s)
@@ -307,7 +307,7 @@ static void a_claim_comes_with_pins_and_limits_at_every_try(struct store *s)
     for (int i = 0; i < 2; i++) {
         struct lease l;
 
-        CHECK_OK(store_task_claim(s, WORKER, NULL, &t, &j, &got, ERR));
+        CHECK_OK(store_task_claim(s, WORKER, NULL, NULL, &t, &j, &got, ERR));
         CHECK(got);
         CHECK_STR(j.pins, "a.example=192.0.2.1");
         CHECK_STR(j.limits, "wall_s=9");
@@ -333,7 +333,7 @@ static void a_job_that_waits_is_queued_when_its_time_comes(struct store *s)
     CHECK_OK(store_job_add(s, &j, ERR));
     CHECK_INT(j.state, JOB_WAITING);
     CHECK_INT(j.queue_expires_us, 0);
-    CHECK(!store_task_ready(s));
+    CHECK(!store_task_ready(s, NULL));
     CHECK_OK(store_queue_expire(s, clock_us + 4000000, &next, ERR));
     CHECK_INT(next, 0);
     CHECK_OK(store_task_due(s, clock_us + 4999999, &next, ERR));

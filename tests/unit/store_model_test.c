@@ -494,8 +494,8 @@ static void op_claim(struct turn *t)
         strvec_push(&blocked, key ? key : "");
     }
 
-    buf_addf(t->out, "ready=%d ", store_task_ready(t->s));
-    rc = store_task_claim(t->s, chance(t->r, 50) ? "a" : "b", &blocked, &task, &j, &got, &e);
+    buf_addf(t->out, "ready=%d ", store_task_ready(t->s, NULL));
+    rc = store_task_claim(t->s, chance(t->r, 50) ? "a" : "b", NULL, &blocked, &task, &j, &got, &e);
     say_rc(t->out, rc, &e);
     buf_addf(t->out, "%d ", got);
     if (rc == 0 && got) {

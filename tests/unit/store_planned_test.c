@@ -107,8 +107,8 @@ static bool nothing_to_claim(struct store *s)
     struct job j = {0};
     bool got = true;
 
-    CHECK(!store_task_ready(s));
-    CHECK_OK(store_task_claim(s, WORKER, NULL, &t, &j, &got, ERR));
+    CHECK(!store_task_ready(s, NULL));
+    CHECK_OK(store_task_claim(s, WORKER, NULL, NULL, &t, &j, &got, ERR));
     return !got;
 }
 
@@ -266,7 +266,7 @@ static void a_job_has_at_most_so_many_tasks(struct store *s)
     l = claim(s);
     CHECK_INT(l.idx, 1);
     CHECK_OK(store_job_cancel(s, &id, NULL, ERR));
-    CHECK(!store_task_ready(s));
+    CHECK(!store_task_ready(s, NULL));
     CHECK_INT(finish(s, &l, &completed), JOB_COMPLETED);
     CHECK(is_ripe(s, &id));
     CHECK_OK(store_job_settle(s, &id, &(struct outcome){.state = JOB_CANCELLED}, ERR));
@@ -322,7 +322,7 @@ static void a_claimed_job_says_what_its_task_is(struct store *s)
 
     claim(s);
     clock_us = 5000;
-    CHECK_OK(store_task_claim(s, WORKER, NULL, &t, &j, &got, ERR));
+    CHECK_OK(store_task_claim(s, WORKER, NULL, NULL, &t, &j, &got, ERR));
     CHECK(got);
     CHECK_INT(t.idx, 1);
     CHECK_INT(t.stage, 1);
@@ -357,17 +357,17 @@ static void blocked_keys_hold_for_planned_jobs_that_run(struct store *s)
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         struct job j = {0};
 
-        CHECK_OK(store_task_claim(s, WORKER, &blocked, &t, &j, &got, ERR));
+        CHECK_OK(store_task_claim(s, WORKER, NULL, &blocked, &t, &j, &got, ERR));
         CHECK(got);
         CHECK_STR(j.key_id, keys[i]);
         CHECK_INT(t.idx, 0);
         job_done(&j);
         strvec_push(&blocked, keys[i]); /* another task of it stays queued, and the job runs */
     }
-    CHECK(store_task_ready(s));
-    CHECK_OK(store_task_claim(s, WORKER, &blocked, &t, &last, &got, ERR));
+    CHECK(store_task_ready(s, NULL));
+    CHECK_OK(store_task_claim(s, WORKER, NULL, &blocked, &t, &last, &got, ERR));
     CHECK(!got);
-    CHECK_OK(store_task_claim(s, WORKER, NULL, &t, &last, &got, ERR));
+    CHECK_OK(store_task_claim(s, WORKER, NULL, NULL, &t, &last, &got, ERR));
     CHECK(got);
     CHECK_STR(last.key_id, "a");
     CHECK_INT(t.idx, 1);
@@ -1011,7 +1011,7 @@ static void an_undone_turn_undoes_what_tasks_did(struct store *s)
     CHECK_INT(claim(s).idx, 1);
     CHECK(nothing_to_claim(s));
     store_rollback(s);
-    CHECK(store_task_ready(s));
+    CHECK(store_task_ready(s, NULL));
 }
 
 static void a_planned_job_is_not_parsed_again(struct store *s)
@@ -1064,7 +1064,7 @@ static void after_a_crash_each_task_is_where_it_was(void)
     store_close(s);
 
     s = open_at(url);
-    CHECK(store_task_ready(s));
+    CHECK(store_task_ready(s, NULL));
     CHECK_INT(task_state(s, &id, 0), JOB_COMPLETED);
     CHECK_OK(store_task_running(s, lose_it, &l, ERR));
     CHECK_INT(l.idx, 1);
@@ -1110,7 +1110,7 @@ static void claims_and_ripe_jobs_are_found_without_looking_through(void)
     }
     id = add_planned(s, 4, 3000);
     for (int i = 0; i < 2990; i++) {
-        CHECK_OK(store_task_claim(s, WORKER, &blocked, &t, &j, &got, ERR));
+        CHECK_OK(store_task_claim(s, WORKER, NULL, &blocked, &t, &j, &got, ERR));
         CHECK(got);
         job_done(&j);
     }
@@ -1118,7 +1118,7 @@ static void claims_and_ripe_jobs_are_found_without_looking_through(void)
     for (int run = 0; run < 2; run++) {
         seen = 0;
         if (run) {
-            CHECK_OK(store_task_claim(s, WORKER, &blocked, &t, &j, &got, ERR));
+            CHECK_OK(store_task_claim(s, WORKER, NULL, &blocked, &t, &j, &got, ERR));
             CHECK_INT(t.idx, 2990);
             CHECK_INT(id_cmp(&t.job_id, &id), 0);
             job_done(&j);

@@ -124,7 +124,7 @@ static inline struct lease claim(struct store *s)
     struct job j = {0};
     bool got = false;
 
-    CHECK_OK(store_task_claim(s, WORKER, NULL, &t, &j, &got, ERR));
+    CHECK_OK(store_task_claim(s, WORKER, NULL, NULL, &t, &j, &got, ERR));
     CHECK(got);
     job_done(&j);
     return lease_of(&t);

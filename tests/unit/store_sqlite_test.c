@@ -223,7 +223,7 @@ static void a_claim_that_passes_over_keys_does_not_look_at_their_jobs(void)
         add_for(s, i == 2999 ? "b" : "a");
     }
     CHECK_OK(store_commit(s, ERR));
-    CHECK_OK(store_task_claim(s, "w", &blocked, &t, &j, &got, ERR));
+    CHECK_OK(store_task_claim(s, "w", NULL, &blocked, &t, &j, &got, ERR));
     CHECK(got);
     CHECK_INT(j.num, 3000);
     job_done(&j);
@@ -510,7 +510,7 @@ static void run_it(struct store *s, bool last)
     struct lease l;
     int64_t seq;
 
-    CHECK_OK(store_task_claim(s, "w", NULL, &t, &j, &got, ERR));
+    CHECK_OK(store_task_claim(s, "w", NULL, NULL, &t, &j, &got, ERR));
     CHECK(got);
     job_done(&j);
     l = (struct lease){t.job_id, t.idx, t.epoch, t.token};
@@ -760,7 +760,7 @@ static void work_until_killed(const char *dir, int tell)
             bool got = false;
 
             if ((i == 0 ? add_planned(s, &ids[i]) : add(s, "192.0.2.1", &ids[i], NULL)) != 0 ||
-                store_task_claim(s, "w", NULL, &t, &j, &got, NULL) != 0) {
+                store_task_claim(s, "w", NULL, NULL, &t, &j, &got, NULL) != 0) {
                 _exit(2);
             }
             job_done(&j);
