@@ -18,7 +18,7 @@ void planning_facts(void *arg, const struct target_set *t, struct plan_request *
     egress_places(&need, &all, in_force_own(p->scope));
     q->slots = MAX(p->slots, 1);
     q->have_masscan = programs_look(p->programs, &tool_masscan, NULL, NULL) != NULL;
-    q->have_zmap = programs_look(p->programs, &tool_zmap, NULL, NULL) != NULL;
+    q->have_zmap = programs_look(p->programs, &tool_zmap, &q->zmap_version, NULL) != NULL;
     q->raw = caps &&
              egress_choose(caps, p->dispatch.allow_unconfined, &need, &level, &raw, NULL) == 0 &&
              raw;

@@ -72,17 +72,23 @@ const char *staged_fault_at(struct submit *s)
 {
     const struct plan_request asked = what_is_asked(s);
     auto_targets one = {0};
-    struct plan_request r[] = {asked, asked, asked, asked, asked, asked};
-    static const char *const at[] = {"/arguments", "/ports", "/rate",
-                                     "/shards",    "/tool",  "/targets"};
+    static const char *const at[] = {"/arguments", "/ports",  "/ports", "/arguments",
+                                     "/rate",      "/shards", "/tool",  "/targets"};
+    struct plan_request r[ARRAY_LEN(at)];
 
+    for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+        r[i] = asked;
+    }
     target_add(&one, target_set_has_v4(asked.targets) ? "127.0.0.1" : "::1", NULL);
     r[0].arguments = NULL;
     r[1].ports = asked.ports ? NULL : "80"; /* it may be what is missing */
-    r[2].rate = 0;
-    r[3].shards = 0;
-    r[4].tool = asked.profile ? NULL : "nmap";
-    r[5].targets = &one;
+    r[2].ports = "80";
+    r[3].arguments = NULL; /* in which the ports are */
+    r[3].ports = "80";
+    r[4].rate = 0;
+    r[5].shards = 0;
+    r[6].tool = asked.profile ? NULL : "nmap";
+    r[7].targets = &one;
     for (size_t i = 0; i < ARRAY_LEN(at); i++) {
         if (can_be_made(&r[i])) {
             return at[i];

@@ -169,33 +169,37 @@ static int make_stages(const struct plan_request *q, struct plan *p, struct err 
     return 0;
 }
 
-/* The request's own tool, in one task. */
+/* The request's own tool, in one task. The tool's table reads its ports, in whatever option they
+ * are, as it will when the task starts: they are what the policy is asked about. */
 static int make_one(const struct plan_request *q, struct plan *p, struct err *e)
 {
     struct stage *s = &p->v[p->n++];
-    auto_free char *listed = NULL;
-    auto_strvec rest = {0};
-    uint32_t top = 0;
+    const struct tool *t = tool_find(q->tool ? q->tool : "nmap");
+    const struct tool_request asked = {.targets = "192.0.2.1",
+                                       .ports = q->ports,
+                                       .arguments = q->arguments,
+                                       .unsafe = true,
+                                       .advanced = true};
+    auto_plan read = {0};
     int rc;
 
+    if (!t) {
+        return err_set(e, ERR_INVALID, "unknown tool '%s'", q->tool);
+    }
+    rc = tool_check(t, &asked, &read, e);
+    if (rc < 0) {
+        return rc;
+    }
     s->kind = STAGE_PORTS;
-    s->tool = xstrdup(q->tool ? q->tool : "nmap");
+    s->tool = xstrdup(t->name);
     s->extra = xstrdup(q->arguments);
-    s->protocols = 1u << PROTO_TCP;
+    s->ports = q->ports ? ports_canonical(q->ports) : NULL;
+    s->protocols = read.protocols ? read.protocols : 1u << PROTO_TCP;
+    s->n_ports = read.ports ? ports_of(read.ports, s->protocols) : 0; /* 0: hosts only */
+    s->rate = least_rate(q->rate, q->max_rate);
     p->one = true;
-    rc = options_split(s->tool, q->arguments, &listed, &top, &rest, e);
-    if (rc == 0 && q->ports) {
-        rc = stage_read_ports(q->ports, s, e);
-    }
-    if (rc == 0) {
-        const char *list = s->ports ? s->ports : listed;
-
-        s->protocols = list ? MAX(list_protocols(list), 1u) : s->protocols;
-        s->n_ports = list ? ports_of(list, s->protocols) : top; /* 0: not known */
-        s->rate = least_rate(q->rate, q->max_rate);
-        rc = stage_check(q, s, e);
-    }
-    return rc;
+    p->ports = xstrdup(read.ports);
+    return stage_check(q, s, e);
 }
 
 /* Only what cannot be walked through is refused here; budgets are the policy's. */
@@ -257,7 +261,7 @@ static void join_ports(struct plan *p)
             }
         }
     }
-    if (!all.len) {
+    if (!all.len || p->one) {
         return;
     }
     if (p->n && plan_stage_after(p, -1, 1u << STAGE_PORTS) >= 0) {

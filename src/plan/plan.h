@@ -96,6 +96,7 @@ struct plan_request {
     uint32_t max_rate;            /* of the policy; 0: none */
     bool raw;                     /* raw sockets can be had for these targets */
     bool have_masscan, have_zmap; /* installed */
+    const char *zmap_version;     /* NULL: not known */
     const struct target_set *targets; /* pinned */
     uint64_t seed; /* of the order and of samples: the same seed, the same plan */
 };

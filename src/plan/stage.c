@@ -78,7 +78,7 @@ int stage_check(const struct plan_request *q, const struct stage *s, struct err 
         return err_set(e, ERR_INVALID, "zmap takes one port per job, got %u: use masscan or nmap",
                        s->n_ports);
     }
-    return 0;
+    return zmap ? zmap_takes_ports(q->zmap_version, s->n_ports, e) : 0;
 }
 
 /* What the letters of a list ask for; numbers without one mean TCP. */

@@ -178,6 +178,9 @@ struct tool {
 
 extern const struct tool tool_nmap, tool_masscan, tool_zmap;
 
+/* ERR_INVALID if this version of zmap (NULL: not known) does not take so many ports at once. */
+int zmap_takes_ports(const char *version, uint32_t n_ports, struct err *e);
+
 /* Splits and checks all of a request. tool_plan_done() *out, also after an error. */
 int tool_check(const struct tool *t, const struct tool_request *q, struct tool_plan *out,
                struct err *e);

@@ -24,7 +24,14 @@
 #include "tool/tool_option.h"
 #include "tool/zmap_options.h"
 
-enum { COOLDOWN_S = 8, SPARE_S = 30, SENDING_SPARE_S = 10, FIRST_KNOWN = 2, LAST_KNOWN = 4 };
+enum {
+    COOLDOWN_S = 8,
+    SPARE_S = 30,
+    SENDING_SPARE_S = 10,
+    FIRST_KNOWN = 2,
+    LAST_KNOWN = 4,
+    SEVERAL_PORTS = 4
+};
 
 #define ICMP "icmp_echoscan"
 
@@ -142,20 +149,36 @@ static int zmap_check(const struct tool_request *q, const struct strvec *tokens,
 
 /* ---- how it is started ---- */
 
-/* 2, 3 or 4. */
+/* 2, 3 or 4; 0: not known. */
+static unsigned major_of(const char *version)
+{
+    auto_free char *major = xstrndup(version ? version : "", version ? strcspn(version, ".") : 0);
+    uint64_t v = 0;
+
+    return str_to_u64(major, FIRST_KNOWN, LAST_KNOWN, &v) ? (unsigned)v : 0;
+}
+
 static int version_of(const struct tool_start *s, unsigned *out, struct err *e)
 {
-    size_t n = s->version ? strcspn(s->version, ".") : 0;
-    auto_free char *major = xstrndup(s->version ? s->version : "", n);
-    uint64_t v;
-
-    if (!str_to_u64(major, FIRST_KNOWN, LAST_KNOWN, &v)) {
-        return err_set(e, ERR_INVALID,
-                       "zmap %s is not known here: install version %d to %d, or set --tool-zmap",
-                       s->version ? s->version : "of unknown version", FIRST_KNOWN, LAST_KNOWN);
+    *out = major_of(s->version);
+    if (*out) {
+        return 0;
     }
-    *out = (unsigned)v;
-    return 0;
+    return err_set(e, ERR_INVALID,
+                   "zmap %s is not known here: install version %d to %d, or set --tool-zmap",
+                   s->version ? s->version : "of unknown version", FIRST_KNOWN, LAST_KNOWN);
+}
+
+int zmap_takes_ports(const char *version, uint32_t n_ports, struct err *e)
+{
+    unsigned major = major_of(version);
+
+    if (major == 0 || major >= SEVERAL_PORTS || n_ports <= 1) {
+        return 0;
+    }
+    return err_set(e, ERR_INVALID,
+                   "zmap %s takes one port per scan, got %u: submit one for each, or use masscan",
+                   version, n_ports);
 }
 
 struct numbers {
@@ -197,10 +220,8 @@ static int may_start(const struct tool_plan *p, const struct tool_start *s, unsi
     if (rc == 0) {
         rc = version_of(s, version, e);
     }
-    if (rc == 0 && *version < 4 && p->ports && p->n_ports > 1) {
-        rc = err_set(e, ERR_INVALID,
-                     "zmap %s takes one port per scan, got %u: submit one for each, or use masscan",
-                     s->version, p->n_ports);
+    if (rc == 0 && p->ports) {
+        rc = zmap_takes_ports(s->version, p->n_ports, e);
     }
     if (rc == 0 && *version < 3 && !s->gateway_mac) {
         rc = err_set(e, ERR_INVALID,

@@ -7,12 +7,14 @@ static const char v1[] = "/api/v1/scans";
 
 static struct profiles *profiles;
 static bool facts_raw;
+static const char *facts_zmap;
 static unsigned dry_runs;
 
 static void facts(void *arg, const struct target_set *t, struct plan_request *q)
 {
     q->slots = 4;
     q->raw = q->have_masscan = q->have_zmap = facts_raw;
+    q->zmap_version = facts_zmap;
 }
 
 static int dry_run(void *arg, const struct job *job, struct json *j, struct err *e)
@@ -35,6 +37,7 @@ static void begin_with(struct api_config c)
     c.profiles = profiles;
     c.plan_facts = facts;
     facts_raw = false;
+    facts_zmap = NULL;
     dry_runs = 0;
     rig_start(0, &c);
 }
@@ -602,6 +605,37 @@ static void a_planned_submit_waits_for_its_names_and_keeps_what_was_asked(void)
 
 /* ---- dry runs ---- */
 
+static void an_older_zmap_with_several_ports_is_refused_at_once(void)
+{
+    begin();
+    facts_raw = true;
+    facts_zmap = "2.1.1";
+    {
+        static const char *const bodies[] = {
+            "{\"targets\":\"10.0.0.1\",\"tool\":\"zmap\",\"ports\":\"80,443\"}",
+            "{\"targets\":\"10.0.0.1\",\"tool\":\"zmap\",\"arguments\":\"--target-ports 80,443\"}",
+        };
+        int64_t before = jobs();
+
+        for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+            auto_answer got = ask("POST", v1, bodies[i]);
+
+            CHECK_INT(got.status, 422);
+            CHECK(strstr(got.body, "zmap 2.1.1 takes one port per scan, got 2"));
+            CHECK(strstr(got.body, i ? "\"/arguments\"" : "\"/ports\""));
+        }
+        CHECK_INT(jobs(), before);
+    }
+    facts_zmap = "4.1.0";
+    {
+        auto_answer got =
+            ask("POST", v1, "{\"targets\":\"127.0.0.1\",\"tool\":\"zmap\",\"ports\":\"80,443\"}");
+
+        CHECK(!strstr(got.body, "one port"));
+    }
+    rig_stop();
+}
+
 static void a_dry_run_stores_nothing_and_says_what_would_be(void)
 {
     static const char dry[] = "/api/v1/scans?dry_run=true";
@@ -718,6 +752,7 @@ TESTS(a_request_that_says_nothing_of_how_gets_the_default_profile_and_its_tasks,
       long_lists_are_taken_and_shown_short_in_lists_of_jobs,
       only_what_is_allowed_is_planned_when_the_rest_is_left_out,
       a_planned_submit_waits_for_its_names_and_keeps_what_was_asked,
+      an_older_zmap_with_several_ports_is_refused_at_once,
       a_dry_run_stores_nothing_and_says_what_would_be,
       a_dry_run_asks_the_planner_about_a_job_that_is_not_stored,
       the_policy_is_asked_for_a_whole_plan, every_option_of_every_tool_says_what_it_takes)

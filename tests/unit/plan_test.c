@@ -10,6 +10,7 @@ struct asked {
     const char *profile, *tool, *ports, *arguments, *targets;
     uint32_t shards, slots, rate;
     bool own_pace, no_raw, none; /* none: neither masscan nor zmap */
+    const char *zmap;            /* its version; NULL: not known */
     uint64_t seed;
 };
 
@@ -36,6 +37,7 @@ static int make_from(const struct asked *a, const struct target_set *t, struct p
         .raw = !a->no_raw,
         .have_masscan = !a->none,
         .have_zmap = !a->none,
+        .zmap_version = a->zmap,
         .targets = t,
         .seed = a->seed ? a->seed : 42,
     };
@@ -858,6 +860,13 @@ static void what_cannot_be_done_is_refused_with_the_reason(void)
          "masscan needs raw sockets"},
         {{.profile = "udp", .tool = "zmap", .ports = "53", .targets = "10.0.0.1"},
          "zmap does not find what profile udp looks for (-sU -T4): use nmap"},
+        {{.tool = "zmap", .ports = "80,443", .targets = "10.0.0.1", .zmap = "2.1.1"},
+         "zmap 2.1.1 takes one port per scan, got 2"},
+        {{.tool = "zmap",
+          .arguments = "--target-ports=1-9",
+          .targets = "10.0.0.1",
+          .zmap = "3.0.0"},
+         "zmap 3.0.0 takes one port per scan, got 9"},
         {{.profile = "ping", .ports = "80", .targets = "10.0.0.1"},
          "takes no ports, tool or options"},
         {{.profile = "ping", .tool = "masscan", .targets = "10.0.0.1"},
@@ -1065,6 +1074,35 @@ static void progress_is_sane_without_tasks(void)
     CHECK_INT(plan_summary_missing_x100(b.data), 10000);
     CHECK_INT(plan_summary_missing_x100("garbage"), 0);
     plan_free(p);
+}
+
+static void ports_of_a_lone_tool_are_known_wherever_they_stand(void)
+{
+    static const struct asked cases[] = {
+        {.tool = "zmap", .ports = "23"},
+        {.tool = "zmap", .arguments = "-p 23"},
+        {.tool = "zmap", .arguments = "--target-ports=23"},
+        {.tool = "zmap", .arguments = "--target-port 23"},
+        {.tool = "masscan", .arguments = "-p23"},
+        {.tool = "masscan", .arguments = "--ports=23"},
+        {.tool = "masscan", .arguments = "--ping", .ports = "23"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct asked a = cases[i];
+        auto_targets t = {0};
+        struct plan_needs needs;
+        struct plan *p;
+
+        a.targets = "10.0.0.0/24";
+        p = make(&a, &t);
+        plan_needs(p, &t, &needs);
+        CHECK_STR(plan_ports(p), "23");
+        CHECK_INT(needs.ports, 1);
+        CHECK_INT(needs.probes, 256);
+        CHECK_INT(needs.protocols, 1u << PORTS_TCP);
+        plan_free(p);
+    }
 }
 
 static void estimates_of_sweeps_count_rate_retries_and_waits(void)
@@ -1276,6 +1314,7 @@ TESTS(names_count_once_where_addresses_are_swept, what_is_stored_wrongly_is_refu
       options_of_the_request_take_the_place_of_ours,
       another_tool_looks_for_the_protocol_of_the_profile, a_rate_that_is_asked_is_never_gone_beyond,
       a_tool_without_a_profile_is_one_task, large_plans_stay_within_the_tasks_of_a_job,
+      ports_of_a_lone_tool_are_known_wherever_they_stand,
       estimates_of_sweeps_count_rate_retries_and_waits,
       estimates_of_profiles_with_a_sweeper_count_every_wait,
       a_job_that_waits_for_silent_services_has_time_left,
