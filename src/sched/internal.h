@@ -13,17 +13,22 @@ enum run_step {
     STEP_ENDED,    /* the worker said how; not yet committed */
     STEP_RELEASED, /* handed back; not yet committed */
     STEP_WAITING,  /* handed back until retry_at_us; not yet committed */
+    STEP_LOST,     /* its worker is; not yet committed */
 };
 
 struct run {
     struct task task;
     struct job job; /* as claimed; freed once launched */
     enum run_step step;
-    struct outcome end;                     /* strings owned, STEP_ENDED */
-    int64_t retry_at_us;                    /* also until when it waits, STEP_WAITING */
-    bool applied;                           /* the end is in the current transaction */
-    enum job_state now;                     /* of the task, by that end */
-    int64_t claimed_ms, beat_ms, cancel_ms; /* cancel_ms: when it was asked for; 0: it was not */
+    struct outcome end;            /* strings owned, STEP_ENDED */
+    int64_t retry_at_us;           /* also until when it waits, STEP_WAITING */
+    bool applied;                  /* the end is in the current transaction */
+    enum job_state now;            /* of the task, by that end */
+    int64_t claimed_ms, cancel_ms; /* cancel_ms: when it was asked for; 0: it was not */
+    int64_t beat_ms;               /* when the lease was renewed, or in the lane: heard of */
+    bool away;                     /* in the lane */
+    bool adopted;                  /* STEP_CLAIMED: there is nothing to launch */
+    struct run *next;              /* of those with the same hash */
 };
 
 /* A planned job that came to its end in this turn. */
@@ -33,6 +38,8 @@ struct settled {
     enum job_reason reason;
 };
 
+enum { RUN_HASH = 1024 };
+
 struct sched {
     struct loop *loop;
     struct store *store;
@@ -40,8 +47,10 @@ struct sched {
     char *worker; /* owned, config points to them */
     char *blob_dir;
     struct worker_link link;
-    struct run **runs; /* twice config.slots: those that end and those that take their places */
-    uint32_t n;
+    const struct sched_lane *lane; /* NULL: none */
+    struct run **runs;             /* in no order */
+    uint32_t n, size, n_away;
+    struct run *by_token[RUN_HASH];
     struct lease *cancels; /* to be sent after the commit */
     uint32_t n_cancels, size_cancels;
     struct waiters waiters;
@@ -61,11 +70,26 @@ struct sched {
 };
 
 /* ---- run.c ---- */
+/* Owned by the scheduler from then on; task is set. */
+void sched_run_add(struct sched *s, struct run *r);
 struct lease sched_run_lease(const struct run *r);
 struct run *sched_run_find(struct sched *s, const struct lease *l);
 void sched_run_drop(struct sched *s, struct run *r);
 void outcome_copy(struct outcome *to, const struct outcome *from);
 bool sched_run_planned(const struct run *r);
+
+/* ---- lane.c ---- */
+void lane_fill(struct sched *s);  /* claims what it has room for */
+void lane_sweep(struct sched *s); /* what nothing was heard of is lost */
+/* A task that was running in it when the server started. */
+/* What is held of a job whose tasks are elsewhere: enough to judge and to log. */
+int lane_job(struct sched *s, const struct id *job, struct job *out, struct err *e);
+int lane_recover(struct sched *s, const struct task *t, struct err *e);
+
+/* ---- sched.c, for lane.c ---- */
+/* *claimed is false if there is nothing. queues NULL: of all. */
+void sched_claim_one(struct sched *s, const char *worker, const struct strvec *queues, bool away,
+                     bool *claimed);
 
 /* ---- key_limit.c: how much a key may run ---- */
 void key_limit_start(struct sched *s); /* finds the keys that are full */

@@ -72,6 +72,35 @@ static void outcome_done(struct outcome *o)
     *o = (struct outcome){0};
 }
 
+static struct run **bucket(struct sched *s, const struct run *r)
+{
+    return &s->by_token[r->task.token % RUN_HASH];
+}
+
+void sched_run_add(struct sched *s, struct run *r)
+{
+    struct run **at = bucket(s, r);
+
+    if (s->n == s->size) {
+        s->size = s->size ? s->size * 2 : 16;
+        s->runs = xrealloc(s->runs, s->size * sizeof(struct run *));
+    }
+    s->runs[s->n++] = r;
+    s->n_away += r->away;
+    r->next = *at;
+    *at = r;
+}
+
+static void unlink_run(struct sched *s, struct run *r)
+{
+    struct run **at = bucket(s, r);
+
+    while (*at != r) {
+        at = &(*at)->next;
+    }
+    *at = r->next;
+}
+
 void sched_run_drop(struct sched *s, struct run *r)
 {
     for (uint32_t i = 0; i < s->n; i++) {
@@ -80,6 +109,13 @@ void sched_run_drop(struct sched *s, struct run *r)
             break;
         }
     }
+    s->n_away -= r->away;
+    unlink_run(s, r);
+    if (r->away) {
+        struct lease l = sched_run_lease(r);
+
+        s->lane->over(s->lane->link.arg, &l);
+    }
     job_done(&r->job);
     outcome_done(&r->end);
     free(r);
@@ -87,12 +123,12 @@ void sched_run_drop(struct sched *s, struct run *r)
 
 struct run *sched_run_find(struct sched *s, const struct lease *l)
 {
-    for (uint32_t i = 0; i < s->n; i++) {
-        const struct task *t = &s->runs[i]->task;
+    for (struct run *r = s->by_token[l->token % RUN_HASH]; r; r = r->next) {
+        const struct task *t = &r->task;
 
         if (t->epoch == l->epoch && t->token == l->token && t->idx == l->idx &&
             id_cmp(&t->job_id, &l->job_id) == 0) {
-            return s->runs[i];
+            return r;
         }
     }
     return NULL;
@@ -100,5 +136,5 @@ struct run *sched_run_find(struct sched *s, const struct lease *l)
 
 bool sched_run_planned(const struct run *r)
 {
-    return r->job.plan != NULL;
+    return r->job.plan != NULL || r->job.planned;
 }

@@ -45,7 +45,6 @@ int sched_new(struct loop *l, struct store *st, const struct sched_config *c,
     s->config.worker = s->worker = xstrdup(c->worker);
     s->config.blob_dir = s->blob_dir = xstrdup(c->blob_dir);
     s->link = *w;
-    s->runs = xcalloc((size_t)c->slots * 2, sizeof *s->runs);
     s->stats.slots = c->slots;
     s->tick.fn = on_tick;
     s->due.fn = on_due;
@@ -98,8 +97,12 @@ static int recover_one(struct sched *s, const struct task *t, struct err *e)
     auto_free char *path = blob_path(&l);
     char id[ID_TEXT + 1];
     enum job_state now;
-    int rc = store_task_lost(s->store, &l, t->beat, &now, e);
+    int rc;
 
+    if (s->lane && strcmp(t->worker, s->lane->worker) == 0) {
+        return lane_recover(s, t, e);
+    }
+    rc = store_task_lost(s->store, &l, t->beat, &now, e);
     if (rc != 0) {
         return rc;
     }
@@ -182,6 +185,8 @@ static void apply_end(struct sched *s, struct run *r)
         rc = store_task_release(s->store, &l, &e);
     } else if (r->step == STEP_WAITING) {
         rc = store_task_wait(s->store, &l, r->retry_at_us, &e);
+    } else if (r->step == STEP_LOST) {
+        rc = store_task_lost(s->store, &l, r->task.beat, &r->now, &e);
     } else {
         rc = store_task_finish(s->store, &l, &r->end, r->retry_at_us, &r->now, &e);
     }
@@ -189,6 +194,7 @@ static void apply_end(struct sched *s, struct run *r)
         s->stats.fenced++;
         log_warn("report_fenced", KV("error", e.msg));
         r->now = state_of(s, &r->task.job_id);
+        r->step = r->step == STEP_LOST ? STEP_RELEASED : r->step; /* it was given away before */
     } else if (rc != 0) {
         log_error("report_failed", KV("error", e.msg));
         return;
@@ -200,7 +206,8 @@ static void apply_end(struct sched *s, struct run *r)
     }
 }
 
-static void claim_one(struct sched *s, bool *claimed)
+void sched_claim_one(struct sched *s, const char *worker, const struct strvec *queues, bool away,
+                     bool *claimed)
 {
     struct run *r = xcalloc(1, sizeof *r);
     struct err e = {0};
@@ -208,7 +215,7 @@ static void claim_one(struct sched *s, bool *claimed)
 
     *claimed = false;
     job_init(&r->job);
-    rc = store_task_claim(s->store, s->worker, NULL, &s->blocked, &r->task, &r->job, claimed, &e);
+    rc = store_task_claim(s->store, worker, queues, &s->blocked, &r->task, &r->job, claimed, &e);
     if (rc != 0 || !*claimed) {
         if (rc != 0) {
             log_error("claim_failed", KV("error", e.msg));
@@ -219,8 +226,9 @@ static void claim_one(struct sched *s, bool *claimed)
         return;
     }
     r->step = STEP_CLAIMED;
+    r->away = away;
     r->claimed_ms = r->beat_ms = boot_ms();
-    s->runs[s->n++] = r;
+    sched_run_add(s, r);
     key_limit_after_claim(s, r);
     waiters_touch(&s->waiters, &r->task.job_id);
 }
@@ -241,24 +249,44 @@ static void renew(struct sched *s, struct run *r, int64_t now)
 
 static bool may_claim(const struct sched *s, uint32_t busy)
 {
-    return !s->draining && !s->paused && busy < s->config.slots && store_task_ready(s->store, NULL);
+    return !s->paused && busy < s->config.slots && store_task_ready(s->store, s->config.queues);
+}
+
+/* An end that is in this transaction frees its slot: both are committed, or neither is. */
+static void claim(struct sched *s, uint32_t busy)
+{
+    bool claimed = true;
+
+    if (s->draining || !store_task_ready(s->store, NULL)) {
+        return;
+    }
+    key_limit_start(s);
+    while (claimed && may_claim(s, busy)) {
+        sched_claim_one(s, s->worker, s->config.queues, false, &claimed);
+        busy += claimed;
+    }
+    if (s->lane) {
+        lane_fill(s);
+    }
 }
 
 void sched_before_commit(struct sched *s)
 {
     int64_t now = loop_now_ms(s->loop);
     uint32_t busy = 0;
-    bool claimed = true;
 
+    if (s->ticked && s->lane) {
+        lane_sweep(s);
+    }
     for (uint32_t i = 0; i < s->n; i++) {
         struct run *r = s->runs[i];
 
         if (r->step >= STEP_ENDED && !r->applied) {
             apply_end(s, r);
-        } else if (r->step == STEP_RUNNING) {
+        } else if (r->step == STEP_RUNNING && !r->away) {
             renew(s, r, now);
         }
-        busy += !r->applied;
+        busy += !r->applied && !r->away;
     }
     if (s->waking) {
         wake_waiting(s);
@@ -269,14 +297,7 @@ void sched_before_commit(struct sched *s)
     if (s->ticked) {
         housekeeping(s);
     }
-    if (may_claim(s, busy)) {
-        key_limit_start(s);
-    }
-    /* An end that is in this transaction frees its slot: both are committed, or neither is. */
-    while (claimed && may_claim(s, busy)) {
-        claim_one(s, &claimed);
-        busy += claimed;
-    }
+    claim(s, busy);
 }
 
 /* ---- after the commit ---- */
@@ -294,7 +315,11 @@ static void launch(struct sched *s, struct run *r)
     if (sched_run_planned(r) && s->planner.spent) {
         r->job.spent_us = s->planner.spent(s->planner.arg, &r->task.job_id);
     }
-    s->link.run(s->link.arg, &r->task, &r->job);
+    if (r->away) {
+        s->lane->link.run(s->lane->link.arg, &r->task, &r->job);
+    } else {
+        s->link.run(s->link.arg, &r->task, &r->job);
+    }
 }
 
 static void remove_blob(const struct sched *s, const struct run *r)
@@ -305,6 +330,18 @@ static void remove_blob(const struct sched *s, const struct run *r)
     if (s->blob_dir) {
         blob_remove(s->blob_dir, path);
     }
+}
+
+static void settle_lost(struct sched *s, const struct run *r)
+{
+    char id[ID_TEXT + 1];
+
+    id_text(&r->task.job_id, id);
+    log_warn("task_lost", KV("job", id), KV("task", r->task.idx), KV("epoch", r->task.epoch),
+             KV("state", job_state_name(r->now)));
+    s->stats.lost++;
+    s->merging = true;
+    remove_blob(s, r);
 }
 
 static void settle_end(struct sched *s, struct run *r)
@@ -336,6 +373,8 @@ static void settle_end(struct sched *s, struct run *r)
         s->stats.waits++;
         s->ticked = true;
         loop_again(s->loop);
+    } else if (r->step == STEP_LOST) {
+        settle_lost(s, r);
     }
     sched_run_drop(s, r);
 }
@@ -347,7 +386,10 @@ static void send_cancels(struct sched *s, bool committed)
 
     s->n_cancels = s->size_cancels = 0;
     for (uint32_t i = 0; committed && i < n; i++) {
-        s->link.cancel(s->link.arg, &v[i]);
+        const struct run *r = sched_run_find(s, &v[i]);
+        const struct worker_link *link = r && r->away ? &s->lane->link : &s->link;
+
+        link->cancel(link->arg, &v[i]);
     }
     free(v);
 }
@@ -368,7 +410,9 @@ void sched_after_commit(struct sched *s, bool committed)
         struct run *r = s->runs[i];
 
         if (r->step == STEP_CLAIMED) {
-            if (committed) {
+            if (committed && r->adopted) {
+                r->step = STEP_RUNNING;
+            } else if (committed) {
                 launch(s, r);
             } else {
                 sched_run_drop(s, r);
@@ -487,7 +531,7 @@ void sched_drain(struct sched *s)
 
 bool sched_idle(const struct sched *s)
 {
-    return s->n == 0;
+    return s->n == s->n_away;
 }
 
 void sched_wait(struct sched *s, struct job_waiter *w)
@@ -503,6 +547,7 @@ void sched_touch(struct sched *s, const struct id *job)
 void sched_stats(const struct sched *s, struct sched_stats *out)
 {
     *out = s->stats;
-    out->busy = s->n;
+    out->busy = s->n - s->n_away;
+    out->away = s->n_away;
     out->paused = s->paused;
 }

@@ -32,30 +32,29 @@ struct sched_config {
 
 /* What the scheduler asks of whoever runs tasks. Neither blocks. */
 struct worker_link {
-    /* After the claim was committed. The worker reports through sched_*(). */
+    /* After the claim was committed. The worker reports through sched_*(). j->queue: the task's. */
     void (*run)(void *arg, const struct task *t, const struct job *j);
     void (*cancel)(void *arg, const struct lease *l);
-    /* The end, the release or the loss of a run is committed (or was refused: it was not that
-     * worker's any more). May be NULL. */
-    void (*over)(void *arg, const struct lease *l);
     void *arg;
 };
 
 /*
- * A lane: a way by which tasks of some queues reach somebody who runs them. The scheduler has one
- * to the local worker (sched_config); a transport adds one for each queue that its workers serve.
- * A lane is filled as long as it has room, so that what runs next is decided here, late.
+ * A lane: the way by which a transport takes tasks to workers elsewhere. It is filled as long as it
+ * has room, so that what runs next is decided here, late. Embedded by its owner.
  */
 struct sched_lane {
-    const char *worker;          /* name in leases: "fleet" */
-    const struct strvec *queues; /* borrowed while the lane is there */
-    /* How many more tasks it can take now. */
-    uint32_t (*room)(void *arg);
+    const char *worker; /* name in leases: "fleet" */
+    /* Queues that can take one more task now; empty: none. Asked before each claim. Borrowed. */
+    const struct strvec *(*open)(void *arg);
+    /* A task was claimed, in this turn, or was running when the server started (queue NULL). */
+    void (*claimed)(void *arg, const struct lease *l, const char *queue);
+    /* Nothing is held of it any more: how its run ended, was handed back or lost is committed; or
+     * the claim was undone. */
+    void (*over)(void *arg, const struct lease *l);
     /* A run of which nothing was heard for so long (sched_heard()) is lost: on this process's own
      * clock, counted anew after a restart. */
     uint32_t lease_ms;
-    struct worker_link link;
-    struct sched_lane *next; /* the scheduler's */
+    struct worker_link link; /* its arg is that of all */
 };
 
 /*
@@ -81,16 +80,14 @@ struct planner_link {
 
 int sched_new(struct loop *l, struct store *s, const struct sched_config *c,
               const struct worker_link *w, struct sched **out, struct err *e);
-/* Embedded by the caller, who sets all but `next`; it stays until sched_free(). */
-void sched_lane_add(struct sched *s, struct sched_lane *lane);
-/* A lane has more room than before. */
-void sched_lane_changed(struct sched *s);
+/* Before sched_recover(). Borrowed until sched_free(). */
+void sched_set_lane(struct sched *s, const struct sched_lane *lane);
 /* Before the first turn; without it planned jobs are not claimed. */
 void sched_plan_with(struct sched *s, const struct planner_link *p);
 void sched_free(struct sched *s);
 /* Tasks that ran here when the last process died are lost: nothing of it lives any more (the lock
- * proves it). Those of a lane (added before this) go on: they are lost if nothing is heard of them.
- * Call before the first turn; commits. */
+ * proves it). Those of the lane go on: they are lost if nothing is heard of them. Call before the
+ * first turn; commits. */
 int sched_recover(struct sched *s, struct err *e);
 /* To be called by the turn, before the commit (claims, expiries) and after it (launches). What a
  * failed commit undid is tried again a second later; no end of a run is ever dropped. */
@@ -117,17 +114,13 @@ void sched_finish(struct sched *s, const struct lease *l, const struct outcome *
 void sched_release(struct sched *s, const struct lease *l);
 /* Is this the lease of a run that has not ended? */
 bool sched_holds(const struct sched *s, const struct lease *l);
-/* Of a run in a lane something was heard: its time begins anew. `worker` (copied; NULL: as it was):
- * who has it. False: no such run. */
-bool sched_heard(struct sched *s, const struct lease *l, const char *worker);
+/* Of a run in the lane something was heard: its time begins anew. False: no such run. */
+bool sched_heard(struct sched *s, const struct lease *l);
 /* Its worker is known to be dead, or gave it up: as if its time were over. */
 void sched_lost(struct sched *s, const struct lease *l);
-/* store_task_adopt() gave the run a new lease: what is held of it follows, `worker` has it now. */
-int sched_adopt(struct sched *s, struct sched_lane *lane, const struct lease *old,
-                const char *worker, struct lease *now, struct err *e);
-/* Runs in a lane, with who has them ("": nobody has said so yet). */
-void sched_runs(const struct sched *s, const struct sched_lane *lane,
-                void (*fn)(void *arg, const struct lease *l, const char *worker), void *arg);
+/* store_task_adopt(): the run that is there, if any, is fenced; there is one under *now instead,
+ * heard of from now on. */
+int sched_adopt(struct sched *s, const struct lease *old, struct lease *now, struct err *e);
 /* The scan window is closed: the task was not started, and is tried again at until_us. */
 void sched_wait_until(struct sched *s, const struct lease *l, int64_t until_us);
 
@@ -142,7 +135,8 @@ void sched_unwait(struct job_waiter *w);
 void sched_touch(struct sched *s, const struct id *job); /* a change was made: fire after commit */
 
 struct sched_stats {
-    uint32_t slots, busy;
+    uint32_t slots, busy; /* of the local worker */
+    uint32_t away;        /* runs in the lane */
     bool paused;
     int64_t waits; /* tasks put back because a scan window was closed */
     int64_t claims, finished[JOB_STATES][REASON_COUNT], retries, lost, fenced;
