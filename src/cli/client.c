@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "cli/curl_lib.h"
+#include "edge/curl_lib.h"
 #include "version.h"
 
 enum {

@@ -2,7 +2,7 @@
  * client - requests to a ScanPod server: HTTP, HTTPS or a unix socket, over libcurl.
  *
  * Redirects are not followed, other protocols refused, answers capped, everything has a time
- * limit. libcurl is loaded when the first client is made (curl_lib.h): `serve` never sees it.
+ * limit. libcurl is loaded when the first client is made (edge/curl_lib.h).
  *
  * A call returns 0 when the server answered, whatever the status; client_check() turns a status
  * into an error. ERR_IO: not reached. The key goes into a header and nowhere else.

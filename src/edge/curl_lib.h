@@ -1,9 +1,10 @@
 /*
- * curl_lib - libcurl, loaded when a command first talks to a server.
+ * curl_lib - libcurl, loaded when it is first needed: by a command that talks to a server, and by
+ * the process that talks to object storage.
  *
  * libcurl brings some twenty libraries with it (Kerberos, LDAP, SSH, a second TLS). Linked as usual
- * they would be mapped into the server too, which never uses them, and would more than double the
- * time that every start of the program takes.
+ * they would be mapped into every process of a server, and would more than double the time that
+ * every start of the program takes.
  */
 #pragma once
 

@@ -1,4 +1,4 @@
-#include "cli/curl_lib.h"
+#include "edge/curl_lib.h"
 
 #include <dlfcn.h>
 #include <signal.h>
@@ -46,7 +46,7 @@ static int load(struct curl_lib *lib, struct err *e)
     }
     if (!so) {
         return err_set(e, ERR_NOT_FOUND,
-                       "commands that talk to a server need libcurl, which is not installed: "
+                       "libcurl is not installed, without which nothing here speaks HTTP: "
                        "apt-get install libcurl3-gnutls (or libcurl4)");
     }
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
