@@ -61,8 +61,18 @@ int seccomp_tool(enum box_calls calls, int *notify_fd);
  *   ROLE_NETD      UNIX, INET, INET6, NETLINK
  *   ROLE_RESOLVER  UNIX, INET, INET6, NETLINK ROUTE
  *   ROLE_PROXY     the same; may not listen: its listeners are made in boxes
+ *   ROLE_EDGE      the same as the proxy: it only connects
+ *   ROLE_DEPOT     the same; may not listen
  */
-enum role { ROLE_DAEMON, ROLE_RUNNER, ROLE_NETD, ROLE_RESOLVER, ROLE_PROXY, ROLE_PARSER };
+enum role {
+    ROLE_DAEMON,
+    ROLE_RUNNER,
+    ROLE_NETD,
+    ROLE_RESOLVER,
+    ROLE_PROXY,
+    ROLE_DEPOT,
+    ROLE_PARSER
+};
 /* ROLE_PARSER is a dozen calls on open descriptors: read, write, memory, exit; anything else ends
  * the process with SIGSYS. ERR_SANDBOX: the kernel has no seccomp. */
 int seccomp_role(enum role r, struct err *e);

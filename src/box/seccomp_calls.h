@@ -106,7 +106,7 @@ UNBOXED(sethostname), UNBOXED(setdomainname), UNBOXED(process_vm_readv), UNBOXED
 UNBOXED(pidfd_getfd), UNBOXED(mknod), UNBOXED(mknodat),
 CALL(clone, LIST_ROLES & ~LIST_RUNNER, CLONE), CALL(clone3, LIST_ROLES & ~LIST_RUNNER, ABSENT),
 
-/* whose listeners are made in boxes */
-CALL(listen, LIST_PROXY, REFUSED),
+/* whose listeners are made in boxes; who has none */
+CALL(listen, LIST_PROXY | LIST_DEPOT, REFUSED),
 
     /* clang-format on */

@@ -21,14 +21,15 @@ enum {
     LIST_OFFLINE = 2,
     LIST_BROKER = 4,
     LIST_PARSER = 8,  /* what is not there ends the process */
-    LIST_DAEMON = 16, /* five lists of what is refused */
+    LIST_DAEMON = 16, /* lists of what is refused */
     LIST_RUNNER = 32,
     LIST_NETD = 64,
     LIST_RESOLVER = 128,
     LIST_PROXY = 256,
+    LIST_DEPOT = 512,
 
     LIST_TOOLS = LIST_NETWORK | LIST_OFFLINE | LIST_BROKER,
-    LIST_ROLES = LIST_DAEMON | LIST_RUNNER | LIST_NETD | LIST_RESOLVER | LIST_PROXY,
+    LIST_ROLES = LIST_DAEMON | LIST_RUNNER | LIST_NETD | LIST_RESOLVER | LIST_PROXY | LIST_DEPOT,
 };
 
 /* What a listed call gets. */

@@ -603,7 +603,8 @@ static int do_keyring(void)
 
 static void roles_do_their_work_and_nothing_else(void)
 {
-    static const enum role roles[] = {ROLE_DAEMON, ROLE_NETD, ROLE_RESOLVER, ROLE_PROXY};
+    static const enum role roles[] = {ROLE_DAEMON, ROLE_NETD, ROLE_RESOLVER, ROLE_PROXY,
+                                      ROLE_DEPOT};
 
     for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
         CHECK_INT(under_role(roles[i], do_nothing), 0);
