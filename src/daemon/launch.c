@@ -47,6 +47,7 @@ static int start(const struct launcher *l, struct tool_run *r, struct dispatch *
     d->notes = (struct strvec){0};
     d->launch.run = r->run;
     d->launch.blob_fd = blob;
+    d->launch.lease_until_ms = l->lease_until_ms;
     return runner_launch(l->runner, &d->launch, e);
 }
 
@@ -66,7 +67,7 @@ static int launch(const struct launcher *l, struct tool_run *r, const struct job
     const struct dispatch_ask ask = {
         .job = j,
         .spec = spec,
-        .key_name = in_force_key_name(l->config->scope, l->store, j->key_id),
+        .key_name = l->key_name,
         .tool = r->tool,
         .program = program,
         .version = version,

@@ -11,9 +11,10 @@
 /* All borrowed. */
 struct launcher {
     const struct worker_config *config;
-    struct store *store;
     struct runner *runner;
     const struct sandbox_caps *caps;
+    int64_t lease_until_ms; /* as runner_launch */
+    const char *key_name;   /* of the job's key; NULL: the configured one */
 };
 
 /*

@@ -27,18 +27,17 @@ static void note_host(struct tool_run *r, const struct host *head)
 static int take_host(void *arg, const struct host *head, struct err *e)
 {
     struct tool_run *r = arg;
-    int64_t seq;
 
     r->wrote = true;
     note_host(r, head);
-    return store_host_begin(r->store, &r->lease, head, &seq, e);
+    return r->to->host(r->to->arg, &r->lease, head, e);
 }
 
 static int take_port(void *arg, const struct port *p, struct err *e)
 {
     struct tool_run *r = arg;
 
-    return store_host_port(r->store, p, e);
+    return r->to->port(r->to->arg, &r->lease, p, e);
 }
 
 static int take_host_end(void *arg, struct err *e)
@@ -46,7 +45,7 @@ static int take_host_end(void *arg, struct err *e)
     struct tool_run *r = arg;
 
     r->hosts++;
-    return store_host_end(r->store, e);
+    return r->to->host_end(r->to->arg, &r->lease, e);
 }
 
 static int take_progress(void *arg, const struct progress *p, struct err *e)
@@ -58,7 +57,7 @@ static int take_progress(void *arg, const struct progress *p, struct err *e)
         return 0;
     }
     r->progress_ms = now;
-    return sched_progress(r->sched, &r->lease, p, e);
+    return r->to->progress(r->to->arg, &r->lease, p, e);
 }
 
 void tool_run_status(struct tool_run *r, const char *line)
@@ -122,12 +121,11 @@ static const struct record_sink sink = {
     .end = take_end,
 };
 
-struct tool_run *tool_run_new(struct store *s, struct sched *sc, const struct lease *l)
+struct tool_run *tool_run_new(const struct reports *to, const struct lease *l)
 {
     struct tool_run *r = xcalloc(1, sizeof *r);
 
-    r->store = s;
-    r->sched = sc;
+    r->to = to;
     r->lease = *l;
     r->start_us = wall_us();
     r->reader.sink = &sink;
@@ -155,10 +153,10 @@ void tool_run_free(struct tool_run *r)
     free(r);
 }
 
-/* Records of several runs alternate: the store is told whose host goes on. */
+/* Records of several runs alternate: whose host goes on is told. */
 static int feed(struct tool_run *r, const void *p, size_t n, struct err *e)
 {
-    int rc = r->reader.in_host ? store_host_select(r->store, &r->lease, e) : 0;
+    int rc = r->reader.in_host ? r->to->select(r->to->arg, &r->lease, e) : 0;
 
     return rc == 0 ? record_feed(&r->reader, p, n, e) : rc;
 }
@@ -380,7 +378,8 @@ void tool_run_outcome(struct tool_run *r, const struct runner_end *end, struct o
     }
 }
 
-int tool_run_reparsed(struct tool_run *r, const struct runner_end *end, struct err *e)
+int tool_run_reparsed(struct tool_run *r, struct store *s, const struct runner_end *end,
+                      struct err *e)
 {
     /* A parser that came to its end all the same says that it could not read what was stored. */
     bool damaged = end->parser_failed && r->have_end;
@@ -388,9 +387,9 @@ int tool_run_reparsed(struct tool_run *r, const struct runner_end *end, struct e
     bool whole = read && !end->parser_failed && !r->bad_records && r->have_end;
 
     if (r->stop != STOP_STORE && read && (whole || r->have_run)) {
-        return store_reparse_end(r->store, &r->lease, !r->complete, r->run_json, e);
+        return store_reparse_end(s, &r->lease, !r->complete, r->run_json, e);
     }
-    store_reparse_abandon(r->store, &r->lease, NULL);
+    store_reparse_abandon(s, &r->lease, NULL);
     if (r->stop == STOP_STORE) {
         *e = r->store_error;
         return e->code;

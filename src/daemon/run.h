@@ -9,19 +9,19 @@
 #include "base/buf.h"
 #include "base/netset.h"
 #include "daemon/cover.h"
+#include "daemon/reports.h"
 #include "ipc/record.h"
 #include "model/job.h"
 #include "runner/runner.h"
-#include "sched/sched.h"
 #include "store/store.h"
 
-enum run_stop { STOP_NONE, STOP_CANCEL, STOP_DRAIN, STOP_STORE };
+/* STOP_FENCED: it is somebody else's now, nothing of it is told any more. */
+enum run_stop { STOP_NONE, STOP_CANCEL, STOP_DRAIN, STOP_STORE, STOP_FENCED };
 
 struct tool_run {
     uint64_t run; /* the runner's number */
     struct lease lease;
-    struct store *store; /* borrowed */
-    struct sched *sched; /* borrowed */
+    const struct reports *to; /* borrowed */
     struct record_reader reader;
     enum run_stop stop;
     struct err store_error; /* why, for STOP_STORE */
@@ -49,7 +49,7 @@ struct tool_run {
     void *reparse_arg;
 };
 
-struct tool_run *tool_run_new(struct store *s, struct sched *sc, const struct lease *l);
+struct tool_run *tool_run_new(const struct reports *to, const struct lease *l);
 void tool_run_free(struct tool_run *r);
 /* A line of the tool's standard error, which may say how far it is. */
 void tool_run_status(struct tool_run *r, const char *line);
@@ -59,4 +59,5 @@ void tool_run_lost_rows(struct tool_run *r);
 /* Fills *o with strings that live in r, in `end` or in `message`. */
 void tool_run_outcome(struct tool_run *r, const struct runner_end *end, struct outcome *o,
                       struct buf *message);
-int tool_run_reparsed(struct tool_run *r, const struct runner_end *end, struct err *e);
+int tool_run_reparsed(struct tool_run *r, struct store *s, const struct runner_end *end,
+                      struct err *e);

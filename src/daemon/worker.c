@@ -17,8 +17,10 @@
 
 struct worker {
     struct loop *loop;
-    struct store *store;
-    struct sched *sched;
+    struct store *store; /* NULL: there is none here */
+    struct local_reports local;
+    struct reports to;
+    bool attached; /* `to` is set */
     struct runner *runner;
     struct worker_config config;
     char *blob_dir;         /* owned; config points to it */
@@ -34,6 +36,19 @@ struct worker {
     void (*answered)(void *arg, const char *text);
     void *answered_arg;
 };
+
+static struct tool_run *find_lease(struct worker *w, const struct lease *l)
+{
+    for (uint32_t i = 0; i < w->n; i++) {
+        const struct lease *have = &w->runs[i]->lease;
+
+        if (have->token == l->token && have->epoch == l->epoch && have->idx == l->idx &&
+            id_cmp(&have->job_id, &l->job_id) == 0) {
+            return w->runs[i];
+        }
+    }
+    return NULL;
+}
 
 static struct tool_run *find_run(struct worker *w, uint64_t run)
 {
@@ -61,7 +76,7 @@ static void drop_run(struct worker *w, struct tool_run *r)
 
 static struct tool_run *add_run(struct worker *w, const struct lease *l)
 {
-    struct tool_run *r = tool_run_new(w->store, w->sched, l);
+    struct tool_run *r = tool_run_new(&w->to, l);
 
     if (w->n == w->size) {
         w->size = w->size ? w->size * 2 : 8;
@@ -88,14 +103,14 @@ static void give_up(struct worker *w, struct tool_run *r, int rc, const char *me
     if (r->blob_path) {
         blob_remove(w->config.blob_dir, r->blob_path);
     }
-    sched_finish(w->sched, &r->lease, &o);
+    w->to.finish(w->to.arg, &r->lease, &o);
     drop_run(w, r);
 }
 
 /* The job's time was over before this task's turn came. */
 static bool too_late(const struct job *j)
 {
-    return j->plan && j->spent_us >= (int64_t)j->run_timeout_s * 1000000;
+    return j->planned && j->spent_us >= (int64_t)j->run_timeout_s * 1000000;
 }
 
 static void time_out(struct worker *w, struct tool_run *r)
@@ -105,49 +120,78 @@ static void time_out(struct worker *w, struct tool_run *r)
                               .exit_status = -1,
                               .error = "the time of the job was over before this task began"};
 
-    sched_finish(w->sched, &r->lease, &o);
+    w->to.finish(w->to.arg, &r->lease, &o);
     drop_run(w, r);
+}
+
+void worker_run(struct worker *w, const struct worker_task *t)
+{
+    struct tool_run *r = add_run(w, &t->lease);
+    const struct launcher launcher = {.config = &w->config,
+                                      .runner = w->runner,
+                                      .caps = &w->caps,
+                                      .key_name = t->key_name,
+                                      .lease_until_ms = t->lease_until_ms};
+    int64_t wait_until_us = 0;
+    struct err e = {0};
+    int rc;
+
+    if (too_late(t->job)) {
+        time_out(w, r);
+        return;
+    }
+    rc = launch_task(&launcher, r, t->job, &wait_until_us, &e);
+    if (rc != 0) {
+        give_up(w, r, rc, e.msg);
+    } else if (wait_until_us) {
+        w->to.wait(w->to.arg, &r->lease, wait_until_us);
+        drop_run(w, r);
+    }
+}
+
+static void stop(struct worker *w, const struct lease *l, enum run_stop why)
+{
+    struct tool_run *r = find_lease(w, l);
+
+    if (r) {
+        r->stop = why;
+        runner_stop(w->runner, r->run);
+    }
+}
+
+void worker_cancel(struct worker *w, const struct lease *l)
+{
+    stop(w, l, STOP_CANCEL);
+}
+
+void worker_fence(struct worker *w, const struct lease *l)
+{
+    stop(w, l, STOP_FENCED);
+}
+
+uint32_t worker_busy(const struct worker *w)
+{
+    return w->n;
 }
 
 static void link_run(void *arg, const struct task *task, const struct job *j)
 {
     struct worker *w = arg;
-    struct lease l = {
-        .job_id = task->job_id, .idx = task->idx, .epoch = task->epoch, .token = task->token};
-    struct tool_run *r = add_run(w, &l);
-    int64_t wait_until_us = 0;
-    struct err e = {0};
-    int rc;
+    const struct worker_task t = {
+        .lease = {.job_id = task->job_id,
+                  .idx = task->idx,
+                  .epoch = task->epoch,
+                  .token = task->token},
+        .job = j,
+        .key_name = in_force_key_name(w->config.scope, w->store, j->key_id),
+    };
 
-    if (too_late(j)) {
-        time_out(w, r);
-        return;
-    }
-    rc = launch_task(
-        &(struct launcher){
-            .config = &w->config, .store = w->store, .runner = w->runner, .caps = &w->caps},
-        r, j, &wait_until_us, &e);
-    if (rc != 0) {
-        give_up(w, r, rc, e.msg);
-    } else if (wait_until_us) {
-        sched_wait_until(w->sched, &r->lease, wait_until_us);
-        drop_run(w, r);
-    }
+    worker_run(w, &t);
 }
 
 static void link_cancel(void *arg, const struct lease *l)
 {
-    struct worker *w = arg;
-
-    for (uint32_t i = 0; i < w->n; i++) {
-        struct tool_run *r = w->runs[i];
-
-        if (r->lease.token == l->token && r->lease.epoch == l->epoch && r->lease.idx == l->idx &&
-            id_cmp(&r->lease.job_id, &l->job_id) == 0) {
-            r->stop = STOP_CANCEL;
-            runner_stop(w->runner, r->run);
-        }
-    }
+    worker_cancel(arg, l);
 }
 
 struct worker_link worker_link(struct worker *w)
@@ -163,8 +207,8 @@ static void on_ready(void *arg, const struct sandbox_caps *caps)
 
     w->caps = *caps;
     w->ready = true;
-    if (w->sched) {
-        sched_pause(w->sched, false);
+    if (w->attached) {
+        w->to.ready(w->to.arg, true);
     }
     if (w->config.ready) {
         w->config.ready(w->config.ready_arg, caps);
@@ -204,11 +248,36 @@ static void on_records(void *arg, uint64_t run, const void *p, size_t n)
 static void finish_reparse(struct worker *w, struct tool_run *r, const struct runner_end *end)
 {
     struct err e = {0};
-    int rc = tool_run_reparsed(r, end, &e);
+    int rc = tool_run_reparsed(r, w->store, end, &e);
 
     r->reparse_done(r->reparse_arg, rc, e.msg);
     drop_run(w, r);
     loop_again(w->loop);
+}
+
+/* Handed back: it was stopped for us to end, or because it could not be held any longer. */
+static bool handed_back(const struct tool_run *r, const struct runner_end *end,
+                        const struct outcome *o)
+{
+    return (r->stop == STOP_DRAIN && o->state != JOB_COMPLETED) || end->cause == RUN_LEASE;
+}
+
+static void over(struct worker *w, struct tool_run *r, const struct runner_end *end,
+                 const struct outcome *o)
+{
+    bool back = handed_back(r, end, o);
+
+    if (r->blob_path && (back || r->stop == STOP_FENCED || !o->raw_path)) {
+        blob_remove(w->config.blob_dir, r->blob_path);
+    }
+    if (r->stop == STOP_FENCED) {
+        return;
+    }
+    if (back) {
+        w->to.release(w->to.arg, &r->lease);
+    } else {
+        w->to.finish(w->to.arg, &r->lease, o);
+    }
 }
 
 static void on_ended(void *arg, const struct runner_end *end)
@@ -226,17 +295,7 @@ static void on_ended(void *arg, const struct runner_end *end)
         return;
     }
     tool_run_outcome(r, end, &o, &message);
-    if (r->stop == STOP_DRAIN && o.state != JOB_COMPLETED) {
-        if (r->blob_path) {
-            blob_remove(w->config.blob_dir, r->blob_path);
-        }
-        sched_release(w->sched, &r->lease);
-    } else {
-        if (r->blob_path && !o.raw_path) {
-            blob_remove(w->config.blob_dir, r->blob_path);
-        }
-        sched_finish(w->sched, &r->lease, &o);
-    }
+    over(w, r, end, &o);
     if (r->import) {
         imports_ended(w->imports, &r->lease.job_id);
     }
@@ -272,7 +331,7 @@ int worker_new(struct loop *l, struct store *s, const struct worker_config *c, s
     w->store = s;
     w->config = *c;
     w->config.blob_dir = w->blob_dir = xstrdup(c->blob_dir);
-    w->imports = imports_new(l, s, c->import_dir);
+    w->imports = s ? imports_new(l, s, c->import_dir) : NULL;
     rc = runner_connect(l, c->runner_fd, &ev, &w->runner, e);
     if (rc != 0) {
         worker_free(w);
@@ -323,8 +382,18 @@ void worker_free(struct worker *w)
 
 void worker_attach(struct worker *w, struct sched *s)
 {
-    w->sched = s;
-    sched_pause(s, !w->ready);
+    struct reports to;
+
+    w->local = (struct local_reports){.store = w->store, .sched = s};
+    to = reports_local(&w->local);
+    worker_report_to(w, &to);
+}
+
+void worker_report_to(struct worker *w, const struct reports *to)
+{
+    w->to = *to;
+    w->attached = true;
+    to->ready(to->arg, w->ready);
 }
 
 void worker_on_runner_gone(struct worker *w, void (*fn)(void *arg), void *arg)
@@ -335,7 +404,7 @@ void worker_on_runner_gone(struct worker *w, void (*fn)(void *arg), void *arg)
 
 void worker_turn_done(struct worker *w, bool committed)
 {
-    if (committed) {
+    if (committed && w->imports) {
         imports_committed(w->imports);
     }
     for (uint32_t i = 0; i < w->n; i++) {
@@ -344,7 +413,7 @@ void worker_turn_done(struct worker *w, bool committed)
         if (r->wrote) {
             r->wrote = false;
             if (committed) {
-                sched_touch(w->sched, &r->lease.job_id);
+                w->to.wrote(w->to.arg, &r->lease);
             } else {
                 tool_run_lost_rows(r);
                 runner_stop(w->runner, r->run);
@@ -379,6 +448,9 @@ int worker_reparse(struct worker *w, const struct id *job,
     int rc;
 
     job_init(&j);
+    if (!w->store) {
+        return err_set(e, ERR_NOT_FOUND, "there is no store here");
+    }
     if ((rc = store_job_get(w->store, job, &j, e)) != 0 ||
         (rc = store_raw_path(w->store, j.num, &path, e)) != 0) {
         job_done(&j);

@@ -2,9 +2,9 @@
  * worker - runs tasks on this machine: from a leased task to an argv, through the runner, and back
  * from records to rows and an outcome.
  *
- * The scheduler calls it through struct worker_link. It writes hosts into the store under the
- * task's lease as they come; a commit that failed took rows away that the parser will not send
- * again, so such a run is stopped and its task tried again.
+ * The scheduler calls it through struct worker_link, a transport through worker_run(). It reports
+ * hosts under the task's lease as they come (daemon/reports.h); a commit that failed took rows away
+ * that the parser will not send again, so such a run is stopped and its task tried again.
  */
 #pragma once
 
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "daemon/dispatch.h"
+#include "daemon/reports.h"
 #include "event/loop.h"
 #include "sched/sched.h"
 #include "store/store.h"
@@ -32,17 +33,33 @@ struct worker_config {
     void *ready_arg;
 };
 
+/* Without a store (NULL) there are neither imports nor reparses. */
 int worker_new(struct loop *l, struct store *s, const struct worker_config *c, struct worker **out,
                struct err *e);
-/* NULL until the runner has said it: until then the scheduler is paused. */
+/* NULL until the runner has said it: until then reports.ready says that nothing can be run. */
 const struct sandbox_caps *worker_caps(const struct worker *w);
 /* Asks a tool for its version, in a box: `answered` gets what it printed ("" if nothing). One
  * question at a time. */
 int worker_ask(struct worker *w, const struct tool *t, const char *program,
                void (*answered)(void *arg, const char *text), void *arg, struct err *e);
 void worker_free(struct worker *w);
-void worker_attach(struct worker *w, struct sched *s); /* before the first turn */
+/* Who is told, before the first turn: the store, through the scheduler; or others (copied). */
+void worker_attach(struct worker *w, struct sched *s);
+void worker_report_to(struct worker *w, const struct reports *to);
 struct worker_link worker_link(struct worker *w);
+/* What a transport hands over. It may be over before this returns. key_name: of the job's key,
+ * NULL: the configured one. lease_until_ms: as runner_launch. */
+struct worker_task {
+    struct lease lease;
+    const struct job *job;
+    const char *key_name;
+    int64_t lease_until_ms;
+};
+void worker_run(struct worker *w, const struct worker_task *t);
+void worker_cancel(struct worker *w, const struct lease *l);
+/* It is somebody else's: stopped, and nothing of it is reported any more. */
+void worker_fence(struct worker *w, const struct lease *l);
+uint32_t worker_busy(const struct worker *w); /* runs that are not over */
 /* The turn's changes were undone: runs that stored hosts in it are stopped, to be tried again. */
 void worker_turn_done(struct worker *w, bool committed);
 /* Stops every run; each is handed back. */
