@@ -176,7 +176,7 @@ int planning_dry_run(void *arg, const struct job *job, struct json *j, struct er
     if (!d.caps) {
         return err_set(e, ERR_BUSY, "what the sandbox can do is still being found out");
     }
-    rc = targets_parse_sweep(job->targets, &t, e);
+    rc = targets_parse_planned(job->targets, &t, e);
     if (rc == 0) {
         rc = pins_apply(&t, job->pins, e);
     }

@@ -123,9 +123,10 @@ static void cut_reason(const char *targets, struct err *e)
 
 static int parse_targets(const struct scan_request *q, struct target_set *out, struct err *e)
 {
-    return q->old               ? targets_parse_old(q->targets, out, e)
-           : scan_is_planned(q) ? targets_parse_sweep(q->targets, out, e)
-                                : targets_parse(q->targets, out, e);
+    return q->old                     ? targets_parse_old(q->targets, out, e)
+           : q->profile || q->planned ? targets_parse_planned(q->targets, out, e)
+           : scan_is_planned(q)       ? targets_parse_sweep(q->targets, out, e)
+                                      : targets_parse(q->targets, out, e);
 }
 
 /* What to do instead, where the size of IPv6 is what is wrong. */

@@ -141,14 +141,15 @@ int staged_judge(struct submit *s, struct policy_ask *ask, struct policy_verdict
     return rc;
 }
 
-/* What one stage needs of the network. Its tables know; the places are those of the whole job. */
-static struct egress_need stage_need(const struct submit *s, size_t i,
+/* What tasks of one stage and family need of the network. Their tables know; whether places are
+ * our own is that of the whole job. */
+static struct egress_need stage_need(const struct submit *s, size_t i, bool v6,
                                      const struct egress_need *places)
 {
     const struct tool *t = tool_find(plan_stage_tool(s->staged, i));
     bool hosts = plan_stage_kind(s->staged, i) == STAGE_HOSTS;
     const struct tool_request q = {
-        .targets = places->v6 && !places->v4 ? "::1" : "127.0.0.1",
+        .targets = v6 ? "::1" : "127.0.0.1",
         .ports = t->merges ? "80"
                  : hosts   ? NULL
                            : plan_ports(s->staged),
@@ -165,8 +166,8 @@ static struct egress_need stage_need(const struct submit *s, size_t i,
     if (tool_check(t, &q, &plan, NULL) == 0) {
         need = plan.need;
     }
-    need.v4 = places->v4;
-    need.v6 = places->v6;
+    need.v4 = !v6 && places->v4;
+    need.v6 = v6;
     need.own = places->own;
     need.elsewhere = places->elsewhere;
     return need;
@@ -176,13 +177,16 @@ int staged_level(const struct submit *s, const struct sandbox_caps *caps,
                  const struct egress_need *places, struct decision *d, struct err *e)
 {
     for (size_t i = 0; i < plan_stages(s->staged); i++) {
-        const struct egress_need need = stage_need(s, i, places);
-        int rc = egress_choose(caps, s->api->cfg.allow_unconfined, &need, &d->level, &d->raw, e);
+        for (int six = places->v6 && !places->v4; six <= (int)places->v6; six++) {
+            const struct egress_need need = stage_need(s, i, six, places);
+            int rc =
+                egress_choose(caps, s->api->cfg.allow_unconfined, &need, &d->level, &d->raw, e);
 
-        if (rc < 0) {
-            return err_prefix(e, rc, "the stage '%s' (%s) cannot run here",
-                              stage_kind_name(plan_stage_kind(s->staged, i)),
-                              plan_stage_tool(s->staged, i));
+            if (rc < 0) {
+                return err_prefix(e, rc, "the stage '%s' (%s) cannot run here",
+                                  stage_kind_name(plan_stage_kind(s->staged, i)),
+                                  plan_stage_tool(s->staged, i));
+            }
         }
     }
     return 0;

@@ -124,7 +124,9 @@ static const char *targets_at(const json_t *body, const struct v1_request *q)
     }
     own = xstrdup(without.targets);
     own[strcspn(own, "!")] = '\0';
-    return targets_parse_sweep(own, &set, NULL) == 0 ? "/exclude" : q->targets_at;
+    return (without.profile ? targets_parse_planned : targets_parse_sweep)(own, &set, NULL) == 0
+               ? "/exclude"
+               : q->targets_at;
 }
 
 /* ---- tool and profile ---- */

@@ -147,26 +147,43 @@ static int parse_targets(const char *s, bool old, uint64_t most, struct target_s
     if (count > most) {
         return too_many(count, most, e);
     }
-    if (target_set_has_v4(out) && target_set_has_v6(out)) {
+    return 0;
+}
+
+static int one_family(const struct target_set *t, struct err *e)
+{
+    if (target_set_has_v4(t) && target_set_has_v6(t)) {
         return err_set(e, ERR_INVALID,
-                       "IPv4 and IPv6 targets cannot be in one scan: submit one for each");
+                       "IPv4 and IPv6 targets cannot be in one scan without a profile: submit one "
+                       "for each");
     }
     return 0;
 }
 
+int targets_parse_planned(const char *s, struct target_set *out, struct err *e)
+{
+    return parse_targets(s, false, TARGET_SWEEP_MAX, out, e);
+}
+
 int targets_parse(const char *s, struct target_set *out, struct err *e)
 {
-    return parse_targets(s, false, TARGET_ADDRESSES_MAX, out, e);
+    int rc = parse_targets(s, false, TARGET_ADDRESSES_MAX, out, e);
+
+    return rc == 0 ? one_family(out, e) : rc;
 }
 
 int targets_parse_old(const char *s, struct target_set *out, struct err *e)
 {
-    return parse_targets(s, true, TARGET_ADDRESSES_MAX, out, e);
+    int rc = parse_targets(s, true, TARGET_ADDRESSES_MAX, out, e);
+
+    return rc == 0 ? one_family(out, e) : rc;
 }
 
 int targets_parse_sweep(const char *s, struct target_set *out, struct err *e)
 {
-    return parse_targets(s, false, TARGET_SWEEP_MAX, out, e);
+    int rc = parse_targets(s, false, TARGET_SWEEP_MAX, out, e);
+
+    return rc == 0 ? one_family(out, e) : rc;
 }
 
 /* ---- ports ---- */

@@ -6,7 +6,8 @@
  * beginnings of the messages are part of the contract. Tightened on purpose: targets follow the
  * grammar of model/target.h, in which no spelling has two readings; digits are ASCII, a trailing
  * newline in `ports` is refused, port numbers are at most 65535 and ranges go upwards. Widened on
- * purpose: IPv6 addresses and prefixes are targets (not together with IPv4: nmap reads one family).
+ * purpose: IPv6 addresses and prefixes are targets (not together with IPv4 in one run: nmap reads
+ * one family).
  */
 #pragma once
 
@@ -38,6 +39,8 @@ int targets_parse(const char *s, struct target_set *out, struct err *e);
 int targets_parse_old(const char *s, struct target_set *out, struct err *e);
 /* As targets_parse(), for tools that sweep large ranges: up to TARGET_SWEEP_MAX addresses. */
 int targets_parse_sweep(const char *s, struct target_set *out, struct err *e);
+/* The same for jobs of a plan, whose tasks have one family each: both families are taken. */
+int targets_parse_planned(const char *s, struct target_set *out, struct err *e);
 
 /* "22,80,T:1-1000,U:53"; without a letter a range is for every protocol, a letter holds until the
  * next one. Message: "invalid ports specification: '<whole string>'". */

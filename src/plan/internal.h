@@ -118,6 +118,10 @@ void spec_set(struct plan_spec *s, const struct netset *set, const struct place 
 /* Names of `t` by the address that is probed, and addresses as long as there are less than `most`
  * places. */
 void places_of(const struct target_set *t, uint64_t most, struct places *out);
+/* What is probed of one family: addresses, and names by theirs; all are addresses where the tool
+ * is `numeric`. */
+void places_family(const struct target_set *t, bool v6, bool numeric, struct netset *set,
+                   struct places *names);
 int spec_targets(const struct plan_spec *s, struct target_set *out, struct err *e);
 
 struct plan_spec *tasks_add(struct plan_tasks *t);

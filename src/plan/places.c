@@ -75,6 +75,28 @@ void places_of(const struct target_set *t, uint64_t most, struct places *out)
     }
 }
 
+void places_family(const struct target_set *t, bool v6, bool numeric, struct netset *set,
+                   struct places *names)
+{
+    for (size_t i = 0; i < t->addresses.n; i++) {
+        if (t->addresses.v[i].first.v6 == v6) {
+            netset_add(set, &t->addresses.v[i]);
+        }
+    }
+    for (size_t i = 0; i < t->n_pins; i++) {
+        const struct net_ip *ip = place_ip(t, &t->pins[i]);
+
+        if (!ip || ip->v6 != v6) {
+            continue;
+        }
+        if (numeric) {
+            netset_add(set, &(struct net_range){*ip, *ip});
+        } else {
+            places_add(names, ip, t->pins[i].name);
+        }
+    }
+}
+
 /* ---- text of a task ---- */
 
 static void prefix_text(void *arg, const struct net_ip *ip, unsigned len)

@@ -206,7 +206,7 @@ static int make_one(const struct plan_request *q, struct plan *p, struct err *e)
 static int check_size(const struct plan_request *q, const struct plan *p, struct err *e)
 {
     uint64_t n = target_set_count(q->targets), most = TARGET_SWEEP_MAX;
-    bool v6 = target_set_has_v6(q->targets);
+    bool v6 = target_set_has_v6(q->targets) && (n > most || !target_set_has_v4(q->targets));
     const char *tool = "this scan";
 
     for (size_t i = 0; i < p->n; i++) {
@@ -273,40 +273,31 @@ static void join_ports(struct plan *p)
     }
 }
 
-/* How many addresses the tasks of the first stage have together: a name is one of its own where
- * the tool reads names, and that of its address where it does not. */
-static uint64_t first_count(const struct plan *p, const struct target_set *t)
-{
-    auto_places pinned = {0};
-    auto_netset all = {0};
-    uint64_t n = netset_count(&t->addresses);
-
-    for (size_t i = 0; i < t->n_pins; i++) {
-        n = add_sat(n, t->pins[i].n == 0);
-    }
-    places_of(t, 0, &pinned);
-    if (str_eq(p->v[0].tool, "nmap")) {
-        return add_sat(n, pinned.n);
-    }
-    netset_add_set(&all, &t->addresses);
-    for (size_t i = 0; i < pinned.n; i++) {
-        netset_add(&all, &(struct net_range){pinned.v[i].ip, pinned.v[i].ip});
-    }
-    return netset_count(&all);
-}
-
-/* How many tasks of the first stage there will be, and how many each may give rise to. */
+/* How many tasks of the first stage there will be, and how many each may give rise to. A task has
+ * one family; a name is an address of its own where the tool reads names, and that of its address
+ * where it does not. */
 static void choose_sizes(struct plan *p, const struct target_set *t)
 {
-    uint64_t n = first_count(p, t), k;
+    uint64_t n = 0, k, least = 0;
 
+    for (int six = 0; six < 2; six++) {
+        auto_netset set = {0};
+        auto_places named = {0};
+
+        places_family(t, six, !str_eq(p->v[0].tool, "nmap"), &set, &named);
+        n = add_sat(n, add_sat(netset_count(&set), named.n));
+        least += set.n || named.n;
+    }
+    for (size_t i = 0; i < t->n_pins; i++) {
+        n = add_sat(n, t->pins[i].n == 0); /* not known yet */
+    }
     p->addresses = n;
     k = (n + PACE_HOSTS_MOST - 1) / PACE_HOSTS_MOST;
-    k = MIN(MAX(k, (uint64_t)1), (uint64_t)PACE_HOSTS_TASKS);
+    k = MIN(k, (uint64_t)PACE_HOSTS_TASKS);
     if (p->shards) {
         k = MIN(MIN((uint64_t)p->shards, n), (uint64_t)PACE_HOSTS_TASKS);
     }
-    p->first_tasks = (uint32_t)MAX(k, (uint64_t)1);
+    p->first_tasks = (uint32_t)MAX(k, MAX(least, UINT64_C(1)));
     p->batch = MAX((p->shards ? p->shards : PACE_TASKS_MOST) / p->first_tasks, 1u);
 }
 

@@ -66,11 +66,13 @@ static int stage_tool(void *arg, const struct node *v, struct err *e)
 {
     struct reading *r = arg;
 
-    if (v->kind != NODE_TEXT || !tool_find(v->text)) {
+    if (v->kind != NODE_TEXT || !tool_find(v->text) || tool_find(v->text)->instant) {
         auto_buf all = {0};
 
         for (const struct tool *const *t = tool_all(); *t; t++) {
-            buf_addf(&all, "%s%s", all.len ? ", " : "", (*t)->name);
+            if (!(*t)->instant) {
+                buf_addf(&all, "%s%s", all.len ? ", " : "", (*t)->name);
+            }
         }
         return node_wrong(r->name, v, e, "there is no such tool; 'tool' is one of %s", all.data);
     }

@@ -108,18 +108,23 @@ static void cut_set(const struct netset *set, size_t k, struct chance *c, struct
 
 /* ---- the first stage ---- */
 
-static void add_first(const struct plan *p, size_t k, const struct netset *set,
+/* Of each of `tasks` tasks that share the rate of a stage as far as they run at the same time. */
+static uint32_t share_of(uint32_t rate, uint64_t tasks, uint32_t slots)
+{
+    return rate ? MAX(rate / (uint32_t)MAX(MIN(tasks, (uint64_t)slots), UINT64_C(1)), 1u) : 0;
+}
+
+/* `tasks`: of both families, which share the stage's rate. */
+static void add_first(const struct plan *p, size_t k, size_t tasks, const struct netset *set,
                       const struct places *names, struct plan_tasks *out)
 {
     const struct stage *s = &p->v[0];
     struct chance c = {chance_hash(p->seed, "first", 5) + set->n + names->n};
     size_t from = out->n, per = names->n / k + (names->n % k != 0);
     auto_free struct netset *part = xcalloc(k, sizeof *part);
-    uint32_t rate = s->rate;
+    uint32_t rate = share_of(s->rate, tasks, p->slots);
 
-    k = MIN(k, (size_t)MAX(add_sat(netset_count(set), names->n), UINT64_C(1)));
     cut_set(set, k, &c, part);
-    rate = rate ? MAX(rate / MIN((uint32_t)k, p->slots), 1u) : 0;
     for (size_t i = 0; i < k; i++) {
         size_t low = MIN(i * per, names->n), high = MIN(low + per, names->n);
         struct plan_spec *t;
@@ -163,63 +168,66 @@ static uint64_t nmap_pieces(const struct plan *p, bool quick, uint64_t probes)
     return MAX(k, (probes + most - 1) / most);
 }
 
-static size_t first_pieces(const struct plan *p, uint64_t addresses)
+struct family {
+    struct netset set;   /* owned */
+    struct places names; /* owned */
+    uint64_t n;
+    size_t pieces;
+};
+
+/* all: addresses of both families. */
+static size_t first_pieces(const struct plan *p, uint64_t n, uint64_t all, bool v6)
 {
     const struct stage *s = &p->v[0];
-    uint64_t probes = mul_sat(addresses, MAX(s->n_ports, 1u)), k;
+    uint64_t probes = mul_sat(n, MAX(s->n_ports, 1u)), k, four;
 
+    if (n == 0) {
+        return 0;
+    }
     if (p->one) {
         return 1;
     }
-    if (s->kind == STAGE_HOSTS) {
-        return p->first_tasks;
-    }
-    if (p->shards) {
-        return (size_t)MIN((uint64_t)p->shards, addresses);
-    }
-    if (!str_eq(s->tool, "nmap")) {
+    if (s->kind == STAGE_HOSTS && n == all) {
+        k = p->first_tasks;
+    } else if (s->kind == STAGE_HOSTS) {
+        four = v6 ? all - n : n;
+        four = (uint64_t)((double)p->first_tasks * (double)four / (double)all);
+        four = MIN(MAX(four, UINT64_C(1)), MAX(p->first_tasks, 2u) - 1);
+        k = v6 ? MAX(p->first_tasks, 2u) - four : four;
+    } else if (p->shards) {
+        k = p->shards;
+    } else if (!str_eq(s->tool, "nmap")) {
         k = probes / PACE_SWEEP_PROBES + 1;
     } else {
         k = nmap_pieces(p, stage_fast(p, s), probes);
     }
-    return (size_t)MIN(MIN(k, (uint64_t)PACE_TASKS_MOST), addresses);
+    return (size_t)MIN(MIN(k, (uint64_t)MAX(PACE_TASKS_MOST, p->shards)), n);
 }
 
 int plan_first(const struct plan *p, const struct target_set *t, struct plan_tasks *out,
                struct err *e)
 {
-    bool numeric = !str_eq(p->v[0].tool, "nmap");
+    struct family f[2] = {0};
+    uint64_t all = 0;
+    size_t from = out->n;
 
     for (int six = 0; six < 2; six++) {
-        auto_netset set = {0};
-        auto_places names = {0};
-        size_t n;
-
-        for (size_t i = 0; i < t->addresses.n; i++) {
-            if (t->addresses.v[i].first.v6 == six) {
-                netset_add(&set, &t->addresses.v[i]);
-            }
+        places_family(t, six, !str_eq(p->v[0].tool, "nmap"), &f[six].set, &f[six].names);
+        f[six].n = add_sat(netset_count(&f[six].set), f[six].names.n);
+        all = add_sat(all, f[six].n);
+    }
+    for (int six = 0; six < 2; six++) {
+        f[six].pieces = first_pieces(p, f[six].n, all, six);
+    }
+    for (int six = 0; six < 2; six++) {
+        if (f[six].n) {
+            add_first(p, f[six].pieces, f[0].pieces + f[1].pieces, &f[six].set, &f[six].names, out);
         }
-        for (size_t i = 0; i < t->n_pins; i++) {
-            const struct net_ip *ip = place_ip(t, &t->pins[i]);
-
-            if (!ip || ip->v6 != six) {
-                continue;
-            }
-            if (numeric) {
-                netset_add(&set, &(struct net_range){*ip, *ip});
-            } else {
-                places_add(&names, ip, t->pins[i].name);
-            }
-        }
-        n = out->n;
-        if (set.n || names.n) {
-            add_first(p, MAX(first_pieces(p, netset_count(&set) + names.n), (size_t)1), &set,
-                      &names, out);
-        }
-        for (; n < out->n; n++) {
-            add_top(&p->v[0], &out->v[n]);
-        }
+        netset_done(&f[six].set);
+        places_done(&f[six].names);
+    }
+    for (; from < out->n; from++) {
+        add_top(&p->v[0], &out->v[from]);
     }
     return out->n ? 0 : err_set(e, ERR_INVALID, "none of the targets has an address to probe");
 }
@@ -335,12 +343,6 @@ static void choose_cut(struct cut *c, uint64_t hosts, uint64_t pieces)
         c->hosts = (size_t)MIN(each, hosts);
         c->ports = (size_t)MIN((pieces + each - 1) / each, by_ports);
     }
-}
-
-/* Of each of `tasks` tasks that share the rate of a stage as far as they run at the same time. */
-static uint32_t share_of(uint32_t rate, uint64_t tasks, uint32_t slots)
-{
-    return rate ? MAX(rate / (uint32_t)MAX(MIN(tasks, (uint64_t)slots), UINT64_C(1)), 1u) : 0;
 }
 
 void shard_ports(const struct plan *p, int at, struct places *up, struct plan_tasks *out)

@@ -5,6 +5,7 @@
 #include "model/request.h"
 #include "plan/internal.h"
 #include "plan/pace.h"
+#include "tool/tool.h"
 
 /* "top:100" or a list. */
 int stage_read_ports(const char *text, struct stage *s, struct err *e)
@@ -49,6 +50,9 @@ int stage_check(const struct plan_request *q, const struct stage *s, struct err 
 {
     bool masscan = str_eq(s->tool, "masscan"), zmap = str_eq(s->tool, "zmap");
 
+    if (tool_find(s->tool)->instant) {
+        return err_set(e, ERR_INVALID, "%s has no part in a profile: give it alone", s->tool);
+    }
     if (!masscan && !zmap) {
         return 0;
     }
@@ -164,10 +168,13 @@ static int keep_technique(const struct plan_request *q, const char *tool, const 
     return 0;
 }
 
-/* nmap's ways to find no ports. */
-static int check_technique(const struct strvec *extra, struct err *e)
+/* nmap's ways to find no ports, or those of one family only. */
+static int check_technique(const struct plan_request *q, const struct strvec *extra, struct err *e)
 {
     for (size_t i = 0; i < extra->n; i++) {
+        if (str_eq(extra->v[i], "-6") && target_set_has_v4(q->targets)) {
+            return err_set(e, ERR_INVALID, "contradicting arguments: '-6' and IPv4 targets");
+        }
         if (str_eq(extra->v[i], "-sn") || str_eq(extra->v[i], "-sL") ||
             str_eq(extra->v[i], "-sO")) {
             return err_set(e, ERR_INVALID,
@@ -198,7 +205,7 @@ static int make_ports(const struct plan_request *q, const struct profile_stage *
         rc = keep_technique(q, reader, from->arguments, extra, e);
     }
     if (rc == 0) {
-        rc = check_technique(extra, e);
+        rc = check_technique(q, extra, e);
     }
     if (listed) {
         free(s->ports);

@@ -367,7 +367,7 @@ static void each_wrong_member_is_named_by_its_pointer(void)
         {"\"targets\":\"127.0.0.1\",\"profile\":\"ping\",\"ports\":\"80\"", "/ports"},
         {"\"targets\":\"127.0.0.1\",\"profile\":\"standard\",\"arguments\":\"-sn\"", "/arguments"},
         {"\"targets\":\"0.0.0.0/0\",\"profile\":\"full\",\"tool\":\"nmap\"", "/targets"},
-        {"\"targets\":\"127.0.0.1 ::1\"", "/targets"},
+        {"\"targets\":\"127.0.0.1 ::1\",\"tool\":\"nmap\"", "/targets"},
         {"\"targets\":\"127.0.0.1\",\"profil\":\"standard\"", "/profil"},
     };
 
@@ -636,6 +636,31 @@ static void an_older_zmap_with_several_ports_is_refused_at_once(void)
     rig_stop();
 }
 
+static void both_families_are_for_profiles(void)
+{
+    begin();
+    {
+        auto_answer both =
+            ask("POST", v1, "{\"targets\":\"127.0.0.1 ::1\",\"profile\":\"standard\"}");
+        auto_answer list =
+            ask("POST", v1,
+                "{\"targets\":[\"127.0.0.0/29\",\"::1\"],\"exclude\":[\"127.0.0.3\"],"
+                "\"profile\":\"standard\"}");
+        auto_answer plain = ask("POST", v1, "{\"targets\":\"127.0.0.1 ::1\",\"tool\":\"nmap\"}");
+        auto_answer lone = ask(
+            "POST", v1, "{\"targets\":\"127.0.0.1 ::1\",\"tool\":\"masscan\",\"ports\":\"80\"}");
+
+        CHECK_INT(both.status, 202);
+        CHECK_INT(list.status, 202);
+        CHECK_INT(plain.status, 422);
+        CHECK(strstr(plain.body, "/targets") && strstr(plain.body, "without a profile"));
+        CHECK_INT(lone.status, 422);
+        CHECK(strstr(lone.body, "/targets") && strstr(lone.body, "without a profile"));
+        CHECK_INT(jobs(), 2);
+    }
+    rig_stop();
+}
+
 static void a_dry_run_stores_nothing_and_says_what_would_be(void)
 {
     static const char dry[] = "/api/v1/scans?dry_run=true";
@@ -752,7 +777,7 @@ TESTS(a_request_that_says_nothing_of_how_gets_the_default_profile_and_its_tasks,
       long_lists_are_taken_and_shown_short_in_lists_of_jobs,
       only_what_is_allowed_is_planned_when_the_rest_is_left_out,
       a_planned_submit_waits_for_its_names_and_keeps_what_was_asked,
-      an_older_zmap_with_several_ports_is_refused_at_once,
+      an_older_zmap_with_several_ports_is_refused_at_once, both_families_are_for_profiles,
       a_dry_run_stores_nothing_and_says_what_would_be,
       a_dry_run_asks_the_planner_about_a_job_that_is_not_stored,
       the_policy_is_asked_for_a_whole_plan, every_option_of_every_tool_says_what_it_takes)

@@ -357,6 +357,41 @@ static void the_two_families_never_meet_in_a_task(void)
     plan_free(p);
 }
 
+static void targets_of_both_families_are_one_job(void)
+{
+    static const char *const names[] = {"standard", "sweep", "ping"};
+
+    for (size_t k = 0; k < ARRAY_LEN(names); k++) {
+        struct asked a = {.profile = names[k],
+                          .ports = k == 2 ? NULL : "1-50",
+                          .rate = 400,
+                          .targets = "10.0.0.0/24 2001:db8::/120"};
+        auto_targets t = {0};
+        auto_tasks first = {0};
+        struct plan *p = make(&a, &t);
+        struct world *w = world_new(1);
+        uint64_t addresses = 0, rate = 0;
+
+        world_open(world_add(w, "10.0.0.5"), 7);
+        world_open(world_add(w, "2001:db8::5"), 9);
+        CHECK_OK(plan_first(p, &t, &first, ERR));
+        CHECK(first.n >= 2);
+        for (size_t i = 0; i < first.n; i++) {
+            addresses += first.v[i].addresses;
+            rate += i < 4 ? first.v[i].rate : 0; /* in four slots */
+        }
+        CHECK_INT(addresses, 512);
+        CHECK(rate <= 400);
+        world_run(w, p, &t, true); /* check_request() looks at the families of each task */
+        if (k < 2) {
+            check_found(w, 1);
+        }
+        CHECK(w->up[0] && w->up[1]);
+        world_free(w);
+        plan_free(p);
+    }
+}
+
 static void lost_probes_are_noticed_and_repeated_slower(void)
 {
     struct asked a = {.profile = "full", .ports = "1-10000", .targets = "10.0.0.0/24"};
@@ -873,6 +908,10 @@ static void what_cannot_be_done_is_refused_with_the_reason(void)
          "profile ping finds no ports"},
         {{.profile = "ping", .arguments = "-sV", .targets = "10.0.0.1"},
          "profile ping finds no ports"},
+        {{.profile = "standard", .arguments = "-6", .targets = "10.0.0.1 ::1"},
+         "'-6' and IPv4 targets"},
+        {{.profile = "standard", .tool = "zmap", .ports = "80", .targets = "10.0.0.1 ::1"},
+         "zmap reads IPv4 targets only"},
         {{.profile = "standard", .arguments = "-sn", .targets = "10.0.0.1"},
          "'-sn' finds no ports"},
     };
@@ -1300,11 +1339,11 @@ TESTS(names_count_once_where_addresses_are_swept, what_is_stored_wrongly_is_refu
       sweepers_wait_three_seconds_unless_they_are_told, the_same_seed_gives_the_same_tasks,
       tasks_of_hosts_cut_the_set_without_rest_and_have_some_of_every_network,
       names_are_kept_to_the_last_stage, nobody_is_looked_at_who_was_not_asked_for,
-      the_two_families_never_meet_in_a_task, lost_probes_are_noticed_and_repeated_slower,
-      firewalls_that_never_answer_are_no_loss, at_the_tools_own_pace_nothing_is_sampled,
-      masscan_that_loses_answers_is_helped_by_nmap, masscan_that_finds_little_is_not_trusted,
-      sweeps_of_one_port_are_guarded, hosts_that_nobody_heard_of_are_not_sampled,
-      a_sweeper_that_crashes_or_hangs_is_replaced,
+      the_two_families_never_meet_in_a_task, targets_of_both_families_are_one_job,
+      lost_probes_are_noticed_and_repeated_slower, firewalls_that_never_answer_are_no_loss,
+      at_the_tools_own_pace_nothing_is_sampled, masscan_that_loses_answers_is_helped_by_nmap,
+      masscan_that_finds_little_is_not_trusted, sweeps_of_one_port_are_guarded,
+      hosts_that_nobody_heard_of_are_not_sampled, a_sweeper_that_crashes_or_hangs_is_replaced,
       shards_that_crash_are_missing_and_the_others_are_kept,
       services_that_are_silent_cost_no_other_its_name,
       a_host_that_is_silent_everywhere_is_left_after_two_rounds,

@@ -145,7 +145,8 @@ static void refused_targets_are_named(void)
         {" \n", "targets must not be empty"},
         {"'open", "No closing quotation"},
         {"10.0.0.1 \\", "No escaped character"},
-        {"10.0.0.1 ::1", "IPv4 and IPv6 targets cannot be in one scan: submit one for each"},
+        {"10.0.0.1 ::1",
+         "IPv4 and IPv6 targets cannot be in one scan without a profile: submit one for each"},
         {"10.0.0.0/8", "too many addresses: 16777216, at most 1048576 in one scan"},
         {"10.0.0.0/12 10.16.0.1", "too many addresses: 1048577, at most 1048576 in one scan"},
         {"2001:db8::/107", "too many addresses: 2097152, at most 1048576 in one scan"},
@@ -200,13 +201,17 @@ static void exclusions_are_for_the_new_routes_only(void)
 
 static void sweeps_may_have_more_addresses(void)
 {
-    auto_targets set = {0}, whole = {0}, plain = {0}, six = {0};
+    auto_targets set = {0}, whole = {0}, plain = {0}, six = {0}, both = {0}, large = {0};
 
     CHECK_OK(targets_parse_sweep("10.0.0.0/8", &set, ERR));
     CHECK_INT(target_set_count(&set), 1 << 24);
     CHECK_OK(targets_parse_sweep("0.0.0.0/0", &whole, ERR));
     CHECK_ERR(targets_parse("0.0.0.0/0", &plain, ERR), ERR_INVALID);
     CHECK_STR(tap_err.msg, "too many addresses: 4294967296, at most 1048576 in one scan");
+    CHECK_ERR(targets_parse_sweep("10.0.0.1 ::1", &both, ERR), ERR_INVALID);
+    CHECK_OK(targets_parse_planned("10.0.0.1 ::1", &both, ERR));
+    CHECK_INT(target_set_count(&both), 2);
+    CHECK_ERR(targets_parse_planned("10.0.0.1 2001:db8::/64", &large, ERR), ERR_INVALID);
     CHECK_ERR(targets_parse_sweep("2001:db8::/64", &six, ERR), ERR_INVALID);
     CHECK_STR(tap_err.msg, "too many addresses: 2^64 or more, at most 4294967296 in one scan");
 }
