@@ -73,6 +73,8 @@ struct hello {
     const char *version; /* of the program */
     const char *zone;    /* "": none */
     const char *host;    /* of the machine, for people */
+    const char *home;    /* random id kept in its data directory, whose lock proves that an earlier
+                            instance with the same id is gone */
     uint32_t slots;
     struct strvec queues;
     struct strvec tools; /* "nmap 7.93", "masscan 1.3.2", ... those that can be run */
@@ -114,7 +116,10 @@ struct assignment {
                              created_us, priority; none is owned */
 };
 
-/* ---- writing: each appends one message ---- */
+/* ---- writing: each appends one message ----
+ * A message that is larger than MESSAGE_MAX or than the buffer's cap leaves nothing there but
+ * `over`. Texts for people (errors, versions, tails) are cut and made UTF-8; the rest is the
+ * caller's to have right. */
 void put_hello(struct buf *b, const struct hello *h);
 void put_beat(struct buf *b, const struct beat *h);
 void put_took(struct buf *b, const struct lease *l);
@@ -138,7 +143,8 @@ void put_refused(struct buf *b, const char *text);
 
 /* ---- reading ---- */
 
-/* One message; which members count is the type's. Strings lie in the entry. */
+/* One message; which members count is the type's. Strings lie in the entry, also those of
+ * assign.job, which is not job_done(); lists of a hello and cells are the message's own. */
 struct message {
     enum message_type type;
     struct lease lease, now; /* now: MSG_ADOPT */
