@@ -83,7 +83,7 @@ static const struct {
     [ROLE_DAEMON] = {"daemon", LIST_DAEMON}, [ROLE_RUNNER] = {"runner", LIST_RUNNER},
     [ROLE_NETD] = {"netd", LIST_NETD},       [ROLE_RESOLVER] = {"resolver", LIST_RESOLVER},
     [ROLE_PROXY] = {"proxy", LIST_PROXY},    [ROLE_DEPOT] = {"depot", LIST_DEPOT},
-    [ROLE_PARSER] = {"parser", LIST_PARSER},
+    [ROLE_EDGE] = {"edge", LIST_EDGE},       [ROLE_PARSER] = {"parser", LIST_PARSER},
 };
 
 int seccomp_role(enum role r, struct err *e)

@@ -71,6 +71,7 @@ enum role {
     ROLE_RESOLVER,
     ROLE_PROXY,
     ROLE_DEPOT,
+    ROLE_EDGE,
     ROLE_PARSER
 };
 /* ROLE_PARSER is a dozen calls on open descriptors: read, write, memory, exit; anything else ends

@@ -153,7 +153,7 @@ static void rule_socket(struct program *p)
     if (list == LIST_NETD) {
         ret_if(p, AF_NETLINK, ALLOW);
     } else if (list & (LIST_NETWORK | LIST_BROKER | LIST_RUNNER | LIST_RESOLVER | LIST_PROXY |
-                       LIST_DEPOT | LIST_DAEMON)) {
+                       LIST_DEPOT | LIST_EDGE | LIST_DAEMON)) {
         unless(p, AF_NETLINK, 4);
         load_argument(p, 2);
         ret_if(p, NETLINK_ROUTE, ALLOW);

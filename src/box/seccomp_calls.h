@@ -107,6 +107,6 @@ UNBOXED(pidfd_getfd), UNBOXED(mknod), UNBOXED(mknodat),
 CALL(clone, LIST_ROLES & ~LIST_RUNNER, CLONE), CALL(clone3, LIST_ROLES & ~LIST_RUNNER, ABSENT),
 
 /* whose listeners are made in boxes; who has none */
-CALL(listen, LIST_PROXY | LIST_DEPOT, REFUSED),
+CALL(listen, LIST_PROXY | LIST_DEPOT | LIST_EDGE, REFUSED),
 
     /* clang-format on */

@@ -30,9 +30,9 @@
 
 /* ---- programs, interpreted ---- */
 
-static const unsigned lists[] = {LIST_NETWORK, LIST_OFFLINE,  LIST_BROKER,
-                                 LIST_PARSER,  LIST_DAEMON,   LIST_RUNNER,
-                                 LIST_NETD,    LIST_RESOLVER, LIST_PROXY};
+static const unsigned lists[] = {LIST_NETWORK, LIST_OFFLINE, LIST_BROKER, LIST_PARSER,
+                                 LIST_DAEMON,  LIST_RUNNER,  LIST_NETD,   LIST_RESOLVER,
+                                 LIST_PROXY,   LIST_DEPOT,   LIST_EDGE};
 
 struct program {
     struct sock_filter code[SECCOMP_MAX];
@@ -350,7 +350,8 @@ static void each_list_has_its_socket_families(void)
     } rows[] = {
         {LIST_NETWORK, "u46rpws"}, {LIST_OFFLINE, "u"},    {LIST_BROKER, "46r"},
         {LIST_DAEMON, "u46rws"},   {LIST_NETD, "u46rfws"}, {LIST_RUNNER, "u46rpws"},
-        {LIST_RESOLVER, "u46rws"}, {LIST_PROXY, "u46rws"},
+        {LIST_RESOLVER, "u46rws"}, {LIST_PROXY, "u46rws"}, {LIST_DEPOT, "u46rws"},
+        {LIST_EDGE, "u46rws"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -603,8 +604,8 @@ static int do_keyring(void)
 
 static void roles_do_their_work_and_nothing_else(void)
 {
-    static const enum role roles[] = {ROLE_DAEMON, ROLE_NETD, ROLE_RESOLVER, ROLE_PROXY,
-                                      ROLE_DEPOT};
+    static const enum role roles[] = {ROLE_DAEMON, ROLE_NETD,  ROLE_RESOLVER,
+                                      ROLE_PROXY,  ROLE_DEPOT, ROLE_EDGE};
 
     for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
         CHECK_INT(under_role(roles[i], do_nothing), 0);
