@@ -144,6 +144,7 @@ static void get_hello(struct wire *w, struct message *m)
     h->zone = get_word(w, MESSAGE_NAME_MAX);
     need(w, !h->zone[0] || zone_check(h->zone, NULL) == 0);
     h->host = get_word(w, MESSAGE_NAME_MAX);
+    h->home = get_word(w, MESSAGE_NAME_MAX);
     h->slots = get_u32(w, WORKER_SLOTS_MAX);
     get_list(w, &h->queues);
     get_list(w, &h->tools);

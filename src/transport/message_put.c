@@ -97,6 +97,7 @@ void put_hello(struct buf *b, const struct hello *h)
     put_words(b, h->version ? h->version : "", MESSAGE_NAME_MAX);
     put_words(b, h->zone ? h->zone : "", MESSAGE_NAME_MAX);
     put_words(b, h->host ? h->host : "", MESSAGE_NAME_MAX);
+    put_words(b, h->home ? h->home : "", MESSAGE_NAME_MAX);
     wire_u32(b, h->slots);
     put_list(b, &h->queues, MESSAGE_NAME_MAX);
     put_list(b, &h->tools, MESSAGE_NAME_MAX);
