@@ -320,7 +320,7 @@ int dispatch_plan(const struct dispatch_config *c, struct in_force *scope,
         if (ask->job->clip) {
             clip(&out->plan.targets, &verdict.allowed);
         }
-        if ((rc = limits_in_force(c, rules, ask, out, e)) == 0 &&
+        if ((rc = limits_in_force(c, rules, ask, out, e)) == 0 && !ask->tool->instant &&
             (rc = choose(c, scope, caps, ask, rules->has_dns, out, e)) == 0 &&
             !out->wait_until_us) {
             rc = fill(out, caps, ask->tool, rules, e);

@@ -88,7 +88,7 @@ static int launch(const struct launcher *l, struct tool_run *r, const struct job
     if (rc == 0 && !d.wait_until_us) {
         r->plan = d.plan;
         d.plan = (struct tool_plan){0};
-        rc = start(l, r, &d, e);
+        rc = r->tool->instant ? 0 : start(l, r, &d, e);
     }
     dispatch_done(&d);
     return rc;

@@ -18,9 +18,9 @@ struct launcher {
 };
 
 /*
- * *wait_until_us: it is not to be started before then, and was not. Errors: ERR_NOT_FOUND the tool
- * is missing; ERR_INVALID, ERR_SCOPE refused; others are ours. What was made of r until then is
- * freed with it.
+ * *wait_until_us: it is not to be started before then, and was not. Of an instant tool nothing is
+ * started: its run is the caller's to end. Errors: ERR_NOT_FOUND the tool is missing; ERR_INVALID,
+ * ERR_SCOPE refused; others are ours. What was made of r until then is freed with it.
  */
 int launch_task(const struct launcher *l, struct tool_run *r, const struct job *j,
                 int64_t *wait_until_us, struct err *e);

@@ -183,8 +183,8 @@ int local_request_submit(const struct local_request *r, struct id *job, struct e
     int rc;
 
     if (name && !t) {
-        return err_set(e, ERR_INVALID, "there is no tool '%s'; there are nmap, masscan and zmap",
-                       name);
+        return err_set(e, ERR_INVALID,
+                       "there is no tool '%s'; there are nmap, masscan, zmap and noop", name);
     }
     rc = ls->profile || t->merges ? submit_planned(r, t, &j, e) : submit_plain(r, t, &j, e);
     *job = j.id;

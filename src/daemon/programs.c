@@ -28,6 +28,9 @@ struct programs *programs_new(const struct option_set *settings)
     struct programs *p = xcalloc(1, sizeof *p);
 
     for (const struct tool *const *t = tool_all(); *t && p->n < PROGRAMS_MAX; t++) {
+        if ((*t)->instant) {
+            continue;
+        }
         p->v[p->n++] = (struct program){
             .tool = *t, .configured = (*t)->setting ? option_str(settings, (*t)->setting) : NULL};
     }
@@ -126,8 +129,9 @@ const char *programs_look(struct programs *p, const struct tool *t, const char *
 {
     struct program *g = program_of(p, t);
     const char *known = NULL;
-    const char *wrong =
-        g ? tool_look(t, g->configured, &g->seen, &known) : "this server does not know it";
+    const char *wrong = t->instant ? NULL
+                        : g        ? tool_look(t, g->configured, &g->seen, &known)
+                                   : "this server does not know it";
 
     if (g && !wrong && (!known || !g->path) && g != p->asking) {
         struct err e = {0};
@@ -145,5 +149,5 @@ const char *programs_look(struct programs *p, const struct tool *t, const char *
     if (why) {
         *why = wrong;
     }
-    return g && !wrong ? g->path : NULL;
+    return t->instant ? t->program : g && !wrong ? g->path : NULL;
 }

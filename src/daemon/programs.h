@@ -19,7 +19,8 @@ bool programs_settled(const struct programs *p);
 /* Asks all that are there, through the worker, from now on and whenever one has changed. */
 void programs_ask(struct programs *p, struct worker *w);
 /*
- * The full path, NULL if it cannot be used (*why says why). *version is NULL while it is not known.
+ * The full path (of an instant tool its name), NULL if it cannot be used (*why says why). *version
+ * is NULL while it is not known.
  * Both borrowed until the next call. version and why may be NULL.
  */
 const char *programs_look(struct programs *p, const struct tool *t, const char **version,

@@ -109,6 +109,13 @@ void v1_capabilities(struct http_req *r, void *app)
         json_str(&j, NULL, (*t)->name);
     }
     json_end(&j);
+    json_arr_in(&j, "instant_tools");
+    for (const struct tool *const *t = tool_all(); *t; t++) {
+        if ((*t)->instant) {
+            json_str(&j, NULL, (*t)->name);
+        }
+    }
+    json_end(&j);
     put_sandbox(&j, a);
     json_str(&j, "policy", policy_source(api_policy(a)));
     json_bool(&j, "unsafe_arguments", a->cfg.allow_unsafe_args);
@@ -189,6 +196,9 @@ static bool tool_usable(const struct api *a, const struct tool *t, const char **
 {
     const char *why = NULL;
 
+    if (t->instant) {
+        return true;
+    }
     if (a->cfg.program) {
         return a->cfg.program(a->cfg.program_arg, t, version, &why) != NULL;
     }
@@ -213,6 +223,7 @@ void v1_tools(struct http_req *r, void *app)
         json_str(&j, "summary", (*t)->summary);
         json_str(&j, "version", version);
         json_bool(&j, "available", usable);
+        json_bool(&j, "instant", (*t)->instant);
         view_limits(&j, "limits", &(*t)->limits);
         put_scripts(&j, nmap ? a->cfg.nse : NULL);
         json_arr_in(&j, "options");

@@ -114,7 +114,7 @@ static bool query_right(struct http_req *r)
     if (!api_query_known(r, known)) {
         return false;
     }
-    if (format && !str_eq(format, "auto") && !tool_find(format)) {
+    if (format && !str_eq(format, "auto") && (!tool_find(format) || tool_find(format)->instant)) {
         problem_add(&p, "?format", "must be auto, nmap, masscan or zmap");
     }
     if (name && !is_shown_text(name)) {

@@ -252,6 +252,16 @@ static bool lacks_ports(const struct api *a, const struct key *k, const struct s
     return !q->ports && check(a, k, &with, false, &plan, NULL) == 0;
 }
 
+/* Others take none. */
+static bool minds_ports(const struct api *a, const struct key *k, const struct scan_request *q)
+{
+    struct scan_request without = *q;
+    auto_plan plan = {0};
+
+    without.ports = NULL;
+    return q->ports && !q->arguments && check(a, k, &without, false, &plan, NULL) == 0;
+}
+
 /* Which members are wrong, when something is: *whole is what the check of all said. */
 static void find_faults(const struct api *a, const struct key *k, const struct scan_request *q,
                         const struct err *whole, struct scan_faults *f)
@@ -280,7 +290,7 @@ static void find_faults(const struct api *a, const struct key *k, const struct s
     }
     if (whole->code == ERR_SCOPE) {
         refuse(f, "policy.options", whole);
-    } else if (whole->code && lacks_ports(a, k, q)) {
+    } else if (whole->code && (lacks_ports(a, k, q) || minds_ports(a, k, q))) {
         f->ports = *whole;
     } else if (whole->code) {
         *(q->arguments ? &f->arguments : &f->targets) = *whole;

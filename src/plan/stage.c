@@ -49,8 +49,9 @@ static const char *best_tool(const struct plan_request *q, const struct stage *s
 int stage_check(const struct plan_request *q, const struct stage *s, struct err *e)
 {
     bool masscan = str_eq(s->tool, "masscan"), zmap = str_eq(s->tool, "zmap");
+    const struct tool *t = tool_find(s->tool);
 
-    if (tool_find(s->tool)->instant) {
+    if (t && t->instant) {
         return err_set(e, ERR_INVALID, "%s has no part in a profile: give it alone", s->tool);
     }
     if (!masscan && !zmap) {

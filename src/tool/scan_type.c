@@ -124,6 +124,9 @@ int scan_type_tokens(const struct tool *t, const char *type, struct strvec *toke
     if (i == ARRAY_LEN(types)) {
         return unknown(type, e);
     }
+    if (t->instant) {
+        return err_set(e, ERR_INVALID, "%s has no types of scans", t->name);
+    }
     m = meaning_of(t, i);
     if (!m->tokens) {
         return err_set(e, ERR_INVALID, "%s cannot do %s: %s", t->name, types[i].name, m->why);

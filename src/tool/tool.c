@@ -10,7 +10,7 @@
 
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-static const struct tool *const tools[] = {&tool_nmap, &tool_masscan, &tool_zmap, NULL};
+static const struct tool *const tools[] = {&tool_nmap, &tool_masscan, &tool_zmap, &tool_noop, NULL};
 
 const struct tool *const *tool_all(void)
 {

@@ -149,6 +149,9 @@ struct tool {
      * that its result is merged by address.
      */
     bool merges;
+    /* A task completes at once, with empty results: there is no program, no process, no command
+     * line and no parser (build_argv and parser are NULL). */
+    bool instant;
     bool numeric_targets; /* the file of targets has no names, but their first address */
     /*
      * How long a run of this plan may take before it is ended, in seconds, from probes, rate and
@@ -176,7 +179,7 @@ struct tool {
     bool (*read_version)(const char *output, char *version, size_t size);
 };
 
-extern const struct tool tool_nmap, tool_masscan, tool_zmap;
+extern const struct tool tool_nmap, tool_masscan, tool_zmap, tool_noop;
 
 /* ERR_INVALID if this version of zmap (NULL: not known) does not take so many ports at once. */
 int zmap_takes_ports(const char *version, uint32_t n_ports, struct err *e);

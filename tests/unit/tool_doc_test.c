@@ -146,6 +146,10 @@ static void section(const struct tool *t, const char *mark,
 static void each_document_has_every_option_as_it_is(void)
 {
     for (const struct tool *const *t = tool_all(); *t; t++) {
+        if ((*t)->instant) { /* it has no options to write of */
+            continue;
+        }
+
         auto_free char *name = str_fmt("../../docs/%s.md", (*t)->name);
         auto_free char *mark = str_fmt(OPTIONS, (*t)->name);
         size_t n;

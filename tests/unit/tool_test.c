@@ -662,7 +662,32 @@ static void tools_are_found_by_name(void)
     CHECK(tool_find("") == NULL);
     CHECK(tool_find("masscan") == &tool_masscan);
     CHECK(tool_find("zmap") == &tool_zmap);
-    CHECK(tool_all()[0] == &tool_nmap && tool_all()[2] == &tool_zmap && !tool_all()[3]);
+    CHECK(tool_find("noop") == &tool_noop);
+    CHECK(tool_all()[0] == &tool_nmap && tool_all()[3] == &tool_noop && !tool_all()[4]);
+}
+
+static void the_tool_that_does_nothing_takes_targets_and_nothing_else(void)
+{
+    static const struct tool_request bad[] = {
+        {.targets = "127.0.0.1", .ports = "80"},
+        {.targets = "127.0.0.1", .arguments = "-v"},
+        {.targets = "127.0.0.1", .arguments = "80"},
+        {.targets = "127.0.0.1", .arguments = "-v", .unsafe = true, .advanced = true},
+        {.targets = "127.0.0.300"},
+        {.targets = ""},
+    };
+    auto_plan plan = {0};
+
+    CHECK_OK(
+        tool_check(&tool_noop, &(struct tool_request){.targets = "127.0.0.0/30 ::1"}, &plan, ERR));
+    CHECK_INT(target_set_count(&plan.targets), 5);
+    CHECK(!plan.need.network && plan.n_ports == 0 && plan.tokens.n == 0);
+    CHECK(tool_noop.instant && !tool_noop.parser && !tool_noop.build_argv && !tool_noop.covers);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        auto_plan none = {0};
+
+        CHECK_INT(tool_check(&tool_noop, &bad[i], &none, NULL), ERR_INVALID);
+    }
 }
 
 /* "host up tcp=1-3 udp=53", or "". Borrowed until the next call. */
@@ -791,4 +816,5 @@ TESTS(every_argument_of_the_old_list_is_accepted,
       the_version_is_read_from_the_first_line_that_has_it, what_was_covered_is_in_nmaps_record,
       without_a_record_the_plan_says_what_was_covered,
       a_record_that_is_not_ours_covers_nothing_more, tools_are_found_by_name,
+      the_tool_that_does_nothing_takes_targets_and_nothing_else,
       programs_are_found_where_configured_or_in_absolute_parts_of_path)
