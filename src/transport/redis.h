@@ -44,6 +44,7 @@ struct redis_events {
      * NULL if there is none. NULL member: only addresses are allowed. */
     void (*resolve)(void *arg, const char *host,
                     void (*found)(void *found_arg, const char *address), void *found_arg);
+    void *resolve_arg; /* its arg; the others have `arg` */
     void *arg;
 };
 
