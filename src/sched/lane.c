@@ -39,7 +39,9 @@ void lane_sweep(struct sched *s)
         struct run *r = s->runs[i];
 
         if (r->away && r->step == STEP_RUNNING && now - r->beat_ms >= s->lane->lease_ms) {
-            r->step = STEP_LOST;
+            struct lease l = sched_run_lease(r);
+
+            r->step = s->lane->taken(s->lane->link.arg, &l) ? STEP_LOST : STEP_RELEASED;
         }
     }
 }

@@ -316,6 +316,7 @@ static void launch(struct sched *s, struct run *r)
         r->job.spent_us = s->planner.spent(s->planner.arg, &r->task.job_id);
     }
     if (r->away) {
+        r->beat_ms = boot_ms();
         s->lane->link.run(s->lane->link.arg, &r->task, &r->job);
     } else {
         s->link.run(s->link.arg, &r->task, &r->job);

@@ -48,6 +48,9 @@ struct sched_lane {
     const struct strvec *(*open)(void *arg);
     /* A task was claimed, in this turn, or was running when the server started (queue NULL). */
     void (*claimed)(void *arg, const struct lease *l, const char *queue);
+    /* Has anybody said that he has it? If not when its time is over, it was lost on the way, and no
+     * worker is to blame. */
+    bool (*taken)(void *arg, const struct lease *l);
     /* Nothing is held of it any more: how its run ended, was handed back or lost is committed; or
      * the claim was undone. */
     void (*over)(void *arg, const struct lease *l);
