@@ -4,6 +4,7 @@ import os
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
@@ -79,11 +80,11 @@ def children(pid):
     """The process and all its descendants."""
     found, at = [pid], 0
     while at < len(found):
-        for task in Path(f"/proc/{found[at]}/task").glob("*/children"):
-            try:
-                found += [int(c) for c in task.read_text().split()]
-            except OSError:
-                pass
+        with suppress(OSError):  # a process or a thread that ends meanwhile
+            for task in os.listdir(f"/proc/{found[at]}/task"):
+                with suppress(OSError):
+                    text = Path(f"/proc/{found[at]}/task/{task}/children").read_text()
+                    found += [int(c) for c in text.split()]
         at += 1
     return found
 
@@ -103,8 +104,9 @@ def private_kib(pid, leave_out=()):
         except OSError:
             continue
         kib = {line.split(":")[0]: int(line.split()[1]) for line in text.splitlines()[1:]}
-        private += kib["Private_Clean"] + kib["Private_Dirty"]
-        shared = max(shared, kib["Shared_Dirty"])
+        if kib:  # else it ended between the file's opening and its reading
+            private += kib["Private_Clean"] + kib["Private_Dirty"]
+            shared = max(shared, kib["Shared_Dirty"])
     return private + shared
 
 

@@ -19,10 +19,12 @@ Every server is stopped at the end of its test; the test fails if its log has a 
 sanitizer, if it did not exit in order, or if a process of it is left.
 """
 
+import collections
 import contextlib
 import ctypes
 import json
 import os
+import random
 import re
 import secrets
 import shlex
@@ -61,6 +63,10 @@ SANITIZER_ENV = {
     "LSAN_OPTIONS": "report_objects=1",
 }
 
+# A run in the background inherits that Ctrl-C is ignored, and so would all that it starts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Orphans come to us, not to the machine's init, so that they can be seen.
 ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 
@@ -86,10 +92,28 @@ def wait_until(check, seconds=20, what="it", said=None):
         pause = min(pause * 1.5, 0.1)
 
 
+_claims = collections.deque(maxlen=128)
+
+
 def free_port(family=socket.AF_INET):
-    with socket.socket(family, socket.SOCK_STREAM) as s:
-        s.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
-        return s.getsockname()[1]
+    """
+    Below the ports that the kernel takes for connections, and given to nobody else: a name in the
+    kernel says so to tests in other processes. The oldest of them are given back.
+    """
+    while True:
+        port = random.SystemRandom().randrange(10000, 32000)
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0scanpod-test-port-{port}")
+            with socket.socket(family, socket.SOCK_STREAM) as s:
+                s.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        if len(_claims) == _claims.maxlen:
+            _claims[0].close()
+        _claims.append(claim)
+        return port
 
 
 def is_loopback(target):
@@ -108,14 +132,30 @@ def assert_loopback(targets):
     assert tokens and not wrong, f"a real tool may scan loopback only, not {wrong or 'nothing'}"
 
 
+def proc_text(pid, name):
+    """
+    /proc/PID/NAME, or None when the process is gone. One that ends is ENOENT before the file is
+    opened, ESRCH behind that, and then a file without text.
+    """
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes().decode("utf-8", "replace") or None
+    except OSError:
+        return None
+
+
 def proc_stat(pid):
     """(ppid, state, start time) of a process, or None when it is gone."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except (OSError, ValueError):
+    text = proc_text(pid, "stat")
+    if not text:
         return None
     rest = text[text.rindex(")") + 2 :].split()
     return int(rest[1]), rest[0], int(rest[19])
+
+
+def kill_if_there(pid):
+    """SIGKILL, to one that may have ended by itself meanwhile."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def all_pids():
@@ -164,31 +204,23 @@ def processes_of(directory):
     for p in all_pids():
         if p == os.getpid() or not alive(p):
             continue
-        parts = []
-        for name in ("cmdline", "environ"):
-            try:
-                parts.append(Path(f"/proc/{p}/{name}").read_bytes().decode("utf-8", "replace"))
-            except OSError:
-                pass
+        parts = [proc_text(p, name) or "" for name in ("cmdline", "environ")]
         try:
             parts.append(os.readlink(f"/proc/{p}/cwd"))
         except OSError:
             pass
         if any(needle in part for part in parts):
-            found.append((p, parts[0].replace("\0", " ").strip() if parts else "?"))
+            found.append((p, parts[0].replace("\0", " ").strip() or "?"))
     return found
 
 
 def private_kb(pid):
     """Private resident memory of one process."""
-    total = 0
-    try:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith(("Private_Clean:", "Private_Dirty:")):
-                total += int(line.split()[1])
-    except OSError:
-        return 0
-    return total
+    return sum(
+        int(line.split()[1])
+        for line in (proc_text(pid, "smaps_rollup") or "").splitlines()
+        if line.startswith(("Private_Clean:", "Private_Dirty:"))
+    )
 
 
 # ---------------------------------------------------------------- pytest's own
@@ -211,6 +243,32 @@ def _time_limit(request):
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, old)
+
+
+# Most tests wait: for tools, for networks that are slow on purpose. So ./test runs several at the
+# same time, in workers of pytest-xdist (--dist loadgroup). A module goes to one of them as a whole,
+# with what it made for all of its tests, and in its own order; but for these, each test of which
+# stands for itself and may go anywhere.
+SPREAD = (
+    "test_scan_lab", "test_scan_faults_lab", "test_sandbox", "test_scan_faults", "test_profiles",
+    "test_crash",
+)  # fmt: skip
+# What takes long comes first, so that no worker is left alone with it at the end.
+LONG_FIRST = ("test_scan_lab", "test_scan_faults_lab", "test_up", "test_confinement", "test_scope",
+              "test_disk_full", "test_house", "test_sandbox", "test_scan_faults")  # fmt: skip
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist makes groups of the marks
+def pytest_collection_modifyitems(config, items):
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        module = item.module.__name__
+        if module not in SPREAD:
+            item.add_marker(pytest.mark.xdist_group(module))
+    if hasattr(config, "workerinput"):
+        rank = {name: i for i, name in enumerate(LONG_FIRST)}
+        items.sort(key=lambda item: rank.get(item.module.__name__, len(rank)))
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -395,7 +453,13 @@ class Server:
         wait_until(ready, seconds, f"/readyz of {self.url}", said)
         if self.key is None:
             self.key = self.key_file().read_text().strip()
+        wait_until(self._probed, seconds, "what the sandbox can do to be known")
         return self
+
+    def _probed(self):
+        """It has all the processes that stay; before, some requests are told to come again."""
+        r = self.get("/api/v1/capabilities", timeout=5)
+        return r.status_code != 200 or not r.json()["sandbox"]["probing"]
 
     def key_file(self):
         """The key made at the first start."""
@@ -416,7 +480,7 @@ class Server:
             except subprocess.TimeoutExpired:
                 for pid, start in tree:
                     if alive(pid, start):
-                        os.kill(pid, signal.SIGKILL)
+                        kill_if_there(pid)
                 self.proc.kill()
                 self.proc.wait()
                 pytest.fail(f"the server did not end within {seconds} s of signal {sig}:\n"
@@ -459,11 +523,9 @@ class Server:
         """[(pid, command line)] of everything below the server, the server left out."""
         found = []
         for pid, _ in sorted(descendants(self.pid)):
-            try:
-                text = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
-            except OSError:
-                continue
-            found.append((pid, text.decode("utf-8", "replace").strip()))
+            text = proc_text(pid, "cmdline")
+            if text:
+                found.append((pid, text.replace("\0", " ").strip()))
         return found
 
     def own_processes(self):
@@ -578,7 +640,7 @@ class _Factory:
             if left:
                 faults.append(f"{name} left processes: {left}")
                 for pid, _ in left:
-                    os.kill(pid, signal.SIGKILL)
+                    kill_if_there(pid)
         self.made.clear()
         if faults:
             pytest.fail("\n".join(faults))

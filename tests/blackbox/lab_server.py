@@ -3,10 +3,8 @@ A whole server in the laboratory's `host`, spoken to over a unix socket from any
 for tests of it: lab, make, script.
 """
 
-import contextlib
 import http.client
 import json
-import os
 import secrets
 import signal
 import socket
@@ -17,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from conftest import (
-    SANITIZER_REPORT, TERMINAL, alive, clean_env, descendants, reap_orphans, wait_until,
+    SANITIZER_REPORT, TERMINAL, alive, clean_env, descendants, kill_if_there, proc_text,
+    reap_orphans, wait_until,
 )  # fmt: skip
 from lab import GATEWAY_OUT, IN, IN6, OUT, OUT6, Lab
 from standins import STANDINS, standin_script
@@ -114,8 +113,7 @@ class LabServer:
         """SIGKILL to every process of it at the same time."""
         tree = descendants(self.proc.pid)
         for pid in (self.proc.pid, *(p for p, _ in tree)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            kill_if_there(pid)
         self.proc.wait(10)
         self.proc = None
         wait_until(lambda: not [p for p, start in tree if alive(p, start)], 10, "their end")
@@ -127,10 +125,8 @@ class LabServer:
     def role(self, name):
         """pid of a role: by what it holds open or calls itself."""
         for pid, _ in descendants(self.proc.pid):
-            with contextlib.suppress(OSError):
-                with open(f"/proc/{pid}/comm") as f:
-                    if f.read().strip() == f"scanpod-{name}":
-                        return pid
+            if (proc_text(pid, "comm") or "").strip() == f"scanpod-{name}":
+                return pid
         return None
 
     # -- talking to it

@@ -382,7 +382,7 @@ def test_files_of_other_runs_come_in_as_expected(server):
         (b"", {}, "it is empty"),
         (b"hello, world\n", {}, "it is text"),
         (b"\x7fELF\0\0\0\0", {}, "it is binary"),
-        (gzip.compress(b"<nmaprun/>"), {}, "compressed"),
+        (gzip.compress(b"<nmaprun/>", mtime=0), {}, "compressed"),
         (b"<!DOCTYPE html><html><body>", {}, "web page"),
         (b"<?xml version='1.0'?><rss/>", {}, "no nmaprun"),
         (b'{"results": []}', {}, "it is JSON, but not of masscan"),

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import StartFailed, free_port, wait_until
+from conftest import StartFailed, alive, free_port, proc_text, wait_until
 
 NO_RUNS = {"SCANPOD_MAX_SCAN_WORKERS": "0"}
 
@@ -308,7 +308,12 @@ MAY_KEEP = 1 << 12 | 1 << 13 | 1 << 21  # CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_AD
 
 
 def in_user_namespace(pid):
-    return os.stat(f"/proc/{pid}/ns/user").st_ino != os.stat("/proc/self/ns/user").st_ino
+    try:
+        there = os.stat(f"/proc/{pid}/ns/user").st_ino
+    except OSError:
+        assert not alive(pid), f"{pid} lives, and its namespaces cannot be seen"
+        return True  # it has ended meanwhile
+    return there != os.stat("/proc/self/ns/user").st_ino
 
 
 @pytest.mark.smoke
@@ -319,9 +324,8 @@ def test_no_process_of_the_server_is_root(make_server, fake_nmap, need_root):
     wait_until(lambda: any(str(tool) in line for _, line in srv.children()), what="the tool")
     seen = 0
     for pid in [srv.pid, *(p for p, _ in srv.children())]:
-        try:
-            status = open(f"/proc/{pid}/status").read()
-        except FileNotFoundError:
+        status = proc_text(pid, "status")
+        if not status:
             continue  # a short one, as what asks a tool for its version
         uids = re.search(r"^Uid:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", status, re.M).groups()
         assert "0" not in uids, f"{pid}: {status[:400]}"
