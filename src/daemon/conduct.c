@@ -305,7 +305,7 @@ static int go_on(struct conduct *c, struct led *l, const struct job *j, const st
     };
     int rc = plan_next(l->plan, &ended, &next, notes, flags, e);
 
-    return rc == 0 ? sched_add_tasks(c->store, &j->id, &next, e) : rc;
+    return rc == 0 ? sched_add_tasks(c->store, j, &next, e) : rc;
 }
 
 static int on_ended(void *arg, const struct task *t, const struct outcome *o, struct err *e)

@@ -310,7 +310,7 @@ static void store_it(struct submit *s, const struct decision *d)
         rc = store_job_add(a->store, &job, &e);
     }
     if (rc == 0 && s->staged) {
-        rc = sched_add_tasks(a->store, &job.id, &tasks, &e);
+        rc = sched_add_tasks(a->store, &job, &tasks, &e);
     }
     if (rc == 0 && s->idem) {
         rc = store_idem_put(a->store, s->key->id, s->idem, s->print, &job.id, job.created_us, &e);

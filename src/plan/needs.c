@@ -15,12 +15,12 @@ enum {
 };
 
 /* The option that cannot work without raw sockets; NULL: there is none. */
-static const char *raw_option(const struct stage *s)
+static const char *raw_option(const char *tool, const char *arguments)
 {
-    const struct tool *t = tool_find(s->tool);
+    const struct tool *t = tool_find(tool);
     auto_strvec words = {0};
 
-    if (!s->arguments || !t || shell_split(s->arguments, &words, NULL) < 0) {
+    if (!arguments || !t || shell_split(arguments, &words, NULL) < 0) {
         return NULL;
     }
     for (size_t i = 0; i < words.n; i++) {
@@ -34,6 +34,13 @@ static const char *raw_option(const struct stage *s)
         }
     }
     return NULL;
+}
+
+bool plan_spec_raw(const struct plan_spec *s)
+{
+    const struct tool *t = tool_find(s->tool);
+
+    return (t && t->merges) || raw_option(s->tool, s->arguments);
 }
 
 /* What the stage's tool says of it: its options may tell another rate, and to send each probe more
@@ -88,7 +95,7 @@ void plan_needs(const struct plan *p, const struct target_set *t, struct plan_ne
     live = out->addresses;
     for (size_t i = 0; i < p->n; i++) {
         const struct stage *s = &p->v[i];
-        const char *option = raw_option(s);
+        const char *option = raw_option(s->tool, s->arguments);
 
         if (s->kind == STAGE_HOSTS) {
             out->probes = add_sat(out->probes, mul_sat(out->addresses, HOSTS_PROBES));

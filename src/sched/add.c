@@ -3,27 +3,36 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "model/queue.h"
 
-int sched_add_tasks(struct store *s, const struct id *job, const struct plan_tasks *tasks,
+int sched_add_tasks(struct store *s, const struct job *j, const struct plan_tasks *tasks,
                     struct err *e)
 {
+    char plain[QUEUE_MAX], raw[QUEUE_MAX], zone[ZONE_MAX] = "";
+    enum queue_kind kind;
     struct task_new *v = xcalloc(MAX(tasks->n, 1), sizeof *v);
     struct buf *texts = xcalloc(MAX(tasks->n, 1), sizeof *texts);
     int32_t first;
     int rc = 0;
 
+    if (j->queue) {
+        (void)queue_parse(j->queue, &kind, zone, NULL); /* it was made by queue_name() */
+    }
+    queue_name(QUEUE_NET, zone, plain);
+    queue_name(QUEUE_NET_RAW, zone, raw);
     for (size_t i = 0; i < tasks->n; i++) {
         const struct plan_spec *spec = &tasks->v[i];
 
         plan_spec_write(spec, &texts[i]);
-        v[i] = (struct task_new){.stage = spec->stage,
+        v[i] = (struct task_new){.queue = plan_spec_raw(spec) ? raw : plain,
+                                 .stage = spec->stage,
                                  .weight = (int64_t)MIN(MAX(spec->probes, 1), (uint64_t)INT64_MAX),
                                  .spec = texts[i].data,
                                  .found_only = spec->found_only,
                                  .repeats = spec->repeats};
     }
     if (tasks->n > 0) {
-        rc = store_task_add(s, job, v, tasks->n, &first, e);
+        rc = store_task_add(s, &j->id, v, tasks->n, &first, e);
     }
     for (size_t i = 0; i < tasks->n; i++) {
         buf_done(&texts[i]);
@@ -42,5 +51,5 @@ int sched_add_planned(struct store *s, struct job *j, const struct plan *plan,
     if (rc == 0) {
         rc = store_job_add(s, j, e);
     }
-    return rc == 0 ? sched_add_tasks(s, &j->id, &first, e) : rc;
+    return rc == 0 ? sched_add_tasks(s, j, &first, e) : rc;
 }
