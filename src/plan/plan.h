@@ -113,6 +113,9 @@ const char *plan_stage_arguments(const struct plan *p, size_t i);
 /* The ports the request is about, canonical: all stages of ports together; NULL: nmap's own list.*/
 const char *plan_ports(const struct plan *p);
 
+/* How it looks for TCP ports, in nmap's words: "syn", "connect", "fin", ... */
+const char *plan_tcp_scan(const struct plan *p);
+
 /* What is needed of the policy and of the machine: the sum over the stages. */
 struct plan_needs {
     uint64_t addresses;
@@ -152,6 +155,7 @@ struct plan_spec {
 void plan_spec_done(struct plan_spec *s);
 void plan_spec_write(const struct plan_spec *s, struct buf *json);
 int plan_spec_read(const char *json, struct plan_spec *out, struct err *e); /* ERR_INTERNAL */
+bool plan_spec_raw(const struct plan_spec *s); /* it cannot work without raw sockets */
 
 struct plan_tasks { /* zeroed is empty; owns */
     struct plan_spec *v;
