@@ -73,6 +73,33 @@ static int choose(enum egress l, bool with_raw, enum egress *out, bool *raw)
     return 0;
 }
 
+/* What reaches loopback and the machine's own addresses instead of what cannot. */
+static const char *instead_of(const char *option)
+{
+    static const char *const tcp[] = {
+        "masscan", "masscan over IPv6", "zmap", "-sS", "-sF", "-sN", "-sX", "-sA", "-sW",
+        "-sM",     "--scanflags"};
+    static const char *const lost[] = {"-sU", "-sY", "-sZ", "-sO"};
+
+    if (!option) {
+        return "use nmap -sT";
+    }
+    if (str_eq(option, "icmp_echoscan")) {
+        return "use nmap -sn";
+    }
+    for (size_t i = 0; i < ARRAY_LEN(tcp); i++) {
+        if (str_eq(option, tcp[i])) {
+            return "use nmap -sT";
+        }
+    }
+    for (size_t i = 0; i < ARRAY_LEN(lost); i++) {
+        if (str_eq(option, lost[i])) {
+            return "only TCP ports can be scanned there, with nmap -sT";
+        }
+    }
+    return "leave it out and use nmap -sT";
+}
+
 /* Targets that only our own network namespace reaches. */
 static int choose_own(const struct sandbox_caps *have, bool allow_unconfined,
                       const struct egress_need *need, enum egress *out, bool *raw, struct err *e)
@@ -83,8 +110,8 @@ static int choose_own(const struct sandbox_caps *have, bool allow_unconfined,
         return err_set(
             e, ERR_SCOPE,
             "%s needs raw sockets, which loopback targets and the machine's own addresses "
-            "(level broker) do not get; use -sT%s",
-            option_name(need),
+            "(level broker) do not get; %s%s",
+            option_name(need), instead_of(need->option),
             need->elsewhere ? ", or scan them and the other targets apart"
                             : ", or scan from another machine");
     }

@@ -116,7 +116,15 @@ static void own_addresses_are_reached_by_the_broker_only(void)
     CHECK_STR(
         choose(&c, true, &need),
         "-sU needs raw sockets, which loopback targets and the machine's own addresses (level "
-        "broker) do not get; use -sT, or scan them and the other targets apart");
+        "broker) do not get; only TCP ports can be scanned there, with nmap -sT, or scan them and "
+        "the other targets apart");
+    need.option = "-O";
+    has(choose(&c, true, &need), "do not get; leave it out and use nmap -sT, or scan them");
+    need.option = "zmap";
+    has(choose(&c, true, &need), "do not get; use nmap -sT, or scan them");
+    need.option = "icmp_echoscan";
+    has(choose(&c, true, &need), "do not get; use nmap -sn, or scan them");
+    need.option = "-sU";
     need.elsewhere = false;
     has(choose(&c, false, &need), "or scan from another machine");
     need.option = NULL;
