@@ -15,6 +15,7 @@ struct v1_request {
     char *alone;            /* owned: the arguments without the options, where there are options */
     const char *targets_at; /* pointer to the member that the targets come from */
     const char *task_id;    /* borrowed from the body; NULL: none */
+    bool type_refused;      /* what `scan_type` stands for is not known, nor which ports it needs */
     struct tool_plan plan;
     struct err refused; /* well formed, but not allowed: code is set */
     const char *rule;

@@ -133,10 +133,13 @@ static void type_tokens(struct problems *p, json_t *body, const struct tool *t,
     if (!type) {
         return;
     }
+    q->type_refused = true;
     if (q->scan.profile) {
         problem_add(p, "/scan_type", "stands for the options of one tool: give it without profile");
     } else if (scan_type_tokens(t, type, tokens, &q->scan.ports, &e) < 0) {
         problem_add(p, "/scan_type", "%s", e.msg);
+    } else {
+        q->type_refused = false;
     }
 }
 

@@ -36,23 +36,28 @@ static int64_t int_by_name(struct problems *p, const json_t *body, const char *n
 
 /* ---- targets ---- */
 
-static void add_list(struct problems *p, const json_t *body, struct buf *out)
+/* False: something is wrong with it, so that nothing can be said of all targets. */
+static bool add_list(struct problems *p, const json_t *body, struct buf *out)
 {
     const char *text = member_text(p, body, "targets_list");
     auto_strvec tokens = {0};
     struct err e = {0};
 
     if (!text) {
-        return;
+        return !member_given(body, "targets_list");
     }
     if (strlen(text) > TARGETS_TEXT_MAX) {
         problem_add(p, "/targets_list", "is longer than %d bytes", TARGETS_TEXT_MAX);
-    } else if (target_list_read(text, strlen(text), &tokens, &e) < 0) {
+        return false;
+    }
+    if (target_list_read(text, strlen(text), &tokens, &e) < 0) {
         problem_add(p, "/targets_list", "%s", e.msg);
+        return false;
     }
     for (size_t i = 0; i < tokens.n; i++) {
         shell_quote(out, tokens.v[i]);
     }
+    return true;
 }
 
 static void add_exclusion(struct problems *p, const char *pointer, const char *token,
@@ -93,6 +98,7 @@ static void read_targets(struct problems *p, const json_t *body, struct v1_reque
     const char *name = name_given(p, body, "targets", "target");
     const char *own = member_list(p, body, name, &q->targets);
     auto_strvec tokens = {0};
+    bool whole;
 
     q->targets_at = str_eq(name, "target") ? "/target" : "/targets";
     q->scan.targets = own;
@@ -107,9 +113,9 @@ static void read_targets(struct problems *p, const json_t *body, struct v1_reque
         }
         q->targets_at = "/targets_list";
     }
-    add_list(p, body, &q->all);
+    whole = add_list(p, body, &q->all);
     add_exclusions(p, body, &q->all);
-    q->scan.targets = own || !member_given(body, name) ? q->all.data : NULL;
+    q->scan.targets = whole && (own || !member_given(body, name)) ? q->all.data : NULL;
 }
 
 /* An exclusion that fits nothing, or leaves nothing, is the fault of that member. */
@@ -259,7 +265,9 @@ static void check_plan(struct problems *p, struct api *a, const struct key *k, j
     if (f.targets.code) {
         put_fault(p, targets_at(body, q), &f.targets);
     }
-    put_fault(p, "/ports", &f.ports);
+    if (!q->type_refused || member_given(body, "ports")) { /* it may have brought them */
+        put_fault(p, "/ports", &f.ports);
+    }
     if (f.arguments.code) {
         put_fault(p, v1_arguments_at(a, k, body, q), &f.arguments);
     }

@@ -1,5 +1,6 @@
 /* Planned jobs over the API: profiles, the older runtime's words, exclusions, lists, dry runs. */
 #include "api_rig.h"
+#include "model/request.h"
 #include "store/secret.h"
 #include "tool/scan_type.h"
 
@@ -566,6 +567,48 @@ static void long_lists_are_taken_and_shown_short_in_lists_of_jobs(void)
     rig_stop();
 }
 
+static size_t problems_in(const char *body)
+{
+    json_t *v = json_loads(body, 0, NULL);
+    size_t n = json_array_size(json_object_get(v, "errors"));
+
+    json_decref(v);
+    return n;
+}
+
+static void one_fault_is_told_once(void)
+{
+    auto_buf list = {0};
+
+    begin();
+    facts_raw = true;
+    buf_adds(&list, "{\"targets_list\":\"");
+    while (list.len < TARGETS_TEXT_MAX / 10 * 11) {
+        buf_adds(&list, "10.213.77.1 10.213.77.1 10.213.77.1 10.213.77.1\\n");
+    }
+    buf_adds(&list, "\"}");
+    {
+        auto_answer type =
+            ask("POST", v1,
+                "{\"targets\":\"127.0.0.1\",\"tool\":\"masscan\",\"scan_type\":\"CONNECT_SCAN\"}");
+        auto_answer bad = ask("POST", v1, "{\"targets_list\":\"127.0.0.300\"}");
+        auto_answer none = ask("POST", v1, "{\"targets_list\":\"# nothing\\n\"}");
+        auto_answer large = hear(say_slowly(&list));
+
+        CHECK_INT(type.status, 422);
+        CHECK_INT(problems_in(type.body), 1);
+        CHECK(strstr(type.body, "\"/scan_type\""));
+        CHECK_INT(bad.status, 422);
+        CHECK_INT(problems_in(bad.body), 1);
+        CHECK_INT(none.status, 422);
+        CHECK(strstr(none.body, "must not be empty"));
+        CHECK_INT(large.status, 422);
+        CHECK(strstr(large.body, "is longer than"));
+        CHECK_INT(problems_in(large.body), 1);
+    }
+    rig_stop();
+}
+
 static void only_what_is_allowed_is_planned_when_the_rest_is_left_out(void)
 {
     begin();
@@ -784,7 +827,7 @@ TESTS(a_request_that_says_nothing_of_how_gets_the_default_profile_and_its_tasks,
       long_lists_are_taken_and_shown_short_in_lists_of_jobs,
       only_what_is_allowed_is_planned_when_the_rest_is_left_out,
       a_planned_submit_waits_for_its_names_and_keeps_what_was_asked,
-      an_older_zmap_with_several_ports_is_refused_at_once, both_families_are_for_profiles,
-      a_dry_run_stores_nothing_and_says_what_would_be,
+      an_older_zmap_with_several_ports_is_refused_at_once, one_fault_is_told_once,
+      both_families_are_for_profiles, a_dry_run_stores_nothing_and_says_what_would_be,
       a_dry_run_asks_the_planner_about_a_job_that_is_not_stored,
       the_policy_is_asked_for_a_whole_plan, every_option_of_every_tool_says_what_it_takes)
