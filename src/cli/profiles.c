@@ -83,6 +83,80 @@ static int list(struct cli *c, const struct answer *a)
     return STATUS_OK;
 }
 
+/* ---- one ---- */
+
+static void add_stage(struct table *t, struct buf *csv, const json_t *s)
+{
+    int64_t rate = json_number(s, "rate", 0);
+    auto_free char *pps = rate > 0 ? str_fmt("%" PRId64, rate) : NULL;
+    const char *const cells[] = {json_text(s, "find"), json_text(s, "tool"), json_text(s, "ports"),
+                                 pps, json_text(s, "arguments")};
+    const char *shown[ARRAY_LEN(cells)];
+
+    if (csv) {
+        csv_row(csv, cells, ARRAY_LEN(cells));
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(cells); i++) {
+        shown[i] = cells[i] && *cells[i] ? cells[i] : "-";
+    }
+    table_row(t, shown);
+}
+
+static void show_facts(const struct cli *c, const json_t *profile)
+{
+    auto_free char *name =
+        str_fmt("%s@%" PRId64, json_text(profile, "name"), json_number(profile, "version", 1));
+    auto_free char *seconds = str_fmt("%" PRId64 " s at most for a task that identifies services",
+                                      json_number(profile, "service_seconds", 0));
+    auto_buf out = {0};
+
+    job_view_fact(&out, c->term.out_color, "profile", name);
+    job_view_fact(&out, c->term.out_color, "what for", json_text(profile, "summary"));
+    job_view_fact(&out, c->term.out_color, "from",
+                  json_is_true(json_object_get(profile, "builtin")) ? "built in"
+                                                                    : "the server's own file");
+    job_view_fact(&out, c->term.out_color, "services", seconds);
+    buf_addc(&out, '\n');
+    out_buf(&out);
+}
+
+static int show(struct cli *c, const struct answer *a)
+{
+    static const char *const head[] = {"STAGE", "TOOL", "PORTS", "RATE", "OPTIONS"};
+    static const char *const csv_head[] = {"stage", "tool", "ports", "rate", "arguments"};
+    struct table table = {.head = head,
+                          .n = ARRAY_LEN(head),
+                          .width = c->term.width,
+                          .color = c->term.out_color,
+                          .sink = out_sink};
+    bool csv = c->format == FORMAT_CSV;
+    json_t *doc = remote_object(c, a);
+    auto_buf rows = {0};
+    const json_t *s;
+    size_t i;
+
+    if (!doc) {
+        return STATUS_UNREACHABLE;
+    }
+    if (csv) {
+        csv_row(&rows, csv_head, ARRAY_LEN(csv_head));
+    } else {
+        show_facts(c, doc);
+    }
+    json_array_foreach(json_object_get(doc, "stages"), i, s)
+    {
+        add_stage(&table, csv ? &rows : NULL, s);
+    }
+    if (csv) {
+        out_buf(&rows);
+    } else {
+        table_end(&table);
+    }
+    json_decref(doc);
+    return STATUS_OK;
+}
+
 static int run(struct cli *c)
 {
     bool one = c->args.n > 0;
@@ -96,8 +170,8 @@ static int run(struct cli *c)
         buf_add_url(&path, c->args.operands[0]);
     }
     status = cli_call(c, &(struct call){.method = "GET", .path = path.data}, &a);
-    if (status == STATUS_OK && !one && (c->format == FORMAT_TABLE || c->format == FORMAT_CSV)) {
-        status = list(c, &a);
+    if (status == STATUS_OK && (c->format == FORMAT_TABLE || c->format == FORMAT_CSV)) {
+        status = one ? show(c, &a) : list(c, &a);
     } else if (status == STATUS_OK) {
         print_answer(&a);
     }

@@ -80,7 +80,12 @@ def test_profiles_are_listed_and_shown_by_both(server, scanpod):
     assert listed == server.get("/api/v1/profiles").json()
     for p in listed["items"]:
         assert p["builtin"] is True and p["version"] >= 1 and p["summary"]
-        shown = scanpod("profiles", p["name"], server=server, check=True).stdout
+        shown = scanpod("profiles", p["name"], server=server, check=True).stdout.splitlines()
+        head = shown.index("") + 1
+        assert shown[0].split() == ["profile", f"{p['name']}@{p['version']}"]
+        assert shown[head].split() == ["STAGE", "TOOL", "PORTS", "RATE", "OPTIONS"]
+        assert [row.split()[0] for row in shown[head + 1 :]] == [s["find"] for s in p["stages"]]
+        shown = scanpod("profiles", p["name"], "-o", "json", server=server, check=True).stdout
         assert json.loads(shown) == p == server.get(f"/api/v1/profiles/{p['name']}").json()
 
 
