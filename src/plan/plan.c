@@ -118,6 +118,34 @@ bool plan_knows_hosts(const struct plan *p, int at)
     return false;
 }
 
+const char *plan_tcp_scan(const struct plan *p)
+{
+    static const char letters[] = "STAWMNFX";
+    static const char *const how[] = {"syn",    "connect", "ack", "window",
+                                      "maimon", "null",    "fin", "xmas"};
+    const char *found = "syn";
+
+    for (size_t i = 0; i < p->n; i++) {
+        auto_strvec words = {0};
+
+        if (p->v[i].kind != STAGE_PORTS || !str_eq(p->v[i].tool, "nmap") ||
+            !(p->v[i].protocols >> PROTO_TCP & 1) || !p->v[i].arguments ||
+            shell_split(p->v[i].arguments, &words, NULL) < 0) {
+            continue;
+        }
+        for (size_t k = 0; k < words.n; k++) {
+            const char *word = words.v[k];
+            const char *at = str_starts(word, "-s") && word[2] ? strchr(letters, word[2]) : NULL;
+
+            found = at && !word[3] ? how[at - letters] : found;
+        }
+        if (!p->raw && str_eq(found, "syn")) {
+            return "connect"; /* what nmap does without raw sockets */
+        }
+    }
+    return found;
+}
+
 /* ---- of a request ---- */
 
 static bool skips_hosts(const struct plan_request *q)
@@ -202,6 +230,20 @@ static int make_one(const struct plan_request *q, struct plan *p, struct err *e)
     return stage_check(q, s, e);
 }
 
+/* What would take that many addresses. */
+static const char *wider(const struct plan_request *q, const struct plan *p)
+{
+    if (!q->raw) {
+        return "; masscan and zmap take more, but need raw sockets, which cannot be had for these "
+               "targets";
+    }
+    if (!q->have_masscan && !q->have_zmap) {
+        return ", or install masscan or zmap, which take more";
+    }
+    return p->v[0].kind == STAGE_PORTS ? ", or name the tool masscan or zmap, which take more"
+                                       : ", or use profile sweep with masscan or zmap";
+}
+
 /* Only what cannot be walked through is refused here; budgets are the policy's. */
 static int check_size(const struct plan_request *q, const struct plan *p, struct err *e)
 {
@@ -230,9 +272,8 @@ static int check_size(const struct plan_request *q, const struct plan *p, struct
                        count, most);
     }
     return err_set(e, ERR_INVALID,
-                   "%" PRIu64 " addresses are too many for %s, at most %" PRIu64
-                   ": divide them, or use profile sweep with masscan or zmap",
-                   n, tool, most);
+                   "%" PRIu64 " addresses are too many for %s, at most %" PRIu64 ": divide them%s",
+                   n, tool, most, n > TARGET_SWEEP_MAX ? "" : wider(q, p));
 }
 
 static void join_ports(struct plan *p)

@@ -397,6 +397,20 @@ void services_sample(const struct plan *p, const struct plan_spec *s, const stru
     }
 }
 
+static void tell_light(const struct plan_spec *s, const struct places *left, struct strvec *notes)
+{
+    struct plan_spec named = {0};
+    bool many;
+
+    spec_places(&named, left->v, left->n);
+    many = strlen(named.targets) > 80;
+    strvec_pushf(notes,
+                 "services: of %zu address%s some ports did not say in %u s what they are, nor to "
+                 "the light set of probes; they are told without a service (%s)",
+                 left->n, left->n == 1 ? "" : "es", s->wall_s, many ? "many" : named.targets);
+    plan_spec_done(&named);
+}
+
 void services_again(const struct plan *p, const struct plan_ended *t, const struct found *f,
                     const struct target_set *set, struct plan_tasks *out, struct strvec *notes)
 {
@@ -419,11 +433,7 @@ void services_again(const struct plan *p, const struct plan_ended *t, const stru
         return;
     }
     if (s->light) {
-        strvec_pushf(notes,
-                     "services: of %zu addresses some ports did not say in %u s what they are, nor "
-                     "to the light set of probes; they are told without a service (%s%s)",
-                     left.n, s->wall_s, strlen(s->targets) > 80 ? "" : s->targets,
-                     strlen(s->targets) > 80 ? "many" : "");
+        tell_light(s, &left, notes);
         return;
     }
     if (left.n == 1) {

@@ -93,7 +93,7 @@ static uint32_t count_of(const char *list)
 /* Tools that keep no such record: what was asked for. */
 static void add_asked(struct xml_writer *w)
 {
-    static const struct {
+    struct {
         char letter;
         const char *type, *protocol;
     } rows[] = {{'T', "syn", "tcp"}, {'U', "udp", "udp"}, {'S', "sctpinit", "sctp"}};
@@ -103,6 +103,7 @@ static void add_asked(struct xml_writer *w)
 
     if (w->job->plan && plan_read(w->job->plan, &plan, NULL) == 0) {
         ports = plan_ports(plan); /* the profile's, where the request named none */
+        rows[0].type = plan_tcp_scan(plan);
     }
     for (size_t i = 0; ports && ports_parse(ports, NULL) == 0 && i < ARRAY_LEN(rows); i++) {
         auto_buf list = {0};

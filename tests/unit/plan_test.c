@@ -888,6 +888,14 @@ static void what_cannot_be_done_is_refused_with_the_reason(void)
         {{.profile = "full", .targets = "2001:db8::/64"}, "2^64 or more addresses of IPv6"},
         {{.profile = "full", .targets = "0.0.0.0/0"},
          "4294967296 addresses are too many for nmap, at most 1048576"},
+        {{.profile = "full", .targets = "0.0.0.0/0"},
+         "divide them, or use profile sweep with masscan or zmap"},
+        {{.profile = "sweep", .ports = "80", .targets = "0.0.0.0/0", .none = true},
+         "divide them, or install masscan or zmap, which take more"},
+        {{.profile = "sweep", .ports = "80", .targets = "0.0.0.0/0", .no_raw = true},
+         "divide them; masscan and zmap take more, but need raw sockets"},
+        {{.profile = "sweep", .tool = "nmap", .ports = "80", .targets = "0.0.0.0/0"},
+         "divide them, or name the tool masscan or zmap"},
         {{.profile = "full", .ports = "1-99999", .targets = "10.0.0.1"},
          "invalid ports specification"},
         {{.profile = "udp", .ports = "T:80", .targets = "10.0.0.1"}, "could probe"},
@@ -1113,6 +1121,33 @@ static void progress_is_sane_without_tasks(void)
     CHECK_INT(plan_summary_missing_x100(b.data), 10000);
     CHECK_INT(plan_summary_missing_x100("garbage"), 0);
     plan_free(p);
+}
+
+static void how_tcp_is_scanned_is_known(void)
+{
+    static const struct {
+        struct asked a;
+        const char *how;
+    } cases[] = {
+        {{.profile = "standard"}, "syn"},
+        {{.profile = "standard", .no_raw = true}, "connect"},
+        {{.profile = "standard", .arguments = "-sT"}, "connect"},
+        {{.profile = "standard", .arguments = "-sF"}, "fin"},
+        {{.profile = "standard", .arguments = "-sX -sV"}, "xmas"},
+        {{.profile = "udp", .no_raw = true}, "syn"},
+        {{.tool = "masscan", .ports = "80"}, "syn"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct asked a = cases[i].a;
+        auto_targets t = {0};
+        struct plan *p;
+
+        a.targets = "10.0.0.1";
+        p = make(&a, &t);
+        CHECK_STR(plan_tcp_scan(p), cases[i].how);
+        plan_free(p);
+    }
 }
 
 static void ports_of_a_lone_tool_are_known_wherever_they_stand(void)
@@ -1353,7 +1388,7 @@ TESTS(names_count_once_where_addresses_are_swept, what_is_stored_wrongly_is_refu
       options_of_the_request_take_the_place_of_ours,
       another_tool_looks_for_the_protocol_of_the_profile, a_rate_that_is_asked_is_never_gone_beyond,
       a_tool_without_a_profile_is_one_task, large_plans_stay_within_the_tasks_of_a_job,
-      ports_of_a_lone_tool_are_known_wherever_they_stand,
+      ports_of_a_lone_tool_are_known_wherever_they_stand, how_tcp_is_scanned_is_known,
       estimates_of_sweeps_count_rate_retries_and_waits,
       estimates_of_profiles_with_a_sweeper_count_every_wait,
       a_job_that_waits_for_silent_services_has_time_left,
