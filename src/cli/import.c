@@ -39,11 +39,8 @@ static int upload(struct cli *c, const char *file, struct answer *a)
         e.code = ERR_INVALID;
         return cli_fail(c, &e, NULL);
     }
-    if (!S_ISREG(st.st_mode) || st.st_size == 0) {
-        err_set(&e, ERR_INVALID, "'%s' is %s", file,
-                S_ISREG(st.st_mode) ? "empty: a scanner that found nothing writes such a file, but "
-                                      "there is nothing to import"
-                                    : "not a regular file");
+    if (!S_ISREG(st.st_mode)) {
+        err_set(&e, ERR_INVALID, "'%s' is not a regular file", file);
         return cli_fail(c, &e, NULL);
     }
     path_of(c, file, &path);

@@ -414,7 +414,13 @@ def test_what_the_command_line_says_of_such_files(server, scanpod, workdir):
     done = scanpod("import", text, server=server)
     assert done.returncode == 2 and "neither nmap's XML" in done.stderr and "; :" not in done.stderr
     (workdir / "empty").touch()
-    assert scanpod("import", workdir / "empty", server=server).returncode == 2
+    done = scanpod("import", workdir / "empty", server=server)
+    assert done.returncode == 2 and "it is empty" in done.stderr
+    for tool in ("masscan", "zmap"):  # found nothing
+        done = scanpod("import", workdir / "empty", "--format", tool, "-o", "json", server=server,
+                       check=True)  # fmt: skip
+        job = json.loads(done.stdout)
+        assert (job["state"], job["tool"], job["results"]) == ("completed", tool, [])
     assert scanpod("import", workdir, server=server).returncode == 2
     missing = scanpod("import", workdir / "none.xml", server=server)
     assert missing.returncode == 2 and "No such file" in missing.stderr
