@@ -141,6 +141,30 @@ def ssh():
     one.close()
 
 
+def test_both_families_are_one_job_of_a_profile(real, scanpod, ssh):
+    closed = free_port()
+    ports = f"{ssh.port},{closed}"
+    done = scanpod("scan", "127.0.0.1", "::1", "-p", ports, "-o", "json", server=real, check=True)
+    job = json.loads(done.stdout)
+    assert job["state"] == "completed" and not job["partial"]
+    assert job["coverage"]["percent"] == 100.0
+    assert job["progress"] == {"percent": 100.0, "remaining_s": 0}
+    assert {h["address"] for h in job["results"]} == {"127.0.0.1", "::1"}
+    found = {(h["address"], p["port"]): p["state"] for h in job["results"] for p in h["ports"]}
+    assert found == {
+        ("127.0.0.1", ssh.port): "open", ("127.0.0.1", closed): "closed",
+        ("::1", ssh.port): "closed", ("::1", closed): "closed",
+    }  # fmt: skip
+    for task in items(real, job, "tasks"):
+        assert task["targets"] in ("127.0.0.1", "::1")
+    # loopback is looked at by connect()
+    shown = scanpod("export", job["id"], "-f", "nmap-xml", server=real, check=True).stdout
+    assert '<scaninfo type="connect" protocol="tcp" numservices="2"' in shown
+
+    alone = refused(real, "/targets", targets="127.0.0.1 ::1", tool="nmap", ports="80")
+    assert "without a profile" in alone
+
+
 def test_standard_finds_hosts_then_ports_then_services(real, scanpod, ssh):
     listener, closed = ssh, free_port()
     done = scanpod("scan", "127.0.0.1", "127.0.0.2", "-p", f"{listener.port},{closed}", "-o",
