@@ -5,6 +5,10 @@
  * hiredis does the wire format. Nothing here blocks. A connection that was lost is made anew by
  * itself (100 ms, doubling to 5 s, jitter); commands that were under way are answered with a NULL
  * reply, once, and are not repeated: whoever sent them knows whether to.
+ *
+ * A server that owes an answer and from which nothing comes for 10 s is lost, too (one that owes
+ * nothing is asked every 5 s): no command may block there for longer than 5 s. So is one that sends
+ * what nobody asked for, or a reply of more than 256 MiB or 4 million elements.
  */
 #pragma once
 
@@ -16,8 +20,8 @@
 #include "base/err.h"
 #include "event/loop.h"
 
-/* redis://[[USER]:PASSWORD@]HOST[:PORT][/DB][?prefix=P], rediss:// with TLS, unix:PATH, or from
- * REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_PASSWORD. Parts are percent-decoded. */
+/* redis://[[USER]:PASSWORD@]HOST[:PORT][/DB][?prefix=P], rediss:// with TLS, unix:PATH or
+ * unix://[[USER]:PASSWORD@]PATH with [?db=N&prefix=P]. Parts are percent-decoded. */
 struct redis_url {
     bool tls;
     char *host, *path; /* one of them */
@@ -31,6 +35,11 @@ int redis_url_parse(const char *text, struct redis_url *out, struct err *e);
 void redis_url_done(struct redis_url *u);
 /* For logs: without user and password. */
 void redis_url_text(const struct redis_url *u, struct buf *out);
+/* From the environment: REDIS_URL, or else what REDIS_HOST and its likes say, as a URL that
+ * redis_url_parse() takes. get() is getenv(). The caller frees *url_text, which holds the password;
+ * NULL: neither is set. ERR_INVALID names the variable. */
+int redis_url_from_env(const char *(*get)(void *arg, const char *name), void *arg, char **url_text,
+                       struct err *e);
 
 struct redisReply; /* hiredis */
 struct redis;
@@ -38,7 +47,8 @@ struct redis;
 struct redis_events {
     /* Connected, authenticated, looked at: commands may be sent. */
     void (*up)(void *arg);
-    /* Lost, or could not be made: `why` says it for a person. Called once for each loss. */
+    /* Lost, or could not be made: `why` says it for a person, without secrets. Called once for each
+     * loss, after the NULL replies, and again only when the reason becomes another one. */
     void (*down)(void *arg, const char *why);
     /* Host names: how to find an address (numeric text) without waiting; calls found() later with
      * NULL if there is none. NULL member: only addresses are allowed. */
@@ -48,7 +58,8 @@ struct redis_events {
     void *arg;
 };
 
-/* Copies url. Begins to connect in the next turn. */
+/* Copies url. Begins to connect in the next turn. ERR_INVALID: TLS, which this build has not, or a
+ * name where there is no `resolve`. redis_free() is fine in any call-back. */
 int redis_new(struct loop *l, const struct redis_url *url, const struct redis_events *ev,
               struct redis **out, struct err *e);
 void redis_free(struct redis *r); /* no call-backs any more */
@@ -56,8 +67,9 @@ bool redis_is_up(const struct redis *r);
 
 /* `reply` NULL: the connection was lost, or never was. Borrowed for the call. */
 typedef void (*redis_fn)(void *arg, const struct redisReply *reply);
-/* argv as hiredis wants it. fn NULL: the answer does not count. Queued for one write at the end of
- * the turn. A command while the connection is down is answered with NULL in the next turn. */
+/* argv as hiredis wants it; lens NULL: texts. fn NULL: the answer does not count. Queued: what is
+ * sent in one turn leaves in one write after its end. A command while the connection is down is
+ * answered with NULL soon, never from inside this call. */
 void redis_command(struct redis *r, redis_fn fn, void *arg, int argc, const char **argv,
                    const size_t *lens);
 /* "%s" text, "%b" bytes with size_t length, "%lld". */
@@ -69,13 +81,15 @@ struct redis_server {
     char version[32];
     int major, minor;
     bool evicts; /* maxmemory-policy is not noeviction: entries may vanish */
-    bool hidden; /* CONFIG is not allowed: not known */
+    bool replica;
+    bool hidden; /* CONFIG is not allowed: `aof` is a guess */
     enum { REDIS_NO_AOF, REDIS_AOF_NO, REDIS_AOF_EVERYSEC, REDIS_AOF_ALWAYS } aof;
     char run_id[48];
 };
 const struct redis_server *redis_server(const struct redis *r);
 /*
- * Is it fit to carry tasks? 0; or ERR_SCOPE with what to change: older than 6.2, or it evicts.
+ * Is it fit to carry tasks? 0; or ERR_SCOPE with what to change: older than 6.2, it
+ * evicts, or it is a replica.
  * *warn (caller frees, NULL: none): what is not wise, such as no persistence.
  */
 int redis_server_check(const struct redis_server *s, char **warn, struct err *e);
