@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/api_v1.h"
+#include "model/queue.h"
 #include "model/request.h"
 
 enum {
@@ -254,6 +255,7 @@ static void fill_job(const struct upload *u, const struct tool *t, const struct 
     j->tool = xstrdup(t->name);
     j->targets = xstrdup(u->name ? u->name : "imported file");
     j->import_path = xstrdup(u->path + n + 1); /* import_dir is below blob_dir */
+    j->queue = xstrdup(queue_kind_names[QUEUE_IMPORT]);
     j->timeout_s = INT64_MIN;
     j->run_timeout_s = c->scan_timeout_s;
     j->queue_timeout_s = c->queue_timeout_s;

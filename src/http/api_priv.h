@@ -126,6 +126,7 @@ struct scan_request { /* NULL and INT64_MIN: not given; strings are borrowed */
     bool tool_given;               /* else `tool` is only whose options the arguments are */
     bool own_pace;
     uint32_t rate, shards;
+    const char *zone; /* checked; NULL: none */
 };
 struct scan_faults { /* code 0: none */
     struct err targets, ports, arguments;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/queue.h"
 #include "sched/add.h"
 
 enum { OWN_FRESH_MS = 1000, NOTE_TARGETS_MAX = 1024 };
@@ -208,6 +209,7 @@ void submit_job(const struct submit *s, const struct decision *d, struct job *j)
 {
     const struct api_config *c = &s->api->cfg;
     const struct scan_request *q = &s->q;
+    char queue[QUEUE_MAX];
     auto_buf pins = {0};
 
     job_init(j);
@@ -227,6 +229,8 @@ void submit_job(const struct submit *s, const struct decision *d, struct job *j)
     if (s->staged) {
         fill_plan(s, j);
     }
+    queue_name(!s->staged && s->plan.need.raw ? QUEUE_NET_RAW : QUEUE_NET, q->zone, queue);
+    j->queue = xstrdup(queue);
     j->timeout_s = q->timeout_s;
     j->run_timeout_s = d->run_timeout_s;
     j->queue_timeout_s = or_default(q->queue_timeout_s, c->queue_timeout_s);
@@ -383,6 +387,7 @@ static void submit_free(struct submit *s)
         free((char *)(uintptr_t)s->q.arguments);
         free((char *)(uintptr_t)s->q.limits);
         free((char *)(uintptr_t)s->q.profile_name);
+        free((char *)(uintptr_t)s->q.zone);
         free((char *)(uintptr_t)s->q.planned);
     }
     free(s->idem);
@@ -397,6 +402,7 @@ static void submit_keep(struct submit *s)
     s->q.arguments = xstrdup(s->q.arguments);
     s->q.limits = xstrdup(s->q.limits);
     s->q.profile_name = xstrdup(s->q.profile_name);
+    s->q.zone = xstrdup(s->q.zone);
     s->q.planned = xstrdup(s->q.planned);
     s->kept = true;
 }
