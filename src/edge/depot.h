@@ -42,13 +42,17 @@ struct depot_start {
     bool change_user;
     uid_t uid;
     gid_t gid;
+    uint32_t retry_max_ms; /* for tests: caps the waiting in between; 0: 5 min */
 };
 int depot_spawn(const struct depot_start *c, int *out_fd, int *out_pidfd, struct err *e);
 
 struct depot_events {
-    /* rc 0: the object is there, whole. Else why not yet; it is being tried again. */
+    /* rc 0: the object is there, whole. ERR_NOT_FOUND: the file is gone, nothing more will come.
+     * Else why not yet; it is being tried again. */
     void (*stored)(void *arg, uint64_t id, int rc, const char *why);
-    /* rc 0: fd is an unlinked file with the object's content, from its start; the receiver's. */
+    /* rc 0: fd is an unlinked file with the object's content, from its start; the receiver's.
+     * ERR_NOT_FOUND: the storage does not have it. Else it did not succeed within 25 s, or was
+     * refused. Told once. */
     void (*fetched)(void *arg, uint64_t id, int rc, int fd, const char *why);
     void (*removed)(void *arg, uint64_t id, int rc, const char *why);
     void (*gone)(void *arg);
@@ -59,8 +63,7 @@ struct depot;
 int depot_connect(struct loop *l, int fd, const struct depot_events *ev, struct depot **out,
                   struct err *e); /* takes fd */
 void depot_free(struct depot *d);
-/* name: relative to the blob directory, and the object's below the prefix. sha256: of the file's
- * bytes as they are stored; NULL: found out. */
+/* name: relative to the blob directory, and the object's below the prefix. */
 int depot_store(struct depot *d, uint64_t id, const char *name, struct err *e);
 int depot_fetch(struct depot *d, uint64_t id, const char *name, struct err *e);
 int depot_remove(struct depot *d, uint64_t id, const char *name, struct err *e);
