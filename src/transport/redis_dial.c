@@ -125,7 +125,7 @@ void redis_dial(struct redis *r)
     r->state = REDIS_FINDING;
     r->ask = xcalloc(1, sizeof *r->ask);
     r->ask->r = r;
-    r->ev.resolve(r->ev.arg, r->url.host, found, r->ask); /* r may be gone now */
+    r->ev.resolve(r->ev.resolve_arg, r->url.host, found, r->ask); /* r may be gone now */
 }
 
 void redis_dial_stop(struct redis *r)
