@@ -111,6 +111,10 @@ const struct option settings_table[] = {
     {STR("without", "WITHOUT",
          .help = "kernel features not to use, by commas (support and tests): userns, privilege, "
                  "mount, net, notify, landlock, cgroup, nft, slirp")},
+    {STR("transport", "TRANSPORT", .secret = true,
+         .help = "how tasks reach workers elsewhere: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], "
+                 "unix:PATH, or redis for what REDIS_URL or REDIS_HOST, REDIS_PORT, REDIS_DB and "
+                 "REDIS_PASSWORD say; see docs/fleet.md (the worker of this server)")},
     {STR("tls-cert", "TLS_CERT", .help = "certificate chain, PEM; listen with TLS")},
     {STR("tls-key", "TLS_KEY", .help = "private key of the certificate, PEM")},
     {STR("hosts", "HOSTS",
