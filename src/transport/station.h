@@ -29,7 +29,7 @@ struct station_config {
     const char *name;        /* of this worker */
     const char *spool_dir;   /* exists, is ours alone */
     struct hello hello;      /* copied */
-    struct redis_events net; /* only resolve and arg */
+    struct redis_events net; /* only resolve and resolve_arg */
 };
 
 struct station_events {
@@ -37,7 +37,8 @@ struct station_events {
     void (*assigned)(void *arg, const struct assignment *a, int64_t deadline_ms);
     void (*extend)(void *arg, const struct lease *l, int64_t deadline_ms);
     void (*cancel)(void *arg, const struct lease *l);
-    /* It is not ours any more: stop it at once, what it still reports is dropped. */
+    /* It is not ours any more: stop it at once; what it still reports is dropped. Once nothing of
+     * it runs, station_release() says so: only then a run whose time was over is given back. */
     void (*fenced)(void *arg, const struct lease *l);
     void (*drain)(void *arg, bool on);
     /* The server does not want this worker: the process is to end with this message. */
@@ -63,8 +64,8 @@ void station_end(struct station *s, const struct lease *l, const struct outcome 
 void station_release(struct station *s, const struct lease *l, enum release_why why);
 void station_wait(struct station *s, const struct lease *l, int64_t until_us);
 
-/* Says goodbye once everything is delivered, or after that time: what is left stays in the spool.
- */
+/* Takes nothing more, and says goodbye once everything is delivered; after that time what is left
+ * stays in the spool. `left` must not free the station. */
 void station_leave(struct station *s, uint32_t within_ms, void (*left)(void *arg), void *arg);
 
 struct station_stats {
