@@ -84,6 +84,12 @@ struct box_spec {
     int cgroup_fd;        /* directory of a cgroup v2 to be born in; -1: none */
     uint16_t listen_port; /* BOX_NET_EMPTY: a listener on 127.0.0.1:PORT inside; 0: none */
     int hold_fd;          /* kept open by the init process until the tree is gone; -1: none */
+    /*
+     * When the box is to be over, in CLOCK_BOOTTIME ms: in memory that is shared with whoever moves
+     * it on. The init looks at it by itself, also while the caller does nothing, and kills the tree
+     * at one stroke when it has passed. NULL: no such time.
+     */
+    const int64_t *until_ms;
 };
 
 struct box_end {
@@ -96,6 +102,7 @@ struct box_end {
     int64_t max_rss_kb;
     int64_t disk_bytes, disk_files; /* in /tmp at the end; -1: not known */
     bool disk_full, inodes_full;    /* nothing was left of /tmp at the end */
+    bool late;                      /* until_ms had passed: killed, or not started (step "late") */
 };
 
 struct box {

@@ -4,7 +4,8 @@
  * It is born with every capability over its namespaces, builds the box with them, and gives them up
  * when the tool runs. All signals are blocked from before it exists, so none is lost: SIGTERM
  * (forwarded to the tool's process group), SIGUSR1 (kill the tree: asked by box_kill() at level
- * plain, or by the kernel when the caller died), SIGCHLD. The box is over when the tool itself is:
+ * plain, or by the kernel when the caller died), SIGCHLD, SIGALRM (the box's time may have passed:
+ * its own timer). The box is over when the tool itself is:
  * what it left behind is killed, reaped and only then the last note is written and init exits,
  * which is what the caller's pidfd shows. In a pid namespace the kernel guarantees the same when
  * init is killed.
@@ -55,11 +56,13 @@ static void tell(const struct box_plan *plan, struct box_note *note, const int *
     (void)sendmsg(plan->report_fd, &m, MSG_NOSIGNAL);
 }
 
-static _Noreturn void not_started(const struct box_plan *plan, const char *step, int errnum)
+static _Noreturn void not_started(const struct box_plan *plan, const char *step, int errnum,
+                                  bool late)
 {
     struct box_note note = {
         .told = BOX_NOT_STARTED,
-        .end = {.errnum = errnum, .exit_status = -1, .disk_bytes = -1, .disk_files = -1},
+        .end =
+            {.errnum = errnum, .exit_status = -1, .disk_bytes = -1, .disk_files = -1, .late = late},
     };
 
     snprintf(note.end.step, sizeof note.end.step, "%s", step);
@@ -253,7 +256,7 @@ _Noreturn void box_init(const struct box_plan *given)
     struct box_plan plan = *given;
     struct box_child child = {.plan = &plan, .landlock_fd = -1, .notify_fd = -1};
     struct box_note note = {.end = {.exit_status = -1, .disk_bytes = -1, .disk_files = -1}};
-    struct tree t = {.own_pids = plan.level != BOX_PLAIN};
+    struct tree t = {.own_pids = plan.level != BOX_PLAIN, .until_ms = plan.spec->until_ms};
     int hold_fd = -1, listen_fd = -1;
     const char *step;
 
@@ -265,15 +268,16 @@ _Noreturn void box_init(const struct box_plan *given)
     if (!step && setsid() < 0) {
         step = "setsid";
     }
+    step = step ? step : tree_watch_time(&t);
     if (step) {
-        not_started(&plan, step, errno);
+        not_started(&plan, step, errno, t.late);
     }
     t.tool = start_tool(&child);
     if (t.tool < 0) {
-        not_started(&plan, "fork", errno);
+        not_started(&plan, "fork", errno, false);
     }
     if (child.step) {
-        not_started(&plan, child.step, child.errnum);
+        not_started(&plan, child.step, child.errnum, false);
     }
 
     int fds[2] = {child.notify_fd, listen_fd};
@@ -286,6 +290,7 @@ _Noreturn void box_init(const struct box_plan *given)
     retire(&plan, hold_fd);
     tree_serve(&t);
     note = (struct box_note){.told = BOX_ENDED, .end = note.end};
+    note.end.late = t.late;
     note_status(t.status, &note.end);
     note_use(&plan, &note.end);
     tell(&plan, &note, NULL);

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 /* The parent and process group of a process, from /proc/PID/stat; false if it is gone. */
@@ -108,6 +109,30 @@ static void kill_tree(struct tree *t)
     }
 }
 
+/* A box whose time has passed is late; else SIGALRM comes when it passes, unless it is moved on. */
+static bool set_alarm(struct tree *t)
+{
+    int64_t until_ms = __atomic_load_n(t->until_ms, __ATOMIC_ACQUIRE);
+    const struct itimerspec at = {
+        .it_value = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000}};
+
+    t->late = until_ms <= boot_ms();
+    return t->late || timer_settime(t->timer, TIMER_ABSTIME, &at, NULL) == 0;
+}
+
+const char *tree_watch_time(struct tree *t)
+{
+    if (!t->until_ms) {
+        return NULL;
+    }
+    /* The clock that goes on while the machine sleeps: then it rings when that wakes up. */
+    if (timer_create(CLOCK_BOOTTIME, NULL, &t->timer) < 0 || !set_alarm(t)) {
+        return "timer";
+    }
+    errno = ETIME;
+    return t->late ? "late" : NULL;
+}
+
 void tree_serve(struct tree *t)
 {
     sigset_t heard;
@@ -117,10 +142,13 @@ void tree_serve(struct tree *t)
     sigaddset(&heard, SIGCHLD);
     sigaddset(&heard, SIGTERM);
     sigaddset(&heard, SIGUSR1);
-    for (reap(t); !t->tool_ended && signo != SIGUSR1; reap(t)) {
+    sigaddset(&heard, SIGALRM);
+    for (reap(t); !t->tool_ended && !t->late && signo != SIGUSR1; reap(t)) {
         signo = sigwaitinfo(&heard, NULL);
         if (signo == SIGTERM) {
             kill(-t->tool, SIGTERM);
+        } else if (signo == SIGALRM && t->until_ms && !set_alarm(t)) {
+            t->late = true; /* nobody would ring again */
         }
     }
     kill_tree(t);

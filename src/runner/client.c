@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "box/box.h"
+#include "runner/lease.h"
 #include "runner/proto.h"
 
 enum {
@@ -33,6 +34,7 @@ struct launched {
     struct watch records; /* fd -1: read to its end */
     struct timer few;     /* runs while a few records wait for more */
     bool go, paused;
+    uint32_t lease;   /* its slot, or NO_LEASE */
     struct buf ended; /* the body of ENDED, while records are being read */
 };
 
@@ -41,6 +43,7 @@ struct runner {
     struct chan chan;
     struct runner_events ev;
     struct launched *runs;
+    struct leases leases;
     bool gone;
     char *chunk; /* owned; RECORDS_AT_ONCE */
 };
@@ -65,6 +68,7 @@ static void close_records(struct launched *l)
 static void launched_free(struct launched *l)
 {
     close_records(l);
+    lease_give(&l->runner->leases, l->lease);
     buf_done(&l->ended);
     free(l);
 }
@@ -189,6 +193,7 @@ static void runner_broken(struct runner *r)
     r->gone = true;
     chan_done(&r->chan);
     forget_all(r);
+    leases_done(&r->leases);
     if (r->ev.gone) {
         r->ev.gone(r->ev.arg);
     }
@@ -349,6 +354,7 @@ static struct launched *launched_new(struct runner *r, uint64_t run, int *peer, 
     l = xcalloc(1, sizeof *l);
     l->runner = r;
     l->run = run;
+    l->lease = NO_LEASE;
     l->records = (struct watch){.fd = records[0], .fn = on_records};
     l->few.fn = on_few;
     l->next = r->runs;
@@ -362,6 +368,29 @@ static struct launched *launched_new(struct runner *r, uint64_t run, int *peer, 
     return l;
 }
 
+/* The first one makes the memory for all, which the runner gets before it hears of the run. */
+static int take_lease(struct runner *r, struct launched *l, int64_t until_ms, struct err *e)
+{
+    auto_fd int fd = -1;
+    int rc;
+
+    if (until_ms == 0) {
+        return 0;
+    }
+    if (!r->leases.page) {
+        rc = leases_make(&r->leases, &fd, e);
+        if (rc != 0) {
+            return rc;
+        }
+        rc = chan_send(&r->chan, MSG_LEASES, "", 0, &fd, 1, e);
+        if (rc != 0) {
+            leases_done(&r->leases);
+            return rc;
+        }
+    }
+    return lease_take(&r->leases, until_ms, &l->lease, e);
+}
+
 int runner_launch(struct runner *r, const struct runner_launch *spec, struct err *e)
 {
     auto_buf body = {0};
@@ -370,15 +399,21 @@ int runner_launch(struct runner *r, const struct runner_launch *spec, struct err
     int fds[LAUNCH_FDS_MAX];
     unsigned n = 0;
     struct launched *l;
-    int rc = launch_put(&body, &more, spec, e);
+    int rc;
 
     assert(!find(r, spec->run));
-    if (rc != 0) {
-        return rc;
-    }
     l = launched_new(r, spec->run, &peer, e);
     if (!l) {
         return ERR_IO;
+    }
+    rc = take_lease(r, l, spec->lease_until_ms, e);
+    if (rc == 0) {
+        wire_u32(&body, l->lease);
+        rc = launch_put(&body, &more, spec, e);
+    }
+    if (rc != 0) {
+        forget(l);
+        return rc;
     }
     fds[n++] = peer;
     if (spec->blob_fd >= 0) {
@@ -415,6 +450,15 @@ void runner_stop(struct runner *r, uint64_t run)
     }
 }
 
+void runner_extend(struct runner *r, uint64_t run, int64_t until_ms)
+{
+    struct launched *l = find(r, run);
+
+    if (l) {
+        lease_move(&r->leases, l->lease, until_ms);
+    }
+}
+
 void runner_pause(struct runner *r, uint64_t run, bool pause)
 {
     struct launched *l = find(r, run);
@@ -432,6 +476,7 @@ void runner_free(struct runner *r)
     }
     chan_done(&r->chan);
     forget_all(r);
+    leases_done(&r->leases);
     free(r->chunk);
     free(r);
 }

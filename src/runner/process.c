@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "box/box.h"
 #include "box/seccomp.h"
+#include "runner/lease.h"
 #include "runner/proto.h"
 
 enum { CLOSING_MAX_MS = 10000, PARSER_IDLE_MS = 60000, ROOTLESS_END_MS = 2000 };
@@ -52,14 +53,17 @@ void runner_run_over(struct runner_process *rp)
 static bool on_launch(struct runner_process *rp, struct wire *w, int *fds, unsigned n_fds)
 {
     struct launch_in in;
-    bool ok = launch_get(w, fds, n_fds, &in) && !run_find(rp, in.l.run);
+    uint32_t slot = wire_get_u32(w);
+    bool leased = slot != NO_LEASE;
+    bool ok = launch_get(w, fds, n_fds, &in) && !run_find(rp, in.l.run) &&
+              (!leased || (rp->leases && slot < LEASES));
 
     if (ok) {
         int record = take_fd(&fds[in.record]);
         int blob = in.blob ? take_fd(&fds[in.blob]) : -1;
         int input = in.input ? take_fd(&fds[in.input]) : -1;
 
-        run_begin(rp, &in, record, blob, input);
+        run_begin(rp, &in, leased ? &rp->leases[slot] : NULL, record, blob, input);
     }
     launch_in_done(&in);
     return ok;
@@ -84,12 +88,24 @@ static bool on_ask(struct runner_process *rp, struct wire *w)
     return ask_get(w, &id, &argv) && ask_begin(rp, id, &argv);
 }
 
+/* Once: slots of runs point into it. */
+static bool on_leases(struct runner_process *rp, struct wire *w, const int *fds, unsigned n_fds)
+{
+    if (n_fds != 1 || rp->leases || !wire_end(w)) {
+        return false;
+    }
+    rp->leases = leases_map(fds[0]);
+    return rp->leases != NULL;
+}
+
 static bool understood(struct runner_process *rp, uint16_t type, struct wire *w, int *fds,
                        unsigned n_fds)
 {
     switch (type) {
     case MSG_LAUNCH:
         return on_launch(rp, w, fds, n_fds);
+    case MSG_LEASES:
+        return on_leases(rp, w, fds, n_fds);
     case MSG_STOP:
         return n_fds == 0 && on_stop(rp, w);
     case MSG_ASK:

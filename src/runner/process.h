@@ -23,6 +23,7 @@ struct runner_process {
     unsigned n_runs;
     struct ask *asks;
     unsigned n_asks;
+    const int64_t *leases; /* NULL: none yet */
     struct work_dirs work; /* used where boxes have no view of their own */
     struct sandbox_caps caps;
     struct net nft, rootless;
@@ -45,9 +46,9 @@ void runner_run_over(struct runner_process *rp);
 
 struct launch_in;
 
-/* One run. Takes the descriptors. What fails is told by ENDED. */
-void run_begin(struct runner_process *rp, struct launch_in *in, int record_fd, int blob_fd,
-               int input_fd);
+/* One run. Takes the descriptors. What fails is told by ENDED. lease: its slot, or NULL. */
+void run_begin(struct runner_process *rp, struct launch_in *in, const int64_t *lease, int record_fd,
+               int blob_fd, int input_fd);
 struct run *run_find(struct runner_process *rp, uint64_t id);
 struct run *run_find_net(struct runner_process *rp, uint64_t net_id);
 void run_stop(struct run *r);    /* politely, because the daemon says so */

@@ -5,10 +5,11 @@
 #include "runner/runner.h"
 
 enum {
-    MSG_LAUNCH = 1, /* descriptors: struct launch_in */
+    MSG_LAUNCH = 1, /* u32 slot of its lease (runner/lease.h), launch; descriptors: launch_in */
     MSG_STOP,
     MSG_ASK,
-    MSG_READY, /* from here on: runner to daemon */
+    MSG_LEASES, /* nothing; its descriptor: leases_make() */
+    MSG_READY,  /* from here on: runner to daemon */
     MSG_STARTED,
     MSG_ENDED,
     MSG_ANSWER,

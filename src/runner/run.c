@@ -20,7 +20,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "runner/lease.h"
 #include "runner/sweep.h"
 
 struct run *run_find(struct runner_process *rp, uint64_t id)
@@ -59,6 +61,7 @@ static void run_free(struct run *r)
     timer_stop(&r->started);
     timer_stop(&r->wall);
     timer_stop(&r->kill);
+    timer_stop(&r->late);
     timer_stop(&r->net_late);
     timer_stop(&r->parser_check);
     timer_stop(&r->err_pause);
@@ -153,6 +156,32 @@ static void on_wall(struct timer *t)
     run_end_box(container_of(t, struct run, wall), RUN_WALL);
 }
 
+/* Its lease has passed: at once, whatever it is. */
+static void end_late(struct run *r)
+{
+    if (r->cause == RUN_BY_ITSELF) {
+        r->cause = RUN_LEASE;
+    }
+    if (r->box_over) {
+        child_kill(&r->parser);
+    } else {
+        box_kill(&r->box);
+    }
+}
+
+/* The init of the box looks, too: this is for parsers, and for an init that is hindered. */
+static void on_late(struct timer *t)
+{
+    struct run *r = container_of(t, struct run, late);
+    int64_t left_ms = lease_until_ms(r->lease) - boot_ms();
+
+    if (left_ms <= 0) {
+        end_late(r);
+        left_ms = KILL_AGAIN_MS; /* and by then the parser of a box that is over */
+    }
+    timer_arm(r->rp->loop, t, left_ms);
+}
+
 void run_abandon(struct run *r)
 {
     child_kill(&r->parser);
@@ -171,7 +200,7 @@ void run_abandon_all(struct runner_process *rp)
 
 /* ---- the beginning ---- */
 
-static struct run *run_new(struct runner_process *rp, struct launch_in *in)
+static struct run *run_new(struct runner_process *rp, struct launch_in *in, const int64_t *lease)
 {
     const struct runner_launch *l = &in->l;
     struct run *r = xcalloc(1, sizeof *r);
@@ -181,6 +210,7 @@ static struct run *run_new(struct runner_process *rp, struct launch_in *in)
     r->grace_ms = l->grace_ms;
     r->limits = l->limits;
     r->egress = l->egress;
+    r->lease = lease;
     r->has_dns = l->has_dns;
     r->dns = l->dns;
     r->want_dedicated = l->dedicated;
@@ -190,6 +220,7 @@ static struct run *run_new(struct runner_process *rp, struct launch_in *in)
     in->proxy_allow = (struct strvec){0};
     r->wall.fn = on_wall;
     r->kill.fn = on_kill;
+    r->late.fn = on_late;
     r->use = (struct cgroup_use){.cpu_us = -1, .memory_peak_kb = -1};
     r->output_bytes = mmap(NULL, sizeof *r->output_bytes, PROT_READ | PROT_WRITE,
                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -226,14 +257,14 @@ static void begin_tool(struct run *r, const struct runner_launch *l, struct pars
     }
 }
 
-void run_begin(struct runner_process *rp, struct launch_in *in, int record_fd, int blob_fd,
-               int input_fd)
+void run_begin(struct runner_process *rp, struct launch_in *in, const int64_t *lease, int record_fd,
+               int blob_fd, int input_fd)
 {
     auto_fd int own_record_fd = record_fd;
     auto_fd int own_blob_fd = blob_fd;
     auto_fd int own_input_fd = input_fd;
     auto_fd int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
-    struct run *r = run_new(rp, in);
+    struct run *r = run_new(rp, in, lease);
     struct parse_job job = {
         .parser = parser_find(in->l.parser),
         .out_fd = in->l.plain ? own_input_fd : -1,
@@ -248,6 +279,9 @@ void run_begin(struct runner_process *rp, struct launch_in *in, int record_fd, i
     assert(job.parser);
     if (in->l.wall_ms) {
         timer_arm(rp->loop, &r->wall, in->l.wall_ms);
+    }
+    if (lease) {
+        timer_arm(rp->loop, &r->late, MAX(lease_until_ms(lease) - boot_ms(), INT64_C(0)));
     }
     if (own_input_fd >= 0) {
         begin_reparse(r, &job);

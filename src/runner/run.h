@@ -37,6 +37,7 @@ struct run {
     char why[WHY_MAX];
     struct limits limits;
     enum egress egress;
+    const int64_t *lease; /* until when it may live; NULL: no such time */
 
     struct box box;
     bool box_made, box_over, started_told;
@@ -68,7 +69,7 @@ struct run {
     struct work_dir dir;
     bool dir_made, dir_left;
     struct child sweeper;
-    struct timer started, wall, kill, net_late, parser_check, err_pause;
+    struct timer started, wall, kill, late, net_late, parser_check, err_pause;
 };
 
 /* run.c */

@@ -169,6 +169,9 @@ static void on_box_gone(struct watch *w, uint32_t events)
     if (box_wait(&r->box, &r->end, NULL) != 0) {
         snprintf(r->end.step, sizeof r->end.step, "wait");
     }
+    if (r->end.late && r->cause == RUN_BY_ITSELF) {
+        r->cause = RUN_LEASE;
+    }
     if (!r->end.started && r->cause == RUN_NETD) {
         snprintf(r->end.step, sizeof r->end.step, "netd");
     }
@@ -214,6 +217,7 @@ static bool make_box(struct run *r, const struct runner_launch *l, const struct 
     spec.box.out = p->out[1];
     spec.box.err = p->err[1];
     spec.box.cgroup_fd = r->cgroup.dir_fd;
+    spec.box.until_ms = r->lease;
     rc = box_start(&spec.box, &r->box, e);
     run_spec_done(&spec);
     if (rc != 0) {

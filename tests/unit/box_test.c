@@ -4,7 +4,9 @@
  * box_inside_test.c.
  */
 #include <sys/file.h>
+#include <sys/mman.h>
 
+#include "base/clock.h"
 #include "box_rig.h"
 
 static void start(struct run *r, const char *what, const char *arg)
@@ -542,6 +544,98 @@ static void all_of_this_holds_for_a_service_user(void)
     again_as_nobody();
 }
 
+static int64_t *shared_time(int64_t until_ms)
+{
+    int64_t *page =
+        mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    CHECK(page != MAP_FAILED);
+    *page = until_ms;
+    return page;
+}
+
+static void start_until(struct run *r, const int64_t *until_ms, const char *what)
+{
+    char *argv[] = {standin(), mark, xstrdup(what), xstrdup(""), NULL};
+    struct box_spec spec = a_spec(argv);
+
+    spec.until_ms = until_ms;
+    start_spec(r, &spec);
+    free(argv[2]);
+    free(argv[3]);
+}
+
+/* Until soon, but so late that it has been started by then, however busy the machine is. */
+static void start_for_a_while(struct run *r, int64_t *until_ms, const char *what)
+{
+    for (int64_t ms = 150; ms < PATIENCE_MS; ms *= 2) {
+        *until_ms = boot_ms() + ms;
+        start_until(r, until_ms, what);
+        await_note(r);
+        if (r->box.told == BOX_STARTED) {
+            return;
+        }
+        finish(r);
+        buf_done(&r->text);
+    }
+    tap_fail(__FILE__, __LINE__, "%s: it never started in time", now->name);
+}
+
+static void lives_until(void)
+{
+    int64_t *until_ms = shared_time(boot_ms() + PATIENCE_MS);
+    struct run r;
+
+    start_until(&r, until_ms, "deaf");
+    await_ready(&r);
+    *until_ms = boot_ms() + 50; /* earlier: not looked at before the time that it knew */
+    box_kill(&r.box);
+    finish(&r);
+    buf_done(&r.text);
+    CHECK(!r.end.late);
+
+    start_for_a_while(&r, until_ms, "daemon-and-wait");
+    finish(&r);
+    buf_done(&r.text);
+    CHECK(r.end.started && r.end.late && boot_ms() >= *until_ms);
+    CHECK_INT(r.end.exit_signal, SIGKILL);
+
+    start_until(&r, until_ms, "exit");
+    finish(&r);
+    CHECK(!r.end.started && r.end.late);
+    CHECK_STR(r.end.step, "late");
+    buf_done(&r.text);
+    munmap(until_ms, sizeof *until_ms);
+}
+
+static void a_box_whose_time_has_passed_is_killed_by_its_own_init(void)
+{
+    each_way(lives_until);
+}
+
+/* The whole tree hangs, longer than its time: no tool goes on when it is let go. */
+static void is_frozen(void)
+{
+    int64_t *until_ms = shared_time(0);
+    struct run r;
+
+    start_for_a_while(&r, until_ms, "deaf");
+    CHECK_INT(kill(r.box.pid, SIGSTOP), 0);
+    while (boot_ms() <= *until_ms + 20) {
+        poll(NULL, 0, 10);
+    }
+    CHECK_INT(kill(r.box.pid, SIGCONT), 0);
+    finish(&r);
+    CHECK(r.end.late);
+    buf_done(&r.text);
+    munmap(until_ms, sizeof *until_ms);
+}
+
+static void a_box_that_was_frozen_past_its_time_is_killed_at_its_first_look(void)
+{
+    each_way(is_frozen);
+}
+
 TESTS(an_exit_status_is_told_with_what_it_used, a_crash_is_told_as_its_signal,
       not_started_is_told_apart_from_started_and_failed,
       a_tool_is_given_its_descriptors_and_nothing_else,
@@ -552,4 +646,6 @@ TESTS(an_exit_status_is_told_with_what_it_used, a_crash_is_told_as_its_signal,
       a_process_that_forks_on_and_on_is_caught, the_lock_is_held_until_the_tree_is_gone,
       a_box_dies_with_its_caller, a_box_that_is_killed_while_it_waits_did_not_start,
       a_box_that_waits_for_its_network_dies_with_its_caller, a_box_is_born_in_its_cgroup,
-      what_is_not_there_is_refused_by_name, all_of_this_holds_for_a_service_user)
+      what_is_not_there_is_refused_by_name, a_box_whose_time_has_passed_is_killed_by_its_own_init,
+      a_box_that_was_frozen_past_its_time_is_killed_at_its_first_look,
+      all_of_this_holds_for_a_service_user)

@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -28,6 +29,7 @@
 #include "proxy/proxy.h"
 #include "runner/broker.h"
 #include "runner/bucket.h"
+#include "runner/lease.h"
 #include "runner/runner.h"
 #include "runner/work_dir.h"
 #include "store/blob.h"
@@ -212,7 +214,7 @@ static void make_work_dir(void)
 {
     static unsigned count;
 
-    d.work_dir = str_fmt("%s/work-%u", test_dir(), ++count);
+    d.work_dir = str_fmt("%s/work-%d-%u", test_dir(), getpid(), ++count);
     CHECK_INT(mkdir(d.work_dir, 0700), 0);
     if (geteuid() == 0) {
         CHECK_INT(chmod(test_dir(), 0755), 0);
@@ -241,7 +243,7 @@ static void daemon_start_with(struct runner_config c)
     c.change_user = geteuid() == 0;
     c.uid = c.gid = 65534;
     c.hold_fd = -1;
-    c.parser_idle_ms = 200;
+    c.parser_idle_ms = c.parser_idle_ms ? c.parser_idle_ms : 200;
     c.work_dir = d.work_dir;
     c.binds = &bind;
     c.n_binds = 1;
@@ -1866,6 +1868,225 @@ static void only_files_are_plain(void)
     daemon_stop();
 }
 
+/* ---- leases ---- */
+
+/* Run 1, until soon, but so late that it has been started by then, however busy the machine is. */
+static int64_t launch_for_a_while(const char *what)
+{
+    struct seen *s = &d.runs[1];
+
+    for (int64_t ms = 300; ms < PATIENCE_MS; ms *= 2) {
+        const int64_t until = boot_ms() + ms;
+
+        /* With a grace that nobody waits for. */
+        launch((struct runner_launch){.run = 1, .lease_until_ms = until, .grace_ms = PATIENCE_MS},
+               what, "");
+        while (!s->started && !s->ends) {
+            turn();
+        }
+        if (s->started) {
+            return until;
+        }
+        buf_done(&s->records);
+        free(s->step);
+        free(s->tail);
+        free(s->why);
+        *s = (struct seen){.in_order = true};
+    }
+    tap_fail(__FILE__, __LINE__, "it never started in time");
+    return 0;
+}
+
+/* Without a word to the runner or from it. */
+static void await_no_tool(void)
+{
+    for (int64_t until = boot_ms() + PATIENCE_MS; marked_processes(0) > 0;) {
+        CHECK(boot_ms() < until);
+        poll(NULL, 0, 5);
+    }
+}
+
+static void lease_passes(void)
+{
+    const struct seen *s;
+    int64_t until;
+
+    daemon_start();
+    until = launch_for_a_while("daemon-and-wait"); /* a child in a session of its own */
+    launch((struct runner_launch){.run = 2}, "exit", "0");
+    s = finish(1);
+    CHECK(s->end.started && boot_ms() >= until);
+    CHECK_INT(s->end.cause, RUN_LEASE);
+    CHECK_INT(s->end.exit_signal, SIGKILL);
+    CHECK_INT(finish(2)->end.cause, RUN_BY_ITSELF);
+    daemon_stop();
+}
+
+static void a_run_whose_lease_passes_is_killed_at_once_with_all_its_children(void)
+{
+    each_level(lease_passes);
+}
+
+static void a_lease_that_is_extended_keeps_its_run_alive_and_a_shorter_one_is_not_taken(void)
+{
+    const struct seen *s;
+    int64_t from;
+
+    daemon_start();
+    from = launch_for_a_while("wait");
+    launch((struct runner_launch){.run = 2, .lease_until_ms = from + PATIENCE_MS}, "wait", "");
+    runner_extend(d.r, 1, from + 600);
+    runner_extend(d.r, 1, from + 1);
+    runner_extend(d.r, 2, from + 1);
+    runner_extend(d.r, 3, from + 1); /* there is none */
+    s = finish(1);
+    CHECK_INT(s->end.cause, RUN_LEASE);
+    CHECK(boot_ms() >= from + 600);
+    CHECK_INT(d.runs[2].ends, 0);
+    runner_stop(d.r, 2);
+    CHECK_INT(finish(2)->end.cause, RUN_STOPPED);
+    daemon_stop();
+}
+
+static void runner_is_frozen(void)
+{
+    int64_t until;
+
+    daemon_start();
+    until = launch_for_a_while("deaf");
+    CHECK_INT(syscall(SYS_pidfd_send_signal, d.pidfd, SIGSTOP, NULL, 0), 0);
+    await_no_tool();
+    CHECK(boot_ms() >= until);
+    CHECK_INT(syscall(SYS_pidfd_send_signal, d.pidfd, SIGCONT, NULL, 0), 0);
+    CHECK_INT(finish(1)->end.cause, RUN_LEASE);
+    daemon_stop();
+}
+
+static void a_tool_dies_with_its_lease_while_the_runner_is_frozen(void)
+{
+    each_level(runner_is_frozen);
+}
+
+/* A daemon that was frozen when it had just moved the lease on: what it wrote holds, no more. */
+static void a_tool_dies_with_its_lease_while_daemon_and_runner_are_frozen(void)
+{
+    int told[2];
+    char byte;
+    int status;
+    pid_t pid;
+
+    CHECK_INT(pipe2(told, O_CLOEXEC), 0);
+    fflush(stdout);
+    pid = fork();
+    if (pid == 0) {
+        daemon_start();
+        runner_extend(d.r, 1, launch_for_a_while("deaf") + 300);
+        (void)!write(told[1], mark, sizeof mark);
+        (void)syscall(SYS_pidfd_send_signal, d.pidfd, SIGSTOP, NULL, 0);
+        raise(SIGSTOP);
+        (void)syscall(SYS_pidfd_send_signal, d.pidfd, SIGCONT, NULL, 0);
+        CHECK_INT(finish(1)->end.cause, RUN_LEASE);
+        daemon_stop();
+        _exit(0);
+    }
+    close(told[1]);
+    CHECK_INT(read(told[0], mark, sizeof mark), sizeof mark);
+    CHECK_INT(waitpid(pid, &status, WUNTRACED), pid);
+    CHECK(WIFSTOPPED(status));
+    await_no_tool();
+    CHECK_INT(kill(pid, SIGCONT), 0);
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK_INT(read(told[0], &byte, 1), 0);
+    close(told[0]);
+}
+
+static void a_run_that_is_launched_too_late_is_not_started(void)
+{
+    const struct seen *s;
+
+    daemon_start();
+    launch((struct runner_launch){.run = 1, .lease_until_ms = boot_ms() - 1}, "exit", "0");
+    s = finish(1);
+    CHECK(!s->end.started);
+    CHECK_INT(s->end.cause, RUN_LEASE);
+    daemon_stop();
+}
+
+static void a_parser_does_not_outlive_the_lease_of_its_run(void)
+{
+    auto_free char *path = write_test_file("late", "HANG");
+    auto_fd int input = open(path, O_RDONLY | O_CLOEXEC);
+    const struct strvec nothing = {0};
+    const struct runner_launch l = {.run = 1,
+                                    .argv = &nothing,
+                                    .parser = "test",
+                                    .output_max = UINT64_MAX,
+                                    .blob_fd = -1,
+                                    .input_fd = input,
+                                    .plain = true,
+                                    .lease_until_ms = boot_ms() + 50};
+
+    daemon_start_with((struct runner_config){.netd_fd = -1, .parser_idle_ms = PATIENCE_MS});
+    CHECK_OK(runner_launch(d.r, &l, ERR));
+    CHECK_INT(finish(1)->end.cause, RUN_LEASE);
+    daemon_stop();
+}
+
+static void slots_of_leases_are_used_again_and_never_twice_at_once(void)
+{
+    struct leases s = {0};
+    int fd = -1;
+    uint32_t slot = NO_LEASE, first = NO_LEASE;
+    const int64_t *seen;
+
+    CHECK_OK(leases_make(&s, &fd, ERR));
+    seen = leases_map(fd);
+    CHECK(seen);
+    for (uint32_t i = 0; i < LEASES; i++) {
+        CHECK_OK(lease_take(&s, 1000 + i, &slot, ERR));
+        first = i == 0 ? slot : first;
+        CHECK_INT(lease_until_ms(&seen[slot]), 1000 + i);
+    }
+    CHECK_ERR(lease_take(&s, 1, &slot, ERR), ERR_LIMIT);
+    lease_move(&s, first, 5000);
+    CHECK_INT(lease_until_ms(&seen[first]), 5000);
+    lease_move(&s, first, 4999);
+    CHECK_INT(lease_until_ms(&seen[first]), 5000);
+    lease_give(&s, first);
+    CHECK_OK(lease_take(&s, 7, &slot, ERR));
+    CHECK_INT(slot, first);
+    lease_give(&s, NO_LEASE);
+    leases_done(&s);
+    CHECK_INT(lease_until_ms(&seen[slot]), 0);
+    leases_done(&s);
+    CHECK_INT(munmap((void *)(uintptr_t)seen, LEASES * sizeof *seen), 0);
+    close(fd);
+}
+
+static void memory_of_leases_cannot_be_written_to_through_its_descriptor(void)
+{
+    struct leases s = {0};
+    auto_fd int fd = -1;
+    auto_fd int other = memfd_create("other", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    const int64_t one = 1;
+    const int64_t *seen;
+
+    CHECK_OK(leases_make(&s, &fd, ERR));
+    CHECK(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
+    CHECK_INT(pwrite(fd, &one, sizeof one, 0), -1);
+    CHECK_INT(ftruncate(fd, 0), -1);
+    seen = leases_map(fd);
+    CHECK(seen);
+    CHECK_INT(mprotect((void *)(uintptr_t)seen, 4096, PROT_READ | PROT_WRITE), -1);
+    CHECK_INT(munmap((void *)(uintptr_t)seen, LEASES * sizeof *seen), 0);
+    /* What could shrink under the reader is not taken. */
+    CHECK_INT(ftruncate(other, LEASES * sizeof one), 0);
+    CHECK(!leases_map(other));
+    CHECK(!leases_map(-1));
+    leases_done(&s);
+}
+
 static void a_tools_last_words_are_handed_on_now_and_then(void)
 {
     const struct seen *s;
@@ -1925,4 +2146,12 @@ TESTS(a_run_tells_its_results_its_raw_output_and_its_end, a_missing_program_did_
       stored_output_that_is_damaged_is_a_failure_with_its_reason, a_reparse_that_hangs_is_stopped,
       a_file_that_was_handed_in_is_parsed_and_kept, only_files_are_plain,
       a_tools_last_words_are_handed_on_now_and_then,
-      a_parser_that_makes_a_socket_is_ended_by_the_kernel)
+      a_parser_that_makes_a_socket_is_ended_by_the_kernel,
+      a_run_whose_lease_passes_is_killed_at_once_with_all_its_children,
+      a_lease_that_is_extended_keeps_its_run_alive_and_a_shorter_one_is_not_taken,
+      a_tool_dies_with_its_lease_while_the_runner_is_frozen,
+      a_tool_dies_with_its_lease_while_daemon_and_runner_are_frozen,
+      a_run_that_is_launched_too_late_is_not_started,
+      a_parser_does_not_outlive_the_lease_of_its_run,
+      slots_of_leases_are_used_again_and_never_twice_at_once,
+      memory_of_leases_cannot_be_written_to_through_its_descriptor)
