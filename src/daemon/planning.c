@@ -14,6 +14,10 @@ void planning_facts(void *arg, const struct target_set *t, struct plan_request *
     enum egress level;
     bool raw = false;
 
+    if (p->elsewhere) {
+        p->elsewhere(p->elsewhere_arg, q);
+        return;
+    }
     target_set_all(t, &all);
     egress_places(&need, &all, in_force_own(p->scope));
     q->slots = MAX(p->slots, 1);
@@ -64,7 +68,7 @@ static int put_task(struct dry *d, const struct tool *t, const struct plan_spec 
 {
     const char *version = NULL, *why = NULL;
     const char *program = programs_look(d->p->programs, t, &version, &why);
-    const struct dispatch_ask ask = {
+    struct dispatch_ask ask = {
         .job = d->job,
         .spec = s,
         .key_name = in_force_key_name(d->p->scope, d->p->store, d->job->key_id),
@@ -74,7 +78,12 @@ static int put_task(struct dry *d, const struct tool *t, const struct plan_spec 
     };
     struct dispatch out = {0};
     uint64_t addresses;
-    int rc = program ? dispatch_plan(&d->p->dispatch, d->p->scope, d->caps, &ask, &out, e)
+    int rc;
+
+    if (!program && d->p->elsewhere) {
+        ask.program = t->program; /* as it is called there */
+    }
+    rc = ask.program ? dispatch_plan(&d->p->dispatch, d->p->scope, d->caps, &ask, &out, e)
                      : err_set(e, ERR_NOT_FOUND, "%s", why);
 
     if (rc == 0) {

@@ -18,6 +18,9 @@ struct planning {
     struct store *store;
     struct dispatch_config dispatch;
     uint32_t slots;
+    /* Scans run on workers elsewhere, of whom this is asked; NULL: here. */
+    void (*elsewhere)(void *arg, struct plan_request *q);
+    void *elsewhere_arg;
 };
 
 /* arg: a struct planning. The hooks of http/api.h of the same names. */

@@ -54,6 +54,8 @@ struct api_config {
     void *program_arg;
     const char *import_dir; /* under blob_dir: where uploads are written; NULL: not offered */
     uint64_t import_max;    /* bytes */
+    /* Scans run on workers elsewhere: what this machine can do says nothing about them. */
+    bool elsewhere;
     /* Parses a job's raw output anew in a process of its own; `done` is called in a later turn.
      * NULL: not offered. */
     int (*reparse)(void *arg, const struct id *job,

@@ -53,7 +53,7 @@ static const char *tool_wrong(struct api *a)
     const char *version;
 
     /* No paths: no key is needed to read this. */
-    return !a->cfg.nmap || a->cfg.nmap(a->cfg.nmap_arg, &version)
+    return !a->cfg.nmap || a->cfg.elsewhere || a->cfg.nmap(a->cfg.nmap_arg, &version)
                ? "nmap was not found or does not work; `scanpod doctor` says why"
                : NULL;
 }

@@ -115,7 +115,7 @@ static int choose_level(struct submit *s, struct decision *d, struct err *e)
     netset_remove_set(&outside, &d->verdict.allowed);
     netset_remove_set(&all, &outside); /* what was clipped off */
     egress_places(&s->plan.need, &all, &s->api->own);
-    if (!caps || (!s->staged && tool_find(s->q.tool)->instant)) {
+    if (!caps || c->elsewhere || (!s->staged && tool_find(s->q.tool)->instant)) {
         return 0;
     }
     if (s->staged) {
