@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "store/ready.h"
 #include "store/store.h"
 
 /* Kept in one row, written once per commit. */
@@ -21,10 +22,8 @@ struct tally {
     int64_t next_audit;
     uint8_t audit_head[32]; /* hash of the last entry */
 
-    int64_t planned_queued;  /* of counts[JOB_QUEUED]: planned jobs */
-    int64_t planned_running; /* of counts[JOB_RUNNING] */
-    int64_t tasks_ready;     /* of planned jobs: those that can be claimed, */
-    int64_t tasks_timed;     /* those that are scheduled or wait, */
+    int64_t planned_running; /* of counts[JOB_RUNNING]: planned jobs */
+    int64_t tasks_timed;     /* of planned jobs: those that are scheduled or wait, */
     int64_t tasks_unmerged;  /* and those whose results are to be merged */
     int64_t next_merge;
 };
@@ -49,7 +48,8 @@ struct key_tally {
 
 struct task_row {
     struct task task;
-    int64_t result; /* number of the set of hosts of its run; 0: none */
+    int64_t result;  /* number of the set of hosts of its run; 0: none */
+    int64_t reports; /* number of the last one of its run that was applied; 0: none */
 };
 
 struct host_counts {
@@ -58,6 +58,7 @@ struct host_counts {
 
 /* What more is kept of a task of a planned job: what of a plain job's task is kept of the job. */
 struct part {
+    char *queue; /* owned; NULL: "net" */
     int64_t weight;
     bool found_only, repeats;
     int32_t percent_x100;
@@ -161,10 +162,9 @@ struct store_ops {
     int (*task_add)(struct store *s, const struct task_row *r);
     int (*task_put)(struct store *s, const struct task_row *r);
     int (*task_find)(struct store *s, int64_t job_num, int32_t idx, struct task_row *out);
-    /* blocked: NULL, or not empty. s->keys names all keys that have jobs that wait. By priority,
-     * job, idx. */
-    int (*task_next)(struct store *s, const struct strvec *blocked, struct task_row *out,
-                     bool *found);
+    /* Gives fn each that can be claimed, in any order; a plain job's has idx 0. */
+    int (*task_ready)(struct store *s, void (*fn)(void *arg, const struct ready_task *t),
+                      void *arg);
     int (*task_running)(struct store *s, task_fn fn, void *arg); /* by job, idx */
     /* Scheduled or waiting, and run_at_us <= now; by that, then job, idx. */
     int (*task_due)(struct store *s, int64_t now_us, uint32_t limit, struct task_at *v,
@@ -275,6 +275,7 @@ struct store {
     struct err why;
     struct err err; /* of the last call that failed */
     struct intake *intakes, *current;
+    struct ready *ready;     /* what can be claimed, this turn's changes included */
     struct key_tally **keys; /* by key */
     size_t n_keys, size_keys;
     bool keys_changed;
@@ -326,6 +327,10 @@ void work_move(struct store *s, struct work *w, enum job_state to);
 int work_save(struct store *s, struct work *w, const char *event, const char *task);
 int work_end(struct store *s, struct work *w, enum job_state state, enum job_reason reason,
              const char *error);
+/* As it is written down: NULL for "net", which most are of. Lends its argument. */
+char *queue_kept(const char *queue);
+/* The task can be claimed from now on, or no more. */
+void work_ready(struct store *s, const struct work *w, bool yes);
 void work_enqueue(struct work *w, int64_t now_us); /* queue time limit starts */
 /* Counts of the hosts of the task's run: kept of a plain job, or of a planned job's task. */
 struct host_counts work_counts(const struct work *w);

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
+#include "model/queue.h"
 #include "store/internal.h"
 
 enum { LIST_MAX = 1000, BATCH = 512 };
@@ -13,9 +15,10 @@ enum { LIST_MAX = 1000, BATCH = 512 };
 void work_done(struct work *w)
 {
     job_done(&w->job);
+    free(w->part.queue);
     free(w->part.error);
     free(w->part.command_line);
-    w->part.error = w->part.command_line = NULL;
+    w->part.queue = w->part.error = w->part.command_line = NULL;
 }
 
 static int load_job(struct store *s, const struct id *id, int64_t num, struct work *w)
@@ -104,6 +107,21 @@ void work_count(struct work *w, struct host_counts c)
     }
 }
 
+void work_ready(struct store *s, const struct work *w, bool yes)
+{
+    const struct ready_task t = {.queue = w->job.planned ? w->part.queue : w->job.queue,
+                                 .key = w->job.key_id,
+                                 .priority = w->job.priority,
+                                 .job_num = w->job.num,
+                                 .idx = w->row.task.idx};
+
+    if (yes) {
+        ready_put(s->ready, &t);
+    } else {
+        ready_take(s->ready, &t);
+    }
+}
+
 void work_move(struct store *s, struct work *w, enum job_state to)
 {
     enum job_state from = w->job.state;
@@ -122,11 +140,13 @@ void work_move(struct store *s, struct work *w, enum job_state to)
         w->job.run_at_us = 0;
     }
     if (w->job.planned) {
-        s->now.planned_queued += (to == JOB_QUEUED) - (from == JOB_QUEUED);
         s->now.planned_running += (to == JOB_RUNNING) - (from == JOB_RUNNING);
     } else {
         w->row.task.state = to;
         w->row.task.run_at_us = w->job.run_at_us;
+        if ((from == JOB_QUEUED) != (to == JOB_QUEUED)) {
+            work_ready(s, w, to == JOB_QUEUED);
+        }
     }
 }
 
@@ -172,6 +192,10 @@ int work_end(struct store *s, struct work *w, enum job_state state, enum job_rea
 
 static int check_new(struct store *s, const struct job *j)
 {
+    enum queue_kind kind;
+    char zone[ZONE_MAX];
+    int rc;
+
     if (!j->tool || !j->targets) {
         return store_fail(s, ERR_INVALID, "a job needs a tool and targets");
     }
@@ -181,6 +205,9 @@ static int check_new(struct store *s, const struct job *j)
     }
     if (j->state == JOB_WAITING && j->run_at_us <= 0) {
         return store_fail(s, ERR_INVALID, "a job that waits needs a time when it goes on");
+    }
+    if (j->queue && (rc = queue_parse(j->queue, &kind, zone, &s->err)) != 0) {
+        return rc;
     }
     return store_room(s);
 }
@@ -206,6 +233,11 @@ int store_room(struct store *s)
                           (long long)waiting);
     }
     return 0;
+}
+
+char *queue_kept(const char *queue)
+{
+    return str_eq(queue, queue_kind_names[QUEUE_NET]) ? NULL : (char *)(uintptr_t)queue;
 }
 
 static void start_job(struct store *s, const struct job *j, struct work *w)
@@ -236,6 +268,7 @@ static void start_job(struct store *s, const struct job *j, struct work *w)
     w->job.plan = j->plan;
     w->job.planned = j->plan != NULL;
     w->job.import_path = j->import_path;
+    w->job.queue = queue_kept(j->queue);
     w->job.created_us = j->created_us;
     w->job.run_at_us = MAX(j->run_at_us, 0);
     if (w->job.state == JOB_QUEUED) {
@@ -271,7 +304,9 @@ static int job_add(struct store *s, struct job *j)
     }
     s->now.next_job++;
     s->now.counts[w.job.state]++;
-    s->now.planned_queued += w.job.planned && w.job.state == JOB_QUEUED;
+    if (w.job.state == JOB_QUEUED && !w.job.planned) {
+        work_ready(s, &w, true);
+    }
     key_waiting_add(s, j->key_id, 1);
     s->now.created_max_us = MAX(s->now.created_max_us, j->created_us);
     if (j->pins || j->limits || j->plan) {

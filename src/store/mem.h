@@ -188,7 +188,7 @@ int mem_cell_add(struct store *s, int64_t job_num, int32_t idx, size_t seq,
 int mem_cells(struct store *s, int64_t job_num, cell_fn fn, void *arg);
 int mem_task_put(struct store *s, const struct task_row *r);
 int mem_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row *out);
-int mem_task_next(struct store *s, const struct strvec *blocked, struct task_row *out, bool *found);
+int mem_task_ready(struct store *s, void (*fn)(void *arg, const struct ready_task *t), void *arg);
 int mem_task_running(struct store *s, task_fn fn, void *arg);
 int mem_blob_put(struct store *s, const struct task *t, const struct outcome *o);
 int mem_blob_path(struct store *s, int64_t job_num, int32_t idx, char **path);

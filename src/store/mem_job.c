@@ -31,6 +31,7 @@ static struct mem_job *job_copy(const struct mem_job *from)
     j->profile = xstrdup(j->profile);
     j->plan = xstrdup(j->plan);
     j->import_path = xstrdup(j->import_path);
+    j->queue = xstrdup(j->queue);
     j->task_spec = NULL;
     j->summary_json = xstrdup(j->summary_json);
     return c;

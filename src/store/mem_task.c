@@ -10,6 +10,7 @@ static struct mem_task *task_copy(const struct mem_task *from)
     struct mem_task *c = xcalloc(1, sizeof *c);
 
     *c = *from;
+    c->part.queue = xstrdup(from->part.queue);
     c->part.error = xstrdup(from->part.error);
     c->part.command_line = xstrdup(from->part.command_line);
     c->spec = xstrdup(from->spec);
@@ -19,6 +20,7 @@ static struct mem_task *task_copy(const struct mem_task *from)
 
 void mem_task_free(struct mem_task *mt)
 {
+    free(mt->part.queue);
     free(mt->part.error);
     free(mt->part.command_line);
     free(mt->spec);
@@ -169,33 +171,26 @@ int mem_task_running(struct store *s, task_fn fn, void *arg)
     return rc;
 }
 
-static bool is_before(const struct task *a, const struct task *b)
-{
-    if (a->priority != b->priority) {
-        return a->priority > b->priority;
-    }
-    return a->job_num != b->job_num ? a->job_num < b->job_num : a->idx < b->idx;
-}
-
-static bool may_run(struct mem *m, const struct task *t, const struct strvec *blocked)
-{
-    size_t at;
-
-    return t->state == JOB_QUEUED && mem_job_where(m, NULL, t->job_num, &at) &&
-           !key_blocked(blocked, mem_job_at(m, at)->job.key_id);
-}
-
-int mem_task_next(struct store *s, const struct strvec *blocked, struct task_row *out, bool *found)
+int mem_task_ready(struct store *s, void (*fn)(void *arg, const struct ready_task *t), void *arg)
 {
     struct mem *m = mem_of(s);
-    const struct task_row *r;
-    size_t i = 0;
+    size_t jobs = m->lists[MEM_JOB].n;
 
-    *found = false;
-    while ((r = each(m, &i)) != NULL) {
-        if ((!*found || is_before(&r->task, &out->task)) && may_run(m, &r->task, blocked)) {
-            *out = *r;
-            *found = true;
+    for (size_t i = 0; i < jobs; i++) {
+        const struct job *j = &mem_job_at(m, i)->job;
+
+        if (j->state == JOB_QUEUED && !j->planned) {
+            fn(arg, &(struct ready_task){j->queue, j->key_id, j->priority, j->num, 0});
+        }
+    }
+    for (size_t i = 0; i < m->lists[MEM_TASK].n; i++) {
+        const struct mem_task *mt = task_at(m, i);
+        const struct task *t = &mt->row.task;
+        size_t at;
+
+        if (t->state == JOB_QUEUED && mem_job_where(m, NULL, t->job_num, &at)) {
+            fn(arg, &(struct ready_task){mt->part.queue, mem_job_at(m, at)->job.key_id, t->priority,
+                                         t->job_num, t->idx});
         }
     }
     return 0;
@@ -321,6 +316,7 @@ int mem_part_find(struct store *s, int64_t job_num, int32_t idx, struct part *ou
         return mem_job_missing(s);
     }
     *out = task_at(m, at)->part;
+    out->queue = xstrdup(out->queue);
     out->error = xstrdup(out->error);
     out->command_line = xstrdup(out->command_line);
     return 0;

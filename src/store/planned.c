@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/queue.h"
 #include "store/internal.h"
 
 /* ---- a task of a planned job ---- */
@@ -28,7 +29,9 @@ void part_move(struct store *s, struct work *w, enum job_state to)
 
     assert(w->job.planned && t->idx >= 0 && job_state_may(t->state, to));
     w->board.tasks_queued += queued;
-    s->now.tasks_ready += queued;
+    if (queued != 0) {
+        work_ready(s, w, queued > 0);
+    }
     s->now.tasks_timed += is_timed(to) - is_timed(t->state);
     if (job_state_terminal(to)) {
         w->board.tasks_left--;
@@ -138,7 +141,9 @@ int parts_end_idle(struct store *s, struct work *w, enum job_state state, enum j
 
     if (rc == 0) {
         assert(n >= b->tasks_queued && n <= b->tasks_left);
-        s->now.tasks_ready -= b->tasks_queued;
+        ready_take_job(s->ready, &(struct ready_task){.key = w->job.key_id,
+                                                      .priority = w->job.priority,
+                                                      .job_num = w->job.num});
         s->now.tasks_timed -= n - b->tasks_queued;
         b->tasks_left -= (int32_t)n;
         b->tasks_queued = 0;
@@ -180,6 +185,10 @@ int parts_discard(struct store *s, struct work *w)
 
 static int check_tasks(struct store *s, const struct work *w, const struct task_new *v, size_t n)
 {
+    enum queue_kind kind;
+    char zone[ZONE_MAX];
+    int rc;
+
     if (!w->job.planned) {
         return store_fail(s, ERR_CONFLICT, "job has one task: it was not planned");
     }
@@ -198,6 +207,9 @@ static int check_tasks(struct store *s, const struct work *w, const struct task_
         if (!v[i].spec) {
             return store_fail(s, ERR_INVALID, "a task needs to be told what to do");
         }
+        if (v[i].queue && (rc = queue_parse(v[i].queue, &kind, zone, &s->err)) != 0) {
+            return rc;
+        }
     }
     return 0;
 }
@@ -205,7 +217,9 @@ static int check_tasks(struct store *s, const struct work *w, const struct task_
 static int add_one(struct store *s, struct work *w, const struct task_new *v)
 {
     bool timed = is_timed(w->job.state);
-    const struct task_row row = {
+    int rc;
+
+    w->row = (struct task_row){
         .task = {.job_id = w->job.id,
                  .job_num = w->job.num,
                  .idx = w->board.tasks,
@@ -214,17 +228,21 @@ static int add_one(struct store *s, struct work *w, const struct task_new *v)
                  .priority = w->job.priority,
                  .run_at_us = timed ? w->job.run_at_us : 0},
     };
-    const struct part part = {.weight = MAX(v->weight, 1),
-                              .found_only = v->found_only,
-                              .repeats = v->repeats,
-                              .percent_x100 = -1};
-
+    w->part = (struct part){.queue = queue_kept(v->queue ? v->queue : w->job.queue),
+                            .weight = MAX(v->weight, 1),
+                            .found_only = v->found_only,
+                            .repeats = v->repeats,
+                            .percent_x100 = -1};
     w->board.tasks++;
     w->board.tasks_left++;
     w->board.tasks_queued += !timed;
-    s->now.tasks_ready += !timed;
     s->now.tasks_timed += timed;
-    return s->ops->part_add(s, &row, &part, v->spec);
+    if (!timed) {
+        work_ready(s, w, true);
+    }
+    rc = s->ops->part_add(s, &w->row, &w->part, v->spec);
+    w->part.queue = NULL; /* it was lent */
+    return rc;
 }
 
 static int task_add(struct store *s, struct work *w, const struct task_new *v, size_t n,

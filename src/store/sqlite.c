@@ -21,7 +21,7 @@
 #include "store/sqlite_log.h"
 
 enum {
-    FORMAT = 3, /* user_version in schema/001_start.sql */
+    FORMAT = 4, /* user_version in schema/001_start.sql */
     PAGE_SIZE = 4096,
     LOG_PASSIVE = 8 << 20, /* bytes of log not yet in the database */
     LOG_TRUNCATE = 64 << 20,
@@ -180,8 +180,7 @@ static const char put_tally[] =
     "UPDATE tally SET scheduled = ?, queued = ?, waiting = ?, running = ?, completed = ?,"
     " failed = ?, cancelled = ?, timed_out = ?, next_job = ?, next_event = ?, next_result = ?,"
     " next_purge = ?, next_slot = ?, created_max_us = ?, next_audit = ?, audit_head = ?,"
-    " planned_queued = ?, planned_running = ?, tasks_ready = ?, tasks_timed = ?,"
-    " tasks_unmerged = ?, next_merge = ? WHERE one = 1";
+    " planned_running = ?, tasks_timed = ?, tasks_unmerged = ?, next_merge = ? WHERE one = 1";
 
 static int sqlite_commit(struct store *s, const struct tally *t)
 {
@@ -201,9 +200,7 @@ static int sqlite_commit(struct store *s, const struct tally *t)
         b_int(&b, t->created_max_us);
         b_int(&b, t->next_audit);
         b_blob(&b, t->audit_head, sizeof t->audit_head);
-        b_int(&b, t->planned_queued);
         b_int(&b, t->planned_running);
-        b_int(&b, t->tasks_ready);
         b_int(&b, t->tasks_timed);
         b_int(&b, t->tasks_unmerged);
         b_int(&b, t->next_merge);
@@ -399,7 +396,7 @@ static int load_tally(struct sqlite *q)
         "SELECT scheduled, queued, waiting, running, completed, failed, cancelled, timed_out,"
         " next_job, next_event, next_result, next_purge, next_slot, created_max_us, next_audit, "
         "audit_head,"
-        " planned_queued, planned_running, tasks_ready, tasks_timed, tasks_unmerged, next_merge"
+        " planned_running, tasks_timed, tasks_unmerged, next_merge"
         " FROM tally";
     struct columns c = {sq_stmt(q, get), 0};
     struct tally *t = &q->base.committed;
@@ -420,9 +417,7 @@ static int load_tally(struct sqlite *q)
         t->created_max_us = c_int(&c);
         t->next_audit = c_int(&c);
         c_bytes(&c, t->audit_head, sizeof t->audit_head);
-        t->planned_queued = c_int(&c);
         t->planned_running = c_int(&c);
-        t->tasks_ready = c_int(&c);
         t->tasks_timed = c_int(&c);
         t->tasks_unmerged = c_int(&c);
         t->next_merge = c_int(&c);
@@ -478,7 +473,7 @@ static const struct store_ops ops = {
     .task_add = sqlite_task_add,
     .task_put = sqlite_task_put,
     .task_find = sqlite_task_find,
-    .task_next = sqlite_task_next,
+    .task_ready = sqlite_task_ready,
     .task_running = sqlite_task_running,
     .task_due = sqlite_task_due,
     .task_due_next = sqlite_task_due_next,

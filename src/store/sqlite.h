@@ -119,7 +119,7 @@ void sqlite_job_read(struct sqlite *q, struct columns *c, struct job *out); /* J
 #define JOB_COLUMNS                                                                        \
     "num, id, rev, state, tool, targets, ports, arguments, timeout_s, run_timeout_s, "     \
     "queue_timeout_s, priority, max_attempts, key_id, old_route, clip, scope_rule, "       \
-    "planned, profile, import_path, "                                                      \
+    "planned, profile, import_path, queue, "                                               \
     "created_us, started_us, completed_us, "                                               \
     "run_at_us, queue_expires_us, reason, error, exit_status, exit_signal, command_line, " \
     "tool_version, confinement, partial, cancel_requested, attempts, lost, percent_x100, " \
@@ -128,8 +128,8 @@ void sqlite_job_read(struct sqlite *q, struct columns *c, struct job *out); /* J
 int sqlite_task_add(struct store *s, const struct task_row *r);
 int sqlite_task_put(struct store *s, const struct task_row *r);
 int sqlite_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row *out);
-int sqlite_task_next(struct store *s, const struct strvec *blocked, struct task_row *out,
-                     bool *found);
+int sqlite_task_ready(struct store *s, void (*fn)(void *arg, const struct ready_task *t),
+                      void *arg);
 int sqlite_task_running(struct store *s, task_fn fn, void *arg);
 int sqlite_task_due(struct store *s, int64_t now_us, uint32_t limit, struct task_at *v,
                     uint32_t *n);
@@ -139,16 +139,8 @@ int sqlite_task_due_next(struct store *s, int64_t *next_us);
 
 #define TASK_COLUMNS                                                                         \
     "job_num, idx, state, priority, epoch, token, beat, attempts, failed, lost, run_at_us, " \
-    "worker, result, stage"
+    "worker, result, stage, reports"
 void sqlite_task_read(struct columns *c, struct task_row *out); /* TASK_COLUMNS */
-/* Where the next task of a planned job is, with its priority; num 0: there is none. */
-struct pick {
-    int64_t priority, num;
-    bool planned;
-};
-int sqlite_planned_next(struct sqlite *q, const struct strvec *blocked, struct pick *best);
-/* Looks at the first row of a statement that gives (priority, num): whether it comes before. */
-int sqlite_look(struct sqlite *q, sqlite3_stmt *st, bool planned, struct pick *best);
 int sqlite_board_add(struct store *s, const struct job *j, const struct board *b);
 int sqlite_board_put(struct store *s, const struct job *j, const struct board *b);
 int sqlite_board_find(struct store *s, int64_t job_num, struct board *out);

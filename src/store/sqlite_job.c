@@ -91,6 +91,7 @@ void sqlite_job_read(struct sqlite *q, struct columns *c, struct job *out)
     out->planned = c_int(c) != 0;
     out->profile = text(c);
     out->import_path = text(c);
+    out->queue = text(c);
     out->created_us = c_int(c);
     out->started_us = c_int(c);
     out->completed_us = c_int(c);
@@ -149,8 +150,8 @@ static void bind_fate(struct binder *b, const struct job *j)
 /* What the columns without a value have is what a new job has. */
 static const char insert_job[] =
     "INSERT INTO job (num, id, rev, state, tool, targets, ports, arguments, timeout_s,"
-    " run_timeout_s, queue_timeout_s, priority, max_attempts, key_id, keyed, old_route, clip,"
-    " scope_rule, planned, profile, import_path, created_us, run_at_us, queue_expires_us)"
+    " run_timeout_s, queue_timeout_s, priority, max_attempts, key_id, old_route, clip,"
+    " scope_rule, planned, profile, import_path, queue, created_us, run_at_us, queue_expires_us)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /* No job up to this one was created later than the mark says: where lists by time may start. */
@@ -188,13 +189,13 @@ int sqlite_job_add(struct store *s, const struct job *j)
     b_int(&b, j->priority);
     b_int(&b, j->max_attempts);
     b_text(&b, j->key_id);
-    b_int(&b, j->key_id && *j->key_id);
     b_int(&b, j->old_route);
     b_int(&b, j->clip);
     b_text(&b, j->scope_rule);
     b_int(&b, j->planned);
     b_text(&b, j->profile);
     b_text(&b, j->import_path);
+    b_text(&b, j->queue);
     b_int(&b, j->created_us);
     b_int(&b, j->run_at_us);
     b_int(&b, j->queue_expires_us);

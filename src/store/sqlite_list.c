@@ -1,7 +1,6 @@
 /*
- * Lists of jobs in SQLite: by number, and merged from the indexes (tool, state, num) and, of plain
- * queued jobs, (tool, keyed, priority, num) when a filter names states or a tool, so that a page
- * costs the same however many jobs there are.
+ * Lists of jobs in SQLite: by number, and merged from the index (tool, state, num) when a filter
+ * names states or a tool, so that a page costs the same however many jobs there are.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -65,55 +64,19 @@ static int descending(const void *a, const void *b)
     return ascending(b, a);
 }
 
-/* Numbers in order, found one after the other in an index: the jobs of one tool with one key. */
-struct stream {
-    const char *up, *down;
-    int key;
-    int keyed; /* of queued jobs: whether a key of the store asked for them */
-};
+static const char list_up[] = "SELECT num FROM job WHERE tool = ? AND state = ?"
+                              " AND num > ? AND num < ? ORDER BY num LIMIT ?";
+static const char list_down[] = "SELECT num FROM job WHERE tool = ? AND state = ?"
+                                " AND num > ? AND num < ? ORDER BY num DESC LIMIT ?";
 
-enum { STREAMS_MAX = JOB_STATES + 2 * (JOB_PRIORITY_MAX + 1) };
-
-static const char list_up[] =
-    "SELECT num FROM job WHERE tool = ? AND state = ?"
-    " AND (state <> 1 OR planned = 1) AND num > ? AND num < ? ORDER BY num LIMIT ?";
-static const char list_down[] =
-    "SELECT num FROM job WHERE tool = ? AND state = ?"
-    " AND (state <> 1 OR planned = 1) AND num > ? AND num < ? ORDER BY num DESC LIMIT ?";
-static const char ready_up[] = "SELECT num FROM job WHERE tool = ? AND priority = ? AND keyed = ?"
-                               " AND state = 1 AND planned = 0 AND num > ? AND num < ? ORDER BY num"
-                               " LIMIT ?";
-static const char ready_down[] = "SELECT num FROM job WHERE tool = ? AND priority = ? AND keyed = ?"
-                                 " AND state = 1 AND planned = 0 AND num > ? AND num < ?"
-                                 " ORDER BY num DESC LIMIT ?";
-
-/* By state, but plain jobs that are queued by priority. */
-static unsigned streams_of(uint32_t states, struct stream out[STREAMS_MAX])
+/* Numbers in order, found one after the other in the index. */
+static int stream(struct sqlite *q, const struct scan *sc, int tool, int state, int64_t *nums,
+                  uint32_t *n)
 {
-    unsigned n = 0;
-
-    for (int st = 0; st < JOB_STATES; st++) {
-        if (states & (1u << st)) {
-            out[n++] = (struct stream){list_up, list_down, st, -1};
-        }
-    }
-    for (int p = 0; (states & (1u << JOB_QUEUED)) && p <= JOB_PRIORITY_MAX; p++) {
-        out[n++] = (struct stream){ready_up, ready_down, p, 0};
-        out[n++] = (struct stream){ready_up, ready_down, p, 1};
-    }
-    return n;
-}
-
-static int stream(struct sqlite *q, const struct scan *sc, int tool, const struct stream *of,
-                  int64_t *nums, uint32_t *n)
-{
-    struct binder b = {sq_stmt(q, sc->f->oldest_first ? of->up : of->down), 0};
+    struct binder b = {sq_stmt(q, sc->f->oldest_first ? list_up : list_down), 0};
 
     b_int(&b, tool);
-    b_int(&b, of->key);
-    if (of->keyed >= 0) {
-        b_int(&b, of->keyed);
-    }
+    b_int(&b, state);
     b_int(&b, sc->lo);
     b_int(&b, sc->hi);
     b_int(&b, sc->f->limit);
@@ -127,22 +90,20 @@ static int merged(struct sqlite *q, const struct scan *sc, int64_t *nums, uint32
     auto_free int64_t *all = NULL;
     size_t size = 0;
     size_t total = 0;
-    struct stream of[STREAMS_MAX];
-    unsigned streams = streams_of(sc->f->states, of);
     int rc = 0;
 
     for (int t = 1; rc == 0 && t <= q->n_tools; t++) {
-        for (unsigned i = 0; rc == 0 && i < streams; i++) {
+        for (int st = 0; rc == 0 && st < JOB_STATES; st++) {
             uint32_t got = 0;
 
-            if (sc->tool && sc->tool != t) {
-                break;
+            if ((sc->tool && sc->tool != t) || !(sc->f->states & (1u << st))) {
+                continue;
             }
             if (total + limit > size) {
                 size = 2 * size + limit;
                 all = xrealloc(all, size * sizeof *all);
             }
-            rc = stream(q, sc, t, &of[i], all + total, &got);
+            rc = stream(q, sc, t, st, all + total, &got);
             total += got;
         }
     }

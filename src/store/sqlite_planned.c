@@ -9,8 +9,8 @@
 int sqlite_board_add(struct store *s, const struct job *j, const struct board *b)
 {
     static const char put[] = "INSERT INTO planned (runs, tasks, tasks_left, tasks_queued,"
-                              " tasks_unmerged, result, job_num, key_id, keyed, priority)"
-                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+                              " tasks_unmerged, result, job_num, key_id, priority)"
+                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
     struct sqlite *q = sqlite_of(s);
     struct binder to = {sq_stmt(q, put), 0};
 
@@ -22,7 +22,6 @@ int sqlite_board_add(struct store *s, const struct job *j, const struct board *b
     b_int(&to, b->result);
     b_int(&to, j->num);
     b_text(&to, j->key_id);
-    b_int(&to, j->key_id && *j->key_id);
     b_int(&to, j->priority);
     return sq_run(q, to.st, "store how far a job is");
 }
@@ -80,76 +79,6 @@ int sqlite_board_ripe(struct store *s, int64_t *job_num)
     return sqlite_one(q, sq_stmt(q, get), job_num);
 }
 
-/* ---- what runs next ---- */
-
-static int first_of_lane(struct sqlite *q, int keyed, struct pick *best)
-{
-    static const char get[] = "SELECT priority, job_num FROM planned WHERE tasks_queued > 0"
-                              " AND keyed = ? ORDER BY priority DESC, job_num LIMIT 1";
-    struct binder b = {sq_stmt(q, get), 0};
-
-    b_int(&b, keyed);
-    return sqlite_look(q, b.st, true, best);
-}
-
-static int first_of_key(struct sqlite *q, const char *key, struct pick *best)
-{
-    static const char get[] = "SELECT priority, job_num FROM planned WHERE tasks_queued > 0"
-                              " AND key_id = ? ORDER BY priority DESC, job_num LIMIT 1";
-    struct binder b = {sq_stmt(q, get), 0};
-
-    b_text(&b, key);
-    return sqlite_look(q, b.st, true, best);
-}
-
-/* The first key behind `after` that has tasks; NULL: there is none. */
-static int next_key(struct sqlite *q, const char *after, char **key)
-{
-    static const char get[] = "SELECT key_id FROM planned WHERE tasks_queued > 0 AND key_id > ?"
-                              " ORDER BY key_id LIMIT 1";
-    struct binder b = {sq_stmt(q, get), 0};
-    int rc;
-
-    *key = NULL;
-    b_text(&b, after);
-    rc = sq_step(q, b.st, "find a task");
-    if (rc > 0) {
-        *key = xstrdup((const char *)sqlite3_column_text(b.st, 0));
-        sqlite3_reset(b.st);
-    }
-    return MIN(rc, 0);
-}
-
-/* However much the blocked ones have queued: from key to key. */
-static int first_of_others(struct sqlite *q, const struct strvec *blocked, struct pick *best)
-{
-    auto_free char *key = xstrdup("");
-    int rc = 0;
-
-    while (rc == 0 && key) {
-        auto_free char *after = take_ptr(&key);
-
-        rc = next_key(q, after, &key);
-        if (rc == 0 && key && !key_blocked(blocked, key)) {
-            rc = first_of_key(q, key, best);
-        }
-    }
-    return rc;
-}
-
-int sqlite_planned_next(struct sqlite *q, const struct strvec *blocked, struct pick *best)
-{
-    int rc = 0;
-
-    if (!key_blocked(blocked, "")) {
-        rc = first_of_lane(q, 0, best);
-    }
-    if (rc == 0) {
-        rc = blocked ? first_of_others(q, blocked, best) : first_of_lane(q, 1, best);
-    }
-    return rc;
-}
-
 /* ---- parts ---- */
 
 static int add_spec(struct sqlite *q, const struct task *t, const char *spec)
@@ -165,14 +94,15 @@ static int add_spec(struct sqlite *q, const struct task *t, const char *spec)
 int sqlite_part_add(struct store *s, const struct task_row *r, const struct part *p,
                     const char *spec)
 {
-    static const char put[] = "INSERT INTO part (job_num, idx, weight, found_only, repeats)"
-                              " VALUES (?, ?, ?, ?, ?)";
+    static const char put[] = "INSERT INTO part (job_num, idx, queue, weight, found_only,"
+                              " repeats) VALUES (?, ?, ?, ?, ?, ?)";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, put), 0};
     int rc;
 
     b_int(&b, r->task.job_num);
     b_int(&b, r->task.idx);
+    b_text(&b, p->queue);
     b_int(&b, p->weight);
     b_int(&b, p->found_only);
     b_int(&b, p->repeats);
@@ -209,14 +139,15 @@ int sqlite_part_put(struct store *s, const struct task_row *r, const struct part
     return sq_run(q, b.st, "store a task");
 }
 
-#define PART_COLUMNS                                                                     \
-    "weight, found_only, repeats, percent_x100, reason, partial, started_us, ended_us, " \
+#define PART_COLUMNS                                                                            \
+    "queue, weight, found_only, repeats, percent_x100, reason, partial, started_us, ended_us, " \
     "hosts, hosts_up, ports_open, merge, merge_pos, error, command_line"
 
 /* Texts are borrowed until the next step. */
 static void read_part(struct columns *c, struct part *p)
 {
-    *p = (struct part){.weight = c_int(c)};
+    *p = (struct part){.queue = (char *)(uintptr_t)c_text(c)};
+    p->weight = c_int(c);
     p->found_only = c_int(c) != 0;
     p->repeats = c_int(c) != 0;
     p->percent_x100 = (int32_t)c_int(c);
@@ -251,6 +182,7 @@ int sqlite_part_find(struct store *s, int64_t job_num, int32_t idx, struct part 
         return rc;
     }
     read_part(&c, out);
+    out->queue = xstrdup(out->queue);
     out->error = xstrdup(out->error);
     out->command_line = xstrdup(out->command_line);
     sqlite3_reset(b.st);

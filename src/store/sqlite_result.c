@@ -112,7 +112,8 @@ int sqlite_hosts(struct store *s, int64_t result, const struct host_filter *f,
 
 int sqlite_blob_put(struct store *s, const struct task *t, const struct outcome *o)
 {
-    static const char put[] = "INSERT INTO blob VALUES (?, ?, ?, ?, ?, ?, ?)";
+    static const char put[] = "INSERT INTO blob (job_num, idx, epoch, path, sha256, size, stored) "
+                              "VALUES (?, ?, ?, ?, ?, ?, ?)";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, put), 0};
 
@@ -148,7 +149,7 @@ int sqlite_blob_path(struct store *s, int64_t job_num, int32_t idx, char **path)
 int sqlite_purge_add(struct store *s, int64_t id, int64_t result, const char *path)
 {
     struct sqlite *q = sqlite_of(s);
-    struct binder b = {sq_stmt(q, "INSERT INTO purge VALUES (?, ?, ?)"), 0};
+    struct binder b = {sq_stmt(q, "INSERT INTO purge (id, result, path) VALUES (?, ?, ?)"), 0};
 
     b_int(&b, id);
     b_int(&b, result);

@@ -21,6 +21,7 @@ static void bind_task(struct binder *b, const struct task_row *r)
     b_text(b, t->worker);
     b_int(b, r->result);
     b_int(b, t->stage);
+    b_int(b, r->reports);
     b_int(b, t->job_num);
     b_int(b, t->idx);
 }
@@ -35,8 +36,8 @@ int sqlite_task_put(struct store *s, const struct task_row *r)
 {
     static const char put[] =
         "INSERT OR REPLACE INTO task (state, priority, epoch, token, beat, attempts, failed, lost,"
-        " run_at_us, worker, result, stage, job_num, idx)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        " run_at_us, worker, result, stage, reports, job_num, idx)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, put), 0};
 
@@ -63,6 +64,7 @@ void sqlite_task_read(struct columns *c, struct task_row *out)
     snprintf(t->worker, sizeof t->worker, "%s", c_text(c));
     out->result = c_int(c);
     t->stage = (int32_t)c_int(c);
+    out->reports = c_int(c);
 }
 
 /* A task without a row, from its job. */
@@ -107,116 +109,65 @@ int sqlite_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_
     return MIN(rc, 0);
 }
 
-int sqlite_look(struct sqlite *q, sqlite3_stmt *st, bool planned, struct pick *p)
+/* ---- what can be claimed, read once ---- */
+
+typedef void (*ready_fn)(void *arg, const struct ready_task *t);
+
+static int plain_ready(struct sqlite *q, int tool, ready_fn fn, void *arg)
 {
-    struct columns c = {st, 0};
-    int rc = sq_step(q, st, "find a task");
+    static const char get[] = "SELECT num, priority, key_id, queue FROM job"
+                              " WHERE tool = ? AND state = 1 AND planned = 0 ORDER BY num";
+    struct binder b = {sq_stmt(q, get), 0};
+    int rc;
 
-    if (rc > 0) {
-        int64_t priority = c_int(&c);
-        int64_t num = c_int(&c);
+    b_int(&b, tool);
+    while ((rc = sq_step(q, b.st, "read what can be claimed")) > 0) {
+        struct columns c = {b.st, 0};
+        struct ready_task t = {.job_num = c_int(&c)};
 
-        if (p->num == 0 || priority > p->priority || (priority == p->priority && num < p->num)) {
-            *p = (struct pick){priority, num, planned};
-        }
-        sqlite3_reset(st);
+        t.priority = (int32_t)c_int(&c);
+        t.key = c_text(&c);
+        t.queue = c_text(&c);
+        fn(arg, &t);
     }
-    return MIN(rc, 0);
+    return rc;
 }
 
-static int look_at_tools(struct sqlite *q, int keyed, struct pick *p)
+static int planned_ready(struct sqlite *q, ready_fn fn, void *arg)
 {
     static const char get[] =
-        "SELECT priority, num FROM job WHERE state = 1 AND planned = 0 AND tool = ?"
-        " AND keyed = ? ORDER BY priority DESC, num LIMIT 1";
+        "SELECT t.job_num, t.idx, p.priority, p.key_id, part.queue"
+        " FROM planned p CROSS JOIN task t ON t.job_num = p.job_num AND t.state = 1"
+        " CROSS JOIN part ON part.job_num = t.job_num AND part.idx = t.idx"
+        " WHERE p.tasks_queued > 0 ORDER BY p.job_num, t.idx";
+    sqlite3_stmt *st = sq_stmt(q, get);
+    int rc;
+
+    while ((rc = sq_step(q, st, "read what can be claimed")) > 0) {
+        struct columns c = {st, 0};
+        struct ready_task t = {.job_num = c_int(&c)};
+
+        t.idx = (int32_t)c_int(&c);
+        t.priority = (int32_t)c_int(&c);
+        t.key = c_text(&c);
+        t.queue = c_text(&c);
+        fn(arg, &t);
+    }
+    return rc;
+}
+
+int sqlite_task_ready(struct store *s, ready_fn fn, void *arg)
+{
+    struct sqlite *q = sqlite_of(s);
     int rc = 0;
 
     for (int tool = 1; rc == 0 && tool <= q->n_tools; tool++) {
-        struct binder b = {sq_stmt(q, get), 0};
-
-        b_int(&b, tool);
-        b_int(&b, keyed);
-        rc = sqlite_look(q, b.st, false, p);
+        rc = plain_ready(q, tool, fn, arg);
     }
-    return rc;
+    return rc == 0 ? planned_ready(q, fn, arg) : rc;
 }
 
-/* However much the blocked ones have queued: each other key's first job is looked at. */
-static int look_at_keys(struct sqlite *q, const struct strvec *blocked, struct pick *p)
-{
-    static const char get[] =
-        "SELECT priority, num FROM job WHERE state = 1 AND planned = 0 AND keyed = 1"
-        " AND key_id = ? ORDER BY priority DESC, num LIMIT 1";
-    struct store *s = &q->base;
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < s->n_keys; i++) {
-        const struct key_tally *t = s->keys[i];
-        struct binder b;
-
-        if (t->waiting == 0 || !*t->key || key_blocked(blocked, t->key)) {
-            continue;
-        }
-        b = (struct binder){sq_stmt(q, get), 0};
-        b_text(&b, t->key);
-        rc = sqlite_look(q, b.st, false, p);
-    }
-    return rc;
-}
-
-static int plain_next(struct sqlite *q, const struct strvec *blocked, struct pick *best)
-{
-    int rc = 0;
-
-    if (!key_blocked(blocked, "")) {
-        rc = look_at_tools(q, 0, best);
-    }
-    if (rc == 0) {
-        rc = blocked ? look_at_keys(q, blocked, best) : look_at_tools(q, 1, best);
-    }
-    return rc;
-}
-
-/* Of a job that has one: so it is the first from there on, and the index of those is used. */
-static int first_queued(struct sqlite *q, int64_t job_num, struct task_row *out)
-{
-    static const char get[] = "SELECT " TASK_COLUMNS " FROM task WHERE state = 1"
-                              " AND (job_num, idx) >= (?, 0) ORDER BY job_num, idx LIMIT 1";
-    struct binder b = {sq_stmt(q, get), 0};
-    struct columns c = {b.st, 0};
-    int rc;
-
-    b_int(&b, job_num);
-    rc = sq_step(q, b.st, "read a task");
-    if (rc > 0) {
-        sqlite_task_read(&c, out);
-        sqlite3_reset(b.st);
-    }
-    if (rc > 0 && out->task.job_num == job_num) {
-        return 0;
-    }
-    return rc < 0 ? rc : store_fail(&q->base, ERR_INTERNAL, "a task that was counted is not there");
-}
-
-int sqlite_task_next(struct store *s, const struct strvec *blocked, struct task_row *out,
-                     bool *found)
-{
-    struct sqlite *q = sqlite_of(s);
-    struct pick best = {0};
-    int rc = 0;
-
-    if (s->now.counts[JOB_QUEUED] > s->now.planned_queued) {
-        rc = plain_next(q, blocked, &best);
-    }
-    if (rc == 0 && s->now.tasks_ready > 0) {
-        rc = sqlite_planned_next(q, blocked, &best);
-    }
-    *found = rc == 0 && best.num > 0;
-    if (*found) {
-        rc = best.planned ? first_queued(q, best.num, out) : sqlite_task_find(s, best.num, 0, out);
-    }
-    return rc;
-}
+/* ---- lists ---- */
 
 int sqlite_task_running(struct store *s, task_fn fn, void *arg)
 {

@@ -98,6 +98,11 @@ void store_set_hooks(struct store *s, int64_t (*clock)(void *arg), uint64_t (*to
     s->hook_arg = arg;
 }
 
+static void note_ready(void *arg, const struct ready_task *t)
+{
+    ready_load(((struct store *)arg)->ready, t);
+}
+
 int store_open_locked(const char *url, int lock_fd, struct store **out, struct err *e)
 {
     struct store *s = NULL;
@@ -117,6 +122,14 @@ int store_open_locked(const char *url, int lock_fd, struct store **out, struct e
     assert(s);
     store_set_hooks(s, real_clock, real_token, NULL);
     s->now = s->committed;
+    s->ready = ready_new();
+    rc = s->ops->task_ready(s, note_ready, s);
+    if (rc != 0) {
+        err_set(e, rc, "%s", s->err.msg);
+        store_close(s);
+        return rc;
+    }
+    ready_loaded(s->ready);
     *out = s;
     return 0;
 }
@@ -143,6 +156,7 @@ void store_close(struct store *s)
     if (s) {
         store_rollback(s);
         key_tallies_done(s);
+        ready_free(s->ready);
         s->ops->close(s);
     }
 }
@@ -168,6 +182,7 @@ void store_rollback(struct store *s)
     s->broken = 0;
     s->now = s->committed;
     key_tallies_rollback(s);
+    ready_rollback(s->ready);
     intake_drop_all(s);
 }
 
@@ -197,6 +212,7 @@ int store_commit(struct store *s, struct err *e)
     s->in_turn = false;
     s->committed = s->now;
     key_tallies_committed(s);
+    ready_commit(s->ready);
     took = boot_us() - start;
     s->stats.commits++;
     s->stats.commit_us_total += took;

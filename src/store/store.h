@@ -115,8 +115,9 @@ int store_purge_done(struct store *s, int64_t purge_id, struct err *e);
  * no more now; NULL: none), the one whose turn it is (each claim costs a key the same, a key that
  * had nothing to do does not save up); of that key the oldest job's first task. What is ready is
  * kept in memory, rebuilt when the store is opened. Its job becomes running (the first time:
- * started_us). *out is false if there is none. The caller job_done()s *job. The token is made from
- * a secret of the store and (job, idx, epoch): store_task_adopt() knows old ones again.
+ * started_us). *out is false if there is none. The caller job_done()s *job, whose queue is the
+ * task's, never NULL. The token is made from a secret of the store and (job, idx, epoch):
+ * store_task_adopt() knows old ones again.
  */
 int store_task_claim(struct store *s, const char *worker, const struct strvec *queues,
                      const struct strvec *blocked, struct task *task, struct job *job, bool *out,

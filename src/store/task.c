@@ -79,19 +79,28 @@ static int claim(struct store *s, struct work *w, const char *worker)
     return work_save(s, w, "job.state", NULL);
 }
 
+static int load_ready(struct store *s, const struct ready_task *next, struct work *w)
+{
+    int rc = work_load_task(s, NULL, next->job_num, next->idx, w);
+
+    if (rc == ERR_NOT_FOUND || (rc == 0 && w->row.task.state != JOB_QUEUED)) {
+        return store_fail(s, ERR_INTERNAL, "a task that can be claimed is not there");
+    }
+    if (rc == 0) {
+        ready_charge(s->ready, next);
+    }
+    return rc;
+}
+
 int store_task_claim(struct store *s, const char *worker, const struct strvec *queues,
                      const struct strvec *blocked, struct task *task, struct job *job, bool *out,
                      struct err *e)
 {
-    struct task_row row;
+    struct ready_task next;
     struct work w = {0};
-    bool found = false;
     int rc = store_whole(s);
 
-    if (rc == 0 && store_task_ready(s, NULL)) {
-        rc = s->ops->task_next(s, blocked && blocked->n > 0 ? blocked : NULL, &row, &found);
-    }
-    if (rc == 0 && !found) {
+    if (rc == 0 && !ready_next(s->ready, queues, blocked, &next)) {
         *out = false;
         return 0;
     }
@@ -99,12 +108,13 @@ int store_task_claim(struct store *s, const char *worker, const struct strvec *q
         rc = store_begin(s);
     }
     if (rc == 0) {
-        rc = work_load_task(s, NULL, row.task.job_num, row.task.idx, &w);
+        rc = load_ready(s, &next, &w);
     }
     if (rc == 0) {
         rc = claim(s, &w, worker);
     }
     if (rc == 0) {
+        text_set(&w.job.queue, next.queue);
         rc = s->ops->job_text_get(s, &w.job);
     }
     if (rc == 0 && w.job.planned) {
@@ -122,7 +132,7 @@ int store_task_claim(struct store *s, const char *worker, const struct strvec *q
 
 bool store_task_ready(struct store *s, const struct strvec *queues)
 {
-    return s->now.counts[JOB_QUEUED] - s->now.planned_queued + s->now.tasks_ready > 0;
+    return ready_any(s->ready, queues);
 }
 
 /* ---- while it runs ---- */

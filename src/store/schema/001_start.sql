@@ -2,7 +2,7 @@
 -- 4 completed, 5 failed, 6 cancelled, 7 timed_out. Times are microseconds since 1970, 0: not yet.
 
 -- Of databases whose schema_version is 1: which text of this file made them.
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 -- One row: counts by state and the next number of each sequence, written once per commit.
 CREATE TABLE tally (
@@ -23,14 +23,18 @@ CREATE TABLE tally (
     created_max_us INTEGER NOT NULL,
     next_audit INTEGER NOT NULL,
     audit_head BLOB NOT NULL CHECK (length(audit_head) = 32),
-    planned_queued INTEGER NOT NULL CHECK (planned_queued >= 0),
     planned_running INTEGER NOT NULL CHECK (planned_running >= 0),
-    tasks_ready INTEGER NOT NULL CHECK (tasks_ready >= 0),
     tasks_timed INTEGER NOT NULL CHECK (tasks_timed >= 0),
     tasks_unmerged INTEGER NOT NULL CHECK (tasks_unmerged >= 0),
     next_merge INTEGER NOT NULL
 ) STRICT;
-INSERT INTO tally VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 1, zeroblob(32), 0, 0, 0, 0, 0, 1);
+INSERT INTO tally VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 1, zeroblob(32), 0, 0, 0, 1);
+
+-- What only this database knows: 'tokens', which the tokens of leases are made from.
+CREATE TABLE secret (
+    name TEXT PRIMARY KEY,
+    value BLOB NOT NULL CHECK (length(value) = 32)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tool (
     num INTEGER PRIMARY KEY,
@@ -53,13 +57,13 @@ CREATE TABLE job (
     priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
     max_attempts INTEGER NOT NULL,
     key_id TEXT,
-    keyed INTEGER NOT NULL CHECK (keyed = (coalesce(key_id, '') <> '')),
     old_route INTEGER NOT NULL CHECK (old_route IN (0, 1)),
     clip INTEGER NOT NULL CHECK (clip IN (0, 1)),
     scope_rule TEXT,
     planned INTEGER NOT NULL CHECK (planned IN (0, 1)),
     profile TEXT,
     import_path TEXT,
+    queue TEXT, -- NULL: net, as of most
     created_us INTEGER NOT NULL,
     started_us INTEGER NOT NULL DEFAULT 0,
     completed_us INTEGER NOT NULL DEFAULT 0,
@@ -87,14 +91,9 @@ CREATE TABLE job (
     CHECK ((state IN (0, 2)) = (run_at_us <> 0)),
     CHECK (queue_expires_us = 0 OR state = 1)
 ) STRICT;
--- Lists by tool and state are merged from these two; tools and priorities are few.
-CREATE INDEX job_list ON job (tool, state, num) WHERE state <> 1 OR planned = 1;
--- What runs next, too: of one tool, of jobs without a key of the store and of those with one. Of
--- planned jobs the table of that name knows it.
-CREATE INDEX job_ready ON job (tool, keyed, priority DESC, num) WHERE state = 1 AND planned = 0;
--- The same of one key, for when others may run no more.
-CREATE INDEX job_key ON job (key_id, priority DESC, num)
-    WHERE state = 1 AND keyed = 1 AND planned = 0;
+-- Lists by tool and state are merged from it; tools are few. What can be claimed is read from it
+-- once, when the store is opened.
+CREATE INDEX job_list ON job (tool, state, num);
 CREATE INDEX job_ended ON job (completed_us, num) WHERE completed_us <> 0;
 CREATE INDEX job_overdue ON job (queue_expires_us, num) WHERE queue_expires_us <> 0;
 
@@ -149,20 +148,19 @@ CREATE TABLE task (
     worker TEXT NOT NULL,
     result INTEGER NOT NULL, -- whose hosts are its results; 0: none
     stage INTEGER NOT NULL,
+    reports INTEGER NOT NULL, -- number of the last report from afar that was applied, of this epoch
     PRIMARY KEY (job_num, idx),
     CHECK (state <> 3 OR token <> 0),
     CHECK ((state IN (0, 2)) = (run_at_us <> 0))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX task_due ON task (run_at_us, job_num, idx) WHERE run_at_us <> 0;
 CREATE INDEX task_running ON task (job_num, idx) WHERE state = 3;
-CREATE INDEX task_queued ON task (job_num, idx) WHERE state = 1;
 CREATE INDEX task_waiting ON task (job_num, idx) WHERE state = 2;
 
 -- How far a planned job is. A row here is small, the job's may hold a list of 65536 targets.
 CREATE TABLE planned (
     job_num INTEGER PRIMARY KEY,
-    key_id TEXT, -- these three: the job's
-    keyed INTEGER NOT NULL CHECK (keyed = (coalesce(key_id, '') <> '')),
+    key_id TEXT, -- these two: the job's
     priority INTEGER NOT NULL,
     runs INTEGER NOT NULL CHECK (runs IN (0, 1)), -- the job is running
     tasks INTEGER NOT NULL CHECK (tasks BETWEEN 0 AND 4096),
@@ -171,9 +169,6 @@ CREATE TABLE planned (
     tasks_unmerged INTEGER NOT NULL CHECK (tasks_unmerged BETWEEN 0 AND tasks - tasks_left),
     result INTEGER NOT NULL -- whose hosts are the job's results; 0: none yet
 ) STRICT;
--- Which has the next task, with and without a key of the store, and of one key.
-CREATE INDEX planned_ready ON planned (keyed, priority DESC, job_num) WHERE tasks_queued > 0;
-CREATE INDEX planned_key ON planned (key_id, priority DESC, job_num) WHERE tasks_queued > 0;
 CREATE INDEX planned_ripe ON planned (job_num)
     WHERE runs = 1 AND tasks_left = 0 AND tasks_unmerged = 0;
 
@@ -181,6 +176,7 @@ CREATE INDEX planned_ripe ON planned (job_num)
 CREATE TABLE part (
     job_num INTEGER NOT NULL,
     idx INTEGER NOT NULL,
+    queue TEXT, -- NULL: net
     weight INTEGER NOT NULL CHECK (weight >= 1),
     found_only INTEGER NOT NULL CHECK (found_only IN (0, 1)),
     repeats INTEGER NOT NULL CHECK (repeats IN (0, 1)),
@@ -315,14 +311,17 @@ CREATE TABLE blob (
     sha256 TEXT,
     size INTEGER NOT NULL,
     stored INTEGER NOT NULL,
+    uri TEXT, -- where it is, too, or instead; NULL: only here
     PRIMARY KEY (job_num, idx)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX blob_local ON blob (job_num, idx) WHERE uri IS NULL;
 
 -- Results and raw files of jobs that are gone, removed in steps.
 CREATE TABLE purge (
     id INTEGER PRIMARY KEY,
     result INTEGER NOT NULL,
-    path TEXT
+    path TEXT,
+    uri TEXT
 ) STRICT;
 
 CREATE TABLE event (
@@ -332,6 +331,41 @@ CREATE TABLE event (
     job_id BLOB NOT NULL,
     data TEXT NOT NULL
 ) STRICT;
+
+-- Who wants to hear of a job. gone: number of the event that told of its removal; 0: it is there.
+CREATE TABLE origin (
+    job_num INTEGER PRIMARY KEY,
+    job_id BLOB NOT NULL UNIQUE CHECK (length(job_id) = 16),
+    gone INTEGER NOT NULL,
+    intake TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    reply_to TEXT NOT NULL,
+    correlation TEXT NOT NULL,
+    form INTEGER NOT NULL
+) STRICT;
+CREATE INDEX origin_gone ON origin (gone) WHERE gone <> 0;
+
+-- How far readers of the events are.
+CREATE TABLE cursor (
+    name TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL CHECK (seq >= 0),
+    moved_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Messages that were no requests; numbered without a gap.
+CREATE TABLE dead (
+    seq INTEGER PRIMARY KEY,
+    at_us INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE memo (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE idem (
     key_id TEXT NOT NULL,
