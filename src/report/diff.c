@@ -12,8 +12,8 @@
 struct diff {
     struct diff_side a, b;
     struct diff_counts counts;
-    bool begun;
-    int stopped; /* what the receiver or the store said */
+    bool next_a, next_b; /* that side has to go on before anything is compared */
+    int stopped;         /* what the receiver or the store said */
 
     diff_fn fn; /* of the step at hand */
     void *arg;
@@ -44,6 +44,7 @@ int diff_new(struct store *s, int64_t a, int64_t b, struct diff **out, struct er
         diff_free(d);
         return rc;
     }
+    d->next_a = d->next_b = true;
     *out = d;
     return 0;
 }
@@ -440,13 +441,24 @@ static int compare_next(struct diff *d, uint32_t *rows)
     rc = compare_address(d, order <= 0 ? a : b, order <= 0 ? d->a.key : d->b.key);
     d->a.host = a;
     d->b.host = b;
-    if (rc == 0 && order <= 0) {
-        rc = diff_side_next(&d->a, d->err);
-    }
-    if (rc == 0 && order >= 0) {
-        rc = diff_side_next(&d->b, d->err);
-    }
+    d->next_a = order <= 0;
+    d->next_b = order >= 0;
     return rc;
+}
+
+/* Goes on to the next address, a page at a time. */
+static int go_on(struct diff *d, uint32_t *rows)
+{
+    bool *next = d->next_a ? &d->next_a : &d->next_b;
+    int rc = diff_side_next(d->next_a ? &d->a : &d->b, rows, d->err);
+
+    *next = rc == 1;
+    return MIN(rc, 0);
+}
+
+static bool unfinished(const struct diff *d)
+{
+    return d->next_a || d->next_b || d->a.host || d->b.host;
 }
 
 int diff_step(struct diff *d, uint32_t rows, diff_fn fn, void *arg, bool *more, struct err *e)
@@ -456,14 +468,9 @@ int diff_step(struct diff *d, uint32_t rows, diff_fn fn, void *arg, bool *more, 
     d->fn = fn;
     d->arg = arg;
     d->err = e;
-    if (!d->begun) {
-        d->begun = true;
-        d->stopped = diff_side_next(&d->a, e);
-        d->stopped = d->stopped ? d->stopped : diff_side_next(&d->b, e);
+    while (d->stopped == 0 && done < rows && unfinished(d)) {
+        d->stopped = d->next_a || d->next_b ? go_on(d, &done) : compare_next(d, &done);
     }
-    while (d->stopped == 0 && done < rows && (d->a.host || d->b.host)) {
-        d->stopped = compare_next(d, &done);
-    }
-    *more = d->stopped == 0 && (d->a.host || d->b.host);
+    *more = d->stopped == 0 && unfinished(d);
     return d->stopped;
 }

@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 
-enum { PAGE_ROWS = 4096 };
+enum { PAGE_ROWS = 1024 };
 
 /* ---- pages ---- */
 
@@ -132,9 +132,6 @@ static int page_load(struct diff_side *d, struct err *e)
     int rc;
 
     page_reset(p);
-    if (d->end) {
-        return 0;
-    }
     memcpy(after_key, d->after_key, HOST_KEY);
     f.after_key = d->started ? after_key : NULL;
     rc = store_hosts(d->store, d->num, &f, &sink, e);
@@ -147,22 +144,20 @@ static int page_load(struct diff_side *d, struct err *e)
 
 /* ---- hosts ---- */
 
-/* The next one, without taking it. */
-static int peek(struct diff_side *d, const struct host **out, struct err *e)
+/* The next one, without taking it. 1: a page was read first, ask again. */
+static int peek(struct diff_side *d, const struct host **out, uint32_t *rows, struct err *e)
 {
     struct diff_page *p = &d->pages[d->page];
     int rc;
 
-    if (p->at == p->n) {
-        d->page ^= 1; /* what is at hand may be in the other one */
-        rc = page_load(d, e);
-        if (rc != 0) {
-            return rc;
-        }
-        p = &d->pages[d->page];
+    if (p->at < p->n || d->end) {
+        *out = p->at < p->n ? &p->hosts[p->at] : NULL;
+        return 0;
     }
-    *out = p->at < p->n ? &p->hosts[p->at] : NULL;
-    return 0;
+    d->page ^= 1; /* what is at hand may be in the other one */
+    rc = page_load(d, e);
+    *rows += 1 + (uint32_t)d->pages[d->page].rows;
+    return rc < 0 ? rc : 1;
 }
 
 static void host_join(struct host *to, const struct host *h)
@@ -231,23 +226,39 @@ static void order_ports(struct diff_side *d)
     d->n_ports = n;
 }
 
-int diff_side_next(struct diff_side *d, struct err *e)
+/* Takes the next one; NULL: there is none. */
+static int take(struct diff_side *d, uint32_t *rows, struct err *e)
 {
-    const struct host *h, *next;
-    uint8_t key[HOST_KEY];
-    int rc = peek(d, &h, e);
+    const struct host *h;
+    int rc;
 
-    host_done(&d->joined);
     d->host = NULL;
     d->n_ports = 0;
-    if (rc != 0 || !h) {
+    rc = peek(d, &h, rows, e);
+    if (rc != 0) {
         return rc;
     }
-    d->pages[d->page].at++;
+    host_done(&d->joined);
     d->host = h;
-    host_key(host_address(h), d->key);
+    if (h) {
+        d->pages[d->page].at++;
+        host_key(host_address(h), d->key);
+    }
+    return 0;
+}
+
+int diff_side_next(struct diff_side *d, uint32_t *rows, struct err *e)
+{
+    const struct host *next;
+    uint8_t key[HOST_KEY];
+    int rc = d->taken ? 0 : take(d, rows, e);
+
+    if (rc != 0 || !d->host) {
+        return rc;
+    }
+    d->taken = true; /* until it is known that no other row is of its address */
     for (;;) {
-        rc = peek(d, &next, e);
+        rc = peek(d, &next, rows, e);
         if (rc != 0) {
             return rc;
         }
@@ -261,6 +272,7 @@ int diff_side_next(struct diff_side *d, struct err *e)
         host_join(&d->joined, next);
         d->pages[d->page].at++;
     }
+    d->taken = false;
     order_ports(d);
     return 0;
 }
