@@ -311,7 +311,7 @@ static int reparse_hook(void *arg, const struct id *job,
 {
     struct server *s = arg;
 
-    return worker_reparse(s->worker, job, done, done_arg, e);
+    return worker_reparse(s->worker, job, -1, done, done_arg, e);
 }
 
 static const char *tool_hook(void *arg, const char **version)

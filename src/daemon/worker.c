@@ -437,14 +437,14 @@ void worker_stop_all(struct worker *w)
 
 /* ---- reparse ---- */
 
-int worker_reparse(struct worker *w, const struct id *job,
+int worker_reparse(struct worker *w, const struct id *job, int raw_fd,
                    void (*done)(void *arg, int rc, const char *message), void *arg, struct err *e)
 {
     struct job j = {0};
     struct lease l;
     auto_free char *path = NULL;
     auto_free char *path_full = NULL;
-    auto_fd int input = -1;
+    auto_fd int input = raw_fd;
     const struct strvec nothing = {0};
     const struct tool *t;
     struct tool_run *r;
@@ -469,7 +469,9 @@ int worker_reparse(struct worker *w, const struct id *job,
         return rc;
     }
     path_full = str_fmt("%s/%s", w->config.blob_dir, path);
-    input = open(path_full, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (input < 0) {
+        input = open(path_full, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    }
     if (input < 0) {
         store_reparse_abandon(w->store, &l, NULL);
         return err_set(e, ERR_CONFLICT, "the stored output is missing or damaged");

@@ -68,6 +68,6 @@ void worker_stop_all(struct worker *w);
 void worker_on_runner_gone(struct worker *w, void (*fn)(void *arg), void *arg);
 
 /* Parses a finished job's raw output anew in a parser process; `done` tells how it went, once: in
- * worker_free() at the latest. */
-int worker_reparse(struct worker *w, const struct id *job,
+ * worker_free() at the latest. raw_fd: the file, taken in any case; -1: it is in blob_dir. */
+int worker_reparse(struct worker *w, const struct id *job, int raw_fd,
                    void (*done)(void *arg, int rc, const char *message), void *arg, struct err *e);
