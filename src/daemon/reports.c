@@ -70,6 +70,13 @@ static void local_wrote(void *arg, const struct lease *l)
     sched_touch(to->sched, &l->job_id);
 }
 
+static void local_lost(void *arg, const struct lease *l)
+{
+    const struct local_reports *to = arg;
+
+    sched_rows_lost(to->sched, l);
+}
+
 static void local_ready(void *arg, bool ready)
 {
     const struct local_reports *to = arg;
@@ -89,6 +96,7 @@ struct reports reports_local(struct local_reports *to)
         .release = local_release,
         .wait = local_wait,
         .wrote = local_wrote,
+        .lost = local_lost,
         .ready = local_ready,
         .arg = to,
     };

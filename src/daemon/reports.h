@@ -26,7 +26,9 @@ struct reports {
     void (*release)(void *arg, const struct lease *l);
     void (*wait)(void *arg, const struct lease *l, int64_t until_us);
     void (*wrote)(void *arg, const struct lease *l); /* its hosts of this turn are committed */
-    void (*ready)(void *arg, bool ready);            /* runs can be started, or not yet */
+    /* They are not, and finish() was called in the same turn. */
+    void (*lost)(void *arg, const struct lease *l);
+    void (*ready)(void *arg, bool ready); /* runs can be started, or not yet */
     void *arg;
 };
 

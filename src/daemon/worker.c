@@ -26,6 +26,8 @@ struct worker {
     char *blob_dir;         /* owned; config points to it */
     struct tool_run **runs; /* owned */
     uint32_t n, size;
+    struct lease *ended; /* owned: of runs that ended in this turn, and had hosts in it */
+    uint32_t n_ended, size_ended;
     uint64_t last_run;
     struct sandbox_caps caps;
     bool ready;              /* caps are known */
@@ -283,6 +285,16 @@ static void over(struct worker *w, struct tool_run *r, const struct runner_end *
     }
 }
 
+/* Its end was told for what it was, with hosts that may not get through. */
+static void note_ended(struct worker *w, const struct lease *l)
+{
+    if (w->n_ended == w->size_ended) {
+        w->size_ended = w->size_ended ? w->size_ended * 2 : 8;
+        w->ended = xrealloc(w->ended, w->size_ended * sizeof *w->ended);
+    }
+    w->ended[w->n_ended++] = *l;
+}
+
 static void on_ended(void *arg, const struct runner_end *end)
 {
     struct worker *w = arg;
@@ -301,6 +313,9 @@ static void on_ended(void *arg, const struct runner_end *end)
     over(w, r, end, &o);
     if (r->import) {
         imports_ended(w->imports, &r->lease.job_id);
+    }
+    if (r->wrote) {
+        note_ended(w, &r->lease);
     }
     buf_done(&message);
     drop_run(w, r);
@@ -379,6 +394,7 @@ void worker_free(struct worker *w)
     }
     imports_free(w->imports);
     free(w->runs);
+    free(w->ended);
     free(w->blob_dir);
     free(w);
 }
@@ -410,6 +426,10 @@ void worker_turn_done(struct worker *w, bool committed)
     if (committed && w->imports) {
         imports_committed(w->imports);
     }
+    for (uint32_t i = 0; !committed && i < w->n_ended; i++) {
+        w->to.lost(w->to.arg, &w->ended[i]);
+    }
+    w->n_ended = 0;
     for (uint32_t i = 0; i < w->n; i++) {
         struct tool_run *r = w->runs[i];
 

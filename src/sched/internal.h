@@ -76,7 +76,12 @@ struct lease sched_run_lease(const struct run *r);
 struct run *sched_run_find(struct sched *s, const struct lease *l);
 void sched_run_drop(struct sched *s, struct run *r);
 void outcome_copy(struct outcome *to, const struct outcome *from);
+/* Of a copy: what the run found is gone. */
+void outcome_rows_lost(struct outcome *o);
 bool sched_run_planned(const struct run *r);
+/* Of a run elsewhere whose end was undone: the transport reads the report again, from its hosts
+ * on. */
+void sched_run_unend(struct run *r);
 
 /* ---- lane.c ---- */
 void lane_fill(struct sched *s);  /* claims what it has room for */

@@ -56,6 +56,21 @@ void outcome_copy(struct outcome *to, const struct outcome *from)
     to->cells = cells_copy(from->cells, from->n_cells);
 }
 
+void outcome_rows_lost(struct outcome *o)
+{
+    cells_free(o->cells, o->n_cells);
+    o->cells = NULL;
+    o->n_cells = 0;
+    o->partial = true;
+    if (o->state == JOB_COMPLETED) {
+        o->state = JOB_FAILED;
+        o->reason = REASON_INTERNAL;
+        o->retryable = true;
+        free_text(o->error);
+        o->error = xstrdup("stopped because results could not be stored");
+    }
+}
+
 static void outcome_done(struct outcome *o)
 {
     free_text(o->error);
@@ -70,6 +85,14 @@ static void outcome_done(struct outcome *o)
     free_text(o->summary_json);
     cells_free(o->cells, o->n_cells);
     *o = (struct outcome){0};
+}
+
+void sched_run_unend(struct run *r)
+{
+    if (r->step >= STEP_ENDED && r->step != STEP_LOST) {
+        outcome_done(&r->end);
+        r->step = STEP_RUNNING;
+    }
 }
 
 static struct run **bucket(struct sched *s, const struct run *r)

@@ -423,6 +423,9 @@ void sched_after_commit(struct sched *s, bool committed)
             freed = true;
         } else {
             r->applied = false;
+            if (!committed && r->away) {
+                sched_run_unend(r);
+            }
         }
     }
     planned_committed(s, committed);
@@ -487,6 +490,16 @@ void sched_finish(struct sched *s, const struct lease *l, const struct outcome *
     outcome_copy(&r->end, o);
     r->retry_at_us = o->retryable ? wall_us() + backoff_us(s, r->task.failed) : 0;
     loop_again(s->loop);
+}
+
+void sched_rows_lost(struct sched *s, const struct lease *l)
+{
+    struct run *r = sched_run_find(s, l);
+
+    if (r && r->step == STEP_ENDED) {
+        outcome_rows_lost(&r->end);
+        r->retry_at_us = r->end.retryable ? wall_us() + backoff_us(s, r->task.failed) : 0;
+    }
 }
 
 void sched_release(struct sched *s, const struct lease *l)

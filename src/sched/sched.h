@@ -114,6 +114,9 @@ int sched_cancel(struct sched *s, const struct id *job, enum job_state *now, str
  */
 int sched_progress(struct sched *s, const struct lease *l, const struct progress *p, struct err *e);
 void sched_finish(struct sched *s, const struct lease *l, const struct outcome *o);
+/* Between a commit that failed and sched_after_commit(): hosts of this run were in that turn, and
+ * its end too. One that went well is then tried again; nothing is covered by it. */
+void sched_rows_lost(struct sched *s, const struct lease *l);
 void sched_release(struct sched *s, const struct lease *l);
 /* Is this the lease of a run that has not ended? */
 bool sched_holds(const struct sched *s, const struct lease *l);

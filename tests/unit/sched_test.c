@@ -193,6 +193,59 @@ static void the_end_of_a_run_survives_failed_commits(void)
     tear_down(&b);
 }
 
+static void host_of(struct bench *b, const char *address)
+{
+    struct host_addr a = {.addr = address, .type = "ipv4"};
+    struct host h = {.state = "up", .addrs = &a, .n_addrs = 1};
+    int64_t seq;
+
+    CHECK_OK(store_host_begin(b->store, &b->lease, &h, &seq, ERR));
+    CHECK_OK(store_host_end(b->store, ERR));
+}
+
+static int64_t job_hosts(struct bench *b, const struct id *id)
+{
+    struct job j = {0};
+    int64_t n;
+
+    job_init(&j);
+    CHECK_OK(store_job_get(b->store, id, &j, ERR));
+    n = j.hosts;
+    job_done(&j);
+    return n;
+}
+
+/* And costs none of its attempts: the fault is the store's. */
+static void a_run_whose_hosts_are_undone_with_its_end_is_tried_again(void)
+{
+    static struct coverage_cell cell = {.addresses = "127.0.0.1", .protocol = "tcp", .ports = "1"};
+    struct bench b;
+    struct outcome o = {.state = JOB_COMPLETED, .cells = &cell, .n_cells = 1};
+    struct id id;
+
+    set_up(&b, 1);
+    id = add_job(&b, 1);
+    turn(&b, true);
+    host_of(&b, "127.0.0.1");
+    sched_finish(b.sched, &b.lease, &o);
+    sched_before_commit(b.sched);
+    store_rollback(b.store);
+    CHECK_INT(job_hosts(&b, &id), 0);
+    sched_rows_lost(b.sched, &b.lease);
+    sched_after_commit(b.sched, false);
+    CHECK_INT(state_of(&b, &id), JOB_RUNNING);
+    while (b.n_run < 2) {
+        CHECK_OK(loop_turn(b.loop, 5, ERR));
+        turn(&b, true);
+    }
+    host_of(&b, "127.0.0.1");
+    sched_finish(b.sched, &b.lease, &o);
+    turn(&b, true);
+    CHECK_INT(state_of(&b, &id), JOB_COMPLETED);
+    CHECK_INT(job_hosts(&b, &id), 1);
+    tear_down(&b);
+}
+
 static void a_crash_is_tried_again_until_the_budget_is_used_up(void)
 {
     struct bench b;
@@ -452,6 +505,7 @@ static void a_changed_policy_wakes_what_waits(void)
 
 TESTS(a_claim_is_launched_only_when_it_is_committed, no_more_runs_than_slots,
       a_run_that_ends_leaves_its_slot_in_the_same_turn, the_end_of_a_run_survives_failed_commits,
+      a_run_whose_hosts_are_undone_with_its_end_is_tried_again,
       a_crash_is_tried_again_until_the_budget_is_used_up,
       a_running_job_is_cancelled_at_the_worker_after_the_commit,
       a_queued_job_is_cancelled_at_once_and_never_runs, who_waits_hears_of_committed_changes_only,
