@@ -13,6 +13,26 @@
 #include "sched/sched.h"
 #include "store/store.h"
 
+struct api_depot_stats {
+    int64_t waiting; /* files that are not there yet; counted up to 10000 */
+    int64_t stored, failed, fetched, removed;
+    bool down;       /* the last upload failed */
+    const char *why; /* borrowed until the next call */
+};
+
+/* Raw output in object storage (daemon/shipping.h). */
+struct api_depot {
+    /* "s3://...": where a file is, or will be. Caller frees. */
+    char *(*uri)(void *arg, const char *path);
+    /* For a file that is not here. done comes once, in a later turn, after 30 s at the latest:
+     * rc 0: fd is the receiver's. ERR_NOT_FOUND: it is not there. Else not now. */
+    void *(*fetch)(void *arg, int64_t job_num, int32_t idx, const char *path,
+                   void (*done)(void *done_arg, int rc, int fd, const char *why), void *done_arg);
+    void (*give_up)(void *arg, void *handle); /* done does not come any more */
+    void (*stats)(void *arg, struct api_depot_stats *out);
+    void *arg;
+};
+
 /* Strings are borrowed and outlive the api. */
 struct api_config {
     const char *legacy_key; /* SCANPOD_API_KEY; NULL: only keys of the store */
@@ -62,6 +82,7 @@ struct api_config {
                    void (*done)(void *done_arg, int rc, const char *message), void *done_arg,
                    struct err *e);
     void *reparse_arg;
+    const struct api_depot *depot; /* borrowed; NULL: raw output stays in blob_dir */
 };
 
 struct api;
