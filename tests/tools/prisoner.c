@@ -26,6 +26,7 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,34 @@ static void try_list(const char *name, const char *path)
     if (d) {
         closedir(d);
     }
+}
+
+/* Any memory that we share with somebody else. */
+static void try_mapping(const char *name)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[4096];
+    bool shared = false;
+
+    while (maps && fgets(line, sizeof line, maps)) {
+        const char *mode = strchr(line, ' ');
+
+        shared |= mode && strlen(mode) > 4 && mode[4] == 's';
+    }
+    if (maps) {
+        fclose(maps);
+        errno = ENOENT;
+    }
+    said(name, shared ? 0 : -1);
+}
+
+/* That of our parent, the init of the box. */
+static void try_touch_init(const char *name)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/%d/mem", getppid());
+    try_touch(name, path);
 }
 
 static void try_socket(const char *name, int family, int type, int protocol)
@@ -321,6 +350,8 @@ static void try_paths(void)
     try_read("read-passwd", "/etc/passwd");
     try_read("read-secret", given("SECRET"));
     try_read("read-init-environment", "/proc/1/environ");
+    try_mapping("see-shared-memory");
+    try_touch_init("write-init-memory");
     try_read("read-kcore", "/proc/kcore");
     try_read("read-keys", "/proc/keys");
     try_list("list-root-home", "/root");

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <spawn.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -69,7 +70,7 @@ static void check_nothing_worked(const struct run *r, const struct box_spec *spe
         tap_fail(__FILE__, __LINE__, "%s, calls %d: worked:%s", now->name, (int)spec->calls,
                  escaped.data);
     }
-    CHECK_INT(tried, 51);
+    CHECK_INT(tried, 53);
 }
 
 static int tcp_listener(const char *address, int *port)
@@ -110,9 +111,14 @@ static void tries_to_escape(enum box_calls calls)
     auto_fd int abstract = abstract_listener(name);
     char *env[] = {str_fmt("SECRET=%s", secret), str_fmt("OUTSIDE=%s", outside),
                    str_fmt("ABSTRACT=%s", name), str_fmt("OUTSIDER=%d", getpid()), NULL};
+    int64_t *until_ms =
+        mmap(NULL, sizeof *until_ms, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct box_spec spec = a_spec(argv);
     struct run r;
 
+    CHECK(until_ms != MAP_FAILED);
+    *until_ms = INT64_MAX;
+    spec.until_ms = until_ms;
     CHECK(listener >= 0 && abstract >= 0);
     copy_file("/etc/hostname", secret); /* that any user could read */
     spec.env = env;
@@ -123,6 +129,7 @@ static void tries_to_escape(enum box_calls calls)
     CHECK_INT(r.end.exit_status, 0);
     check_nothing_worked(&r, &spec);
     CHECK_INT(access(outside, F_OK), -1);
+    munmap(until_ms, sizeof *until_ms);
     buf_done(&r.text);
     free(argv[2]);
     for (char **v = env; *v; v++) {
