@@ -1214,15 +1214,15 @@ static void estimates_of_profiles_with_a_sweeper_count_every_wait(void)
 {
     struct asked a = {
         .profile = "full", .tool = "masscan", .targets = "10.0.0.0/20", .rate = 50000, .slots = 4};
-    auto_targets t = {0};
+    auto_targets t = {0}, u = {0};
     struct plan *p = make(&a, &t);
     struct plan_needs more, less;
 
     plan_needs(p, &t, &less);
     plan_free(p);
     a.arguments = "--wait 60";
-    p = make(&a, &t);
-    plan_needs(p, &t, &more);
+    p = make(&a, &u);
+    plan_needs(p, &u, &more);
     /* 4096 addresses, a quarter of them up: 12 tasks, four at a time */
     CHECK_INT(more.seconds - less.seconds, 3 * (60 - 3));
     plan_free(p);

@@ -201,14 +201,15 @@ static void exclusions_are_for_the_new_routes_only(void)
 
 static void sweeps_may_have_more_addresses(void)
 {
-    auto_targets set = {0}, whole = {0}, plain = {0}, six = {0}, both = {0}, large = {0};
+    auto_targets set = {0}, whole = {0}, plain = {0}, six = {0}, both = {0}, large = {0},
+                 mixed = {0};
 
     CHECK_OK(targets_parse_sweep("10.0.0.0/8", &set, ERR));
     CHECK_INT(target_set_count(&set), 1 << 24);
     CHECK_OK(targets_parse_sweep("0.0.0.0/0", &whole, ERR));
     CHECK_ERR(targets_parse("0.0.0.0/0", &plain, ERR), ERR_INVALID);
     CHECK_STR(tap_err.msg, "too many addresses: 4294967296, at most 1048576 in one scan");
-    CHECK_ERR(targets_parse_sweep("10.0.0.1 ::1", &both, ERR), ERR_INVALID);
+    CHECK_ERR(targets_parse_sweep("10.0.0.1 ::1", &mixed, ERR), ERR_INVALID);
     CHECK_OK(targets_parse_planned("10.0.0.1 ::1", &both, ERR));
     CHECK_INT(target_set_count(&both), 2);
     CHECK_ERR(targets_parse_planned("10.0.0.1 2001:db8::/64", &large, ERR), ERR_INVALID);
