@@ -296,6 +296,7 @@ int redis_new(struct loop *l, const struct redis_url *url, const struct redis_ev
     r->look.fn = on_look;
     r->refuse.fn = on_refuse;
     r->backoff_ms = REDIS_BACKOFF_MIN_MS;
+    r->fed_max = REDIS_REPLY_MAX;
     url_copy(url, &r->url);
     timer_arm(l, &r->retry, 0);
     *out = r;

@@ -45,6 +45,7 @@ struct redis {
     struct redisReader *reader;
     size_t fed;      /* bytes of the reply that is not complete yet */
     size_t elements; /* and of its arrays */
+    size_t fed_max;  /* REDIS_REPLY_MAX; tests have less */
     struct buf out;
     size_t sent;          /* of out */
     struct calls pending; /* sent, or in out */

@@ -140,8 +140,8 @@ static bool feed(struct redis *r, const char *p, size_t n)
         size_t some = MIN((size_t)FEED_SIZE, n - at);
 
         r->fed += some;
-        if (r->fed > REDIS_REPLY_MAX) {
-            redis_lost(r, "it sent a reply of more than 256 MiB", NULL);
+        if (r->fed > r->fed_max) {
+            redis_lost(r, "it sent a reply that is too large", NULL);
             return false;
         }
         if (redisReaderFeed(r->reader, p + at, some) != REDIS_OK) {
