@@ -54,8 +54,8 @@ static void check_answers(uint8_t type, struct wire w, const uint8_t *body, size
     struct egress_counts counts;
     uint64_t run;
 
-    if (type == NETD_READY && ready_get(&w, &ready)) {
-        ready_put(&again, &ready);
+    if (type == NETD_READY && netd_ready_get(&w, &ready)) {
+        netd_ready_put(&again, &ready);
         same(&again, body, n);
     } else if (type == NETD_UP_DONE && answer_get(&w, &answer)) {
         answer_put(&again, &answer);

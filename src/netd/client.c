@@ -58,7 +58,7 @@ static bool on_ready(struct netd *n, struct wire *w)
 {
     struct netd_ready r;
 
-    if (n->ready || !ready_get(w, &r)) {
+    if (n->ready || !netd_ready_get(w, &r)) {
         return false;
     }
     n->ready = true;

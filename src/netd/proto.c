@@ -146,7 +146,7 @@ static bool why_get(struct wire *w, const char **out)
     return wire_get_str(w, out, &n) && *out && n <= NETD_WHY_MAX;
 }
 
-void ready_put(struct buf *b, const struct netd_ready *r)
+void netd_ready_put(struct buf *b, const struct netd_ready *r)
 {
     wire_u8(b, r->usable);
     wire_str(b, r->why);
@@ -156,7 +156,7 @@ void ready_put(struct buf *b, const struct netd_ready *r)
     wire_u32(b, r->dedicated_v6);
 }
 
-bool ready_get(struct wire *w, struct netd_ready *out)
+bool netd_ready_get(struct wire *w, struct netd_ready *out)
 {
     *out = (struct netd_ready){.usable = flag_get(w)};
     if (!why_get(w, &out->why)) {

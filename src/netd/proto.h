@@ -46,8 +46,8 @@ struct netd_ready {
     const char *why; /* got: points into the body */
     uint32_t dedicated_v4, dedicated_v6;
 };
-void ready_put(struct buf *b, const struct netd_ready *r);
-bool ready_get(struct wire *w, struct netd_ready *out);
+void netd_ready_put(struct buf *b, const struct netd_ready *r);
+bool netd_ready_get(struct wire *w, struct netd_ready *out);
 
 struct up_answer {
     uint64_t run;

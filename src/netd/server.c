@@ -57,7 +57,7 @@ static void send_ready(struct server *s)
     };
     auto_buf body = {0};
 
-    ready_put(&body, &r);
+    netd_ready_put(&body, &r);
     send_or_end(s, NETD_READY, &body);
 }
 
