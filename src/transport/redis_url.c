@@ -326,7 +326,8 @@ void redis_url_text(const struct redis_url *u, struct buf *out)
     char sign = '?';
 
     if (u->path) {
-        buf_adds(out, "unix:");
+        /* Two slashes at the start would be taken for those of unix://. */
+        buf_adds(out, str_starts(u->path, "//") ? "unix://" : "unix:");
         put_encoded(out, u->path, "/:@");
         if (u->db > 0) {
             buf_addf(out, "?db=%d", u->db);

@@ -94,6 +94,9 @@ static void a_socket_is_a_path(void)
     CHECK(!u.password);
     CHECK_INT(u.db, 3);
     shown_as("unix:/run/redis@home.sock?db=3&prefix=p:");
+    parse("unix:////me:pw@");
+    CHECK_STR(u.path, "//me:pw@");
+    shown_as("unix:////me:pw@");
     parse("unix://me:pw@/run/r.sock?prefix=p");
     CHECK_STR(u.user, "me");
     CHECK_STR(u.password, "pw");
