@@ -696,7 +696,7 @@ def test_the_server_says_what_it_is_and_can_do(server):
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", server.get("/api/v1/version").json()["version"])
     assert server.get("/api/v1/capabilities").json()["limits"]["timeout_max"] == 86400
     items = server.get("/api/v1/tools").json()["items"]
-    assert [t["name"] for t in items] == ["nmap", "masscan", "zmap"]
+    assert [t["name"] for t in items] == ["nmap", "masscan", "zmap", "noop"]
     nmap = items[0]
     assert nmap["name"] == "nmap" and nmap["available"]
     assert {"-sV", "--top-ports"} <= {o["name"] for o in nmap["options"]}
