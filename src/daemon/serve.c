@@ -21,6 +21,7 @@
 #include "daemon/conduct.h"
 #include "daemon/imports.h"
 #include "daemon/in_force.h"
+#include "daemon/outposts.h"
 #include "daemon/planning.h"
 #include "daemon/privilege.h"
 #include "daemon/programs.h"
@@ -52,6 +53,7 @@ struct server {
     struct profiles *profiles;
     struct budget *budget;
     struct conduct *conduct;
+    struct outposts *outposts; /* NULL: scans run here */
     struct planning planning;
     struct loop *loop;
     struct store *store;
@@ -64,6 +66,7 @@ struct server {
     int64_t drain_end_ms;
     bool asked; /* for the tools' versions */
     bool draining, failed;
+    char unfit[512]; /* why the transport cannot be used */
 };
 
 /* ---- while still privileged ---- */
@@ -197,11 +200,16 @@ static uint32_t max_concurrent(void *arg, const char *key_id)
     return in_force_rules(s->scope, s->store, key_id)->max_concurrent;
 }
 
+enum { IMPORT_SLOTS = 2 };
+
 /* Each of the scan addresses serves one scan at a time. */
 static uint32_t slots(const struct server *s)
 {
     uint32_t n = (uint32_t)option_int(s->settings, "max-scan-workers");
 
+    if (outposts_own_queues(s->outposts)) {
+        return IMPORT_SLOTS;
+    }
     return s->scan_addresses ? MIN(n, s->scan_addresses) : n;
 }
 
@@ -231,6 +239,7 @@ static int start_work(struct server *s, struct err *e)
         .retry_base_ms = (uint32_t)option_int(o, "retry-delay-ms"),
         .beat_ms = (uint32_t)(10000 / scale),
         .retention_us = retention_us(o),
+        .queues = outposts_own_queues(s->outposts),
         .worker = "local",
         .blob_dir = s->blob_dir,
         .max_concurrent = max_concurrent,
@@ -238,9 +247,9 @@ static int start_work(struct server *s, struct err *e)
     };
     struct worker_link link;
     struct planner_link planner;
-    int rc = worker_new(s->loop, s->store, &wc, &s->worker, e);
+    int rc;
 
-    if (rc != 0) {
+    if ((rc = worker_new(s->loop, s->store, &wc, &s->worker, e)) != 0) {
         return rc;
     }
     link = worker_link(s->worker);
@@ -261,7 +270,37 @@ static int start_work(struct server *s, struct err *e)
                                     .store = s->store,
                                     .dispatch = wc.dispatch,
                                     .slots = sc.slots};
+    if (s->outposts && (rc = outposts_start(s->outposts, s->sched, e)) != 0) {
+        return rc;
+    }
+    if (outposts_own_queues(s->outposts)) {
+        s->planning.elsewhere = outposts_facts;
+        s->planning.elsewhere_arg = s->outposts;
+    }
     return sched_recover(s->sched, e);
+}
+
+/* Only before anything was pushed: a server whose Redis becomes unfit later waits for a better one.
+ */
+static void on_unfit(void *arg, const char *why)
+{
+    struct server *s = arg;
+
+    snprintf(s->unfit, sizeof s->unfit, "%s", why);
+    s->failed = true;
+    loop_stop(s->loop);
+}
+
+static int start_outposts(struct server *s, struct err *e)
+{
+    const struct outposts_config c = {.settings = s->settings,
+                                      .scope = s->scope,
+                                      .resolver = s->resolver,
+                                      .blob_dir = s->blob_dir,
+                                      .unfit = on_unfit,
+                                      .arg = s};
+
+    return outposts_new(s->loop, s->store, &c, &s->outposts, e);
 }
 
 /* ---- what the API asks of us ---- */
@@ -368,6 +407,7 @@ static int start_http(struct server *s, struct err *e)
         .program_arg = s,
         .import_dir = s->import_dir,
         .import_max = (uint64_t)option_int(o, "max-import-mb") << 20,
+        .elsewhere = outposts_own_queues(s->outposts) != NULL,
     };
     struct http_config hc = {
         .hosts = s->hosts,
@@ -497,8 +537,8 @@ static int start_unprivileged(struct server *s, struct err *e)
     if ((rc = profiles_load(option_str(s->settings, "profiles"), &s->profiles, e)) != 0) {
         return rc;
     }
-    if ((rc = start_work(s, e)) != 0 || (rc = start_http(s, e)) != 0 ||
-        (rc = seccomp_role(ROLE_DAEMON, e)) != 0) {
+    if ((rc = start_outposts(s, e)) != 0 || (rc = start_work(s, e)) != 0 ||
+        (rc = start_http(s, e)) != 0 || (rc = seccomp_role(ROLE_DAEMON, e)) != 0) {
         return rc;
     }
     worker_on_runner_gone(s->worker, on_runner_gone, s);
@@ -508,6 +548,7 @@ static int start_unprivileged(struct server *s, struct err *e)
     s->turn.worker = s->worker;
     s->turn.api = s->api;
     s->turn.http = s->http;
+    s->turn.fleet = outposts_fleet(s->outposts);
     turn_start(&s->turn);
     return 0;
 }
@@ -517,6 +558,7 @@ static void server_done(struct server *s)
     timer_stop(&s->drain_timer);
     http_server_free(s->http);
     api_free(s->api);
+    outposts_free(s->outposts);
     sched_free(s->sched);
     worker_free(s->worker);
     resolver_free(s->resolver);
@@ -575,6 +617,10 @@ int serve_main(struct option_set *settings)
     rc = loop_run(s.loop, &e);
     if (rc == 0 && store_dirty(s.store)) {
         rc = store_commit(s.store, &e);
+    }
+    if (rc == 0 && *s.unfit) {
+        rc = err_set(&e, ERR_INVALID, "%s", s.unfit);
+        fprintf(stderr, "error: cannot start: %s\n", e.msg);
     }
     if (rc != 0) {
         log_error("stopped", KV("error", e.msg));

@@ -34,6 +34,9 @@ static void on_turn_end(struct turn_hook *hook)
     committed = commit(t);
     worker_turn_done(t->worker, committed);
     sched_after_commit(t->sched, committed);
+    if (t->fleet) {
+        fleet_after_commit(t->fleet, committed);
+    }
     if (t->api) {
         api_after_commit(t->api);
     }

@@ -10,6 +10,7 @@
 #include "http/http.h"
 #include "sched/sched.h"
 #include "store/store.h"
+#include "transport/fleet.h"
 
 struct turn {
     struct turn_hook hook;
@@ -19,6 +20,7 @@ struct turn {
     struct worker *worker;
     struct api *api;          /* NULL: no server */
     struct http_server *http; /* NULL: no server */
+    struct fleet *fleet;      /* NULL: no transport */
 };
 
 void turn_start(struct turn *t);

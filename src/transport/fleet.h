@@ -37,9 +37,13 @@ struct fleet_config {
     void (*resolve)(void *arg, const char *host,
                     void (*found)(void *found_arg, const char *address),
                     void *found_arg); /* as struct redis_events */
+    void *resolve_arg;
+    /* The Redis server is not fit to carry tasks. May be NULL. */
+    void (*unfit)(void *arg, const char *why);
     void *arg;
 };
 
+/* Before sched_recover(): the scheduler's lane is set. Changes the store. */
 int fleet_new(struct loop *l, struct store *s, struct sched *sc, const struct fleet_config *c,
               struct fleet **out, struct err *e);
 void fleet_free(struct fleet *f);
@@ -68,7 +72,8 @@ void fleet_room(const struct fleet *f, const char *queue, uint32_t *workers, uin
 
 struct fleet_stats {
     bool up;
-    char why[160]; /* it is down */
+    bool conflict; /* another server has this Redis */
+    char why[512]; /* it is down, or not used */
     int64_t reconnects, pushed, applied, duplicates, fenced, lost, adopted, bad_entries;
 };
 void fleet_stats(const struct fleet *f, struct fleet_stats *out);

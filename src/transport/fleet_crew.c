@@ -1,0 +1,257 @@
+/* The workers of a fleet: who they are, what they hold, when they were heard of. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "transport/fleet_internal.h"
+
+struct crew *crew_find(const struct fleet *f, const char *name)
+{
+    struct crew *c = f->crews;
+
+    while (c && strcmp(c->name, name) != 0) {
+        c = c->next;
+    }
+    return c;
+}
+
+struct crew *crew_make(struct fleet *f, const char *name)
+{
+    struct crew *c = crew_find(f, name);
+
+    if (!c) {
+        c = xcalloc(1, sizeof *c);
+        c->name = xstrdup(name);
+        c->gone = true;
+        c->next = f->crews;
+        f->crews = c;
+    }
+    return c;
+}
+
+static void forget(struct crew *c)
+{
+    free(take_ptr(&c->version));
+    free(take_ptr(&c->zone));
+    free(take_ptr(&c->host));
+    free(take_ptr(&c->home));
+    free(take_ptr(&c->confinement));
+    strvec_done(&c->queues);
+    strvec_done(&c->tools);
+    c->queues = c->tools = (struct strvec){0};
+}
+
+void crews_free(struct fleet *f)
+{
+    while (f->crews) {
+        struct crew *c = f->crews;
+
+        f->crews = c->next;
+        forget(c);
+        buf_done(&c->out);
+        free(c->name);
+        free(c);
+    }
+}
+
+static bool has(const struct strvec *v, const char *s)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        if (strcmp(v->v[i], s) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool crew_works(const struct crew *c)
+{
+    return !c->gone && !c->drain && !c->draining;
+}
+
+bool crew_serves(const struct crew *c, const struct fleet_queue *q)
+{
+    return crew_works(c) && has(&c->queues, q->name);
+}
+
+/* ---- hello ---- */
+
+static void answer(struct fleet *f, struct crew *c, uint64_t beat)
+{
+    const struct answer a = {
+        .beat = beat,
+        .boot = f->boot,
+        .at_ms = boot_ms(),
+        .drain = c->drain,
+        .lease_ms = f->config.lease_ms,
+        .beat_ms = f->config.beat_ms,
+        .kill_ms = f->config.kill_ms,
+    };
+
+    put_answer(&c->out, &a);
+}
+
+/* Runs of an instance that is dead; those whose results it kept are offered soon. */
+static void lose_all(struct fleet *f, struct crew *c, const struct strvec *held)
+{
+    for (size_t i = 0; i < FLEET_RUN_HASH; i++) {
+        for (struct fleet_run *r = f->by_token[i]; r; r = r->next) {
+            char text[LEASE_TEXT + 1];
+
+            lease_text(&r->lease, text);
+            if (r->crew == c && !r->end_seq && !(held && has(held, text))) {
+                sched_lost(f->sched, &r->lease);
+            }
+        }
+    }
+}
+
+static bool alive(const struct fleet *f, const struct crew *c)
+{
+    return !c->gone && boot_ms() - c->heard_ms < f->config.lease_ms;
+}
+
+/* Whoever else has this name lives, or may: its tasks must not be given away. */
+static void refuse(struct fleet *f, struct crew *c, const char *name, const char *instance)
+{
+    auto_buf text = {0};
+    auto_free char *key = fleet_key(f, "w:", name);
+    auto_buf out = {0};
+
+    buf_addf(&text,
+             "another worker named '%s' is at work on %s: give this one a name of its own "
+             "(--name)",
+             name, c->host);
+    put_refused(&out, text.data);
+    redis_cmd(f->cmd, NULL, NULL, "XADD %s MAXLEN ~ %d * v %d w %s i %s d %b", key, CONTROL_ENTRIES,
+              TRANSPORT_PROTOCOL, name, instance, out.data, out.len);
+    log_warn("worker_refused", KV("worker", name), KV("reason", "its name is taken"));
+}
+
+/* A drain is remembered for the name, over restarts of both sides. */
+static bool drained(struct fleet *f, const char *name)
+{
+    auto_free char *memo = str_fmt("drain:%s", name);
+    auto_free char *value = NULL;
+
+    return store_memo_get(f->store, memo, &value, NULL) == 0 && value;
+}
+
+static void take_facts(struct crew *c, const char *instance, const struct hello *h)
+{
+    forget(c);
+    memcpy(c->instance, instance, INSTANCE_TEXT + 1);
+    c->version = xstrdup(h->version);
+    c->zone = xstrdup(h->zone);
+    c->host = xstrdup(h->host);
+    c->home = xstrdup(h->home);
+    c->confinement = xstrdup(h->confinement);
+    for (size_t i = 0; i < h->queues.n; i++) {
+        strvec_push(&c->queues, h->queues.v[i]);
+    }
+    for (size_t i = 0; i < h->tools.n; i++) {
+        strvec_push(&c->tools, h->tools.v[i]);
+    }
+    c->slots = h->slots;
+    c->draining = h->draining;
+}
+
+void crew_hello(struct fleet *f, const char *name, const char *instance, const struct hello *h)
+{
+    struct crew *c = crew_make(f, name);
+    bool same = strcmp(c->instance, instance) == 0;
+
+    if (!same && alive(f, c) && !str_eq(c->home, h->home)) {
+        refuse(f, c, name, instance);
+        return;
+    }
+    if (!same && str_eq(c->home, h->home)) {
+        lose_all(f, c, &h->held);
+    }
+    if (!same) {
+        buf_reset(&c->out);
+        c->drain = drained(f, name);
+        log_info("worker_up", KV("worker", name), KV("host", h->host), KV("slots", h->slots),
+                 KV("version", h->version), KV("zone", h->zone));
+    }
+    take_facts(c, instance, h);
+    c->gone = false;
+    c->heard_ms = boot_ms();
+    for (size_t i = 0; i < c->queues.n; i++) {
+        fleet_queue_of(f, c->queues.v[i]);
+    }
+    answer(f, c, 0);
+}
+
+/* ---- life ---- */
+
+static bool open_job(struct fleet *f, const struct id *id)
+{
+    struct job j = {0};
+    bool open;
+
+    job_init(&j);
+    open = store_job_get(f->store, id, &j, NULL) == 0 && !job_state_terminal(j.state);
+    job_done(&j);
+    return open;
+}
+
+void crew_beat(struct fleet *f, struct crew *c, const struct beat *b)
+{
+    c->heard_ms = boot_ms();
+    c->gone = false;
+    c->beat = *b;
+    c->draining = b->draining;
+    for (uint32_t i = 0; i < b->n_leases; i++) {
+        const struct lease *l = &b->leases[i];
+        struct fleet_run *r = fleet_run_of(f, l);
+
+        if (sched_heard(f->sched, l)) {
+            if (r && !r->crew) {
+                fleet_take(f, r, c);
+            }
+        } else {
+            f->stats.fenced++;
+            put_fenced(&c->out, l, open_job(f, &l->job_id));
+        }
+    }
+    answer(f, c, b->n);
+}
+
+void crew_bye(struct fleet *f, struct crew *c)
+{
+    log_info("worker_left", KV("worker", c->name));
+    c->gone = true;
+    lose_all(f, c, NULL);
+}
+
+void crews_sweep(struct fleet *f)
+{
+    for (struct crew *c = f->crews; c; c = c->next) {
+        if (!c->gone && !alive(f, c)) {
+            log_warn("worker_gone", KV("worker", c->name), KV("host", c->host));
+            c->gone = true;
+        }
+    }
+}
+
+static void sent(void *arg, const redisReply *reply)
+{
+    if (reply && reply->type == REDIS_REPLY_ERROR) {
+        log_warn("transport_refused", KV("error", reply->str));
+    }
+}
+
+void crew_send(struct fleet *f, struct crew *c)
+{
+    auto_free char *key = fleet_key(f, "w:", c->name);
+
+    if (c->out.len > 0 && redis_is_up(f->cmd)) {
+        redis_cmd(f->cmd, sent, f, "XADD %s MAXLEN ~ %d * v %d w %s i %s d %b", key,
+                  CONTROL_ENTRIES, TRANSPORT_PROTOCOL, c->name, c->instance, c->out.data,
+                  c->out.len);
+    }
+    buf_reset(&c->out);
+}

@@ -1,0 +1,96 @@
+/* fleet_internal - what the files of the server's side share. Private to transport/fleet*.c. */
+#pragma once
+
+#include <hiredis/hiredis.h>
+
+#include "transport/fleet.h"
+
+enum { FLEET_RUN_HASH = 1024, CONTROL_ENTRIES = 1000, REPORT_BATCH = 256 };
+
+/* A worker. Strings are owned. */
+struct crew {
+    char *name;
+    char instance[INSTANCE_TEXT + 1];
+    char *version, *zone, *host, *home, *confinement;
+    struct strvec queues, tools;
+    uint32_t slots;
+    uint32_t taken; /* of its slots, by runs that have not ended */
+    struct beat beat;
+    int64_t heard_ms; /* 0: only known because a drain of it is remembered */
+    bool drain;       /* was asked for */
+    bool draining;    /* it says so */
+    bool gone;        /* said goodbye, or nothing was heard of it for the time of a lease */
+    struct buf out;   /* messages of this turn, sent after the commit */
+    struct crew *next;
+};
+
+/* A run that the scheduler holds in our lane. */
+struct fleet_run {
+    struct lease lease;
+    struct fleet_queue *queue; /* NULL: it was running when the server started, or was adopted */
+    struct crew *crew;         /* NULL: nobody has said yet that it took it */
+    bool taken;                /* counts as one of crew's slots */
+    bool mine;                 /* claimed by this process: its reports began with us */
+    bool cancel;               /* to be passed on once somebody has it */
+    uint64_t applied;          /* seq of the last report that was applied, as far as we know */
+    uint64_t end_seq;          /* of its last one; 0: not yet */
+    struct fleet_run *next;
+};
+
+struct fleet_queue {
+    char *name;
+    uint32_t untaken;   /* pushed, or claimed in this turn, and nobody has said that he took it */
+    bool group;         /* was made, on this connection */
+    int64_t refused_ms; /* Redis would not take an entry: nothing more before a while is over */
+    struct fleet_queue *next;
+};
+
+struct fleet {
+    struct loop *loop;
+    struct store *store;
+    struct sched *sched;
+    struct fleet_config config;
+    struct redis *cmd;  /* everything but what waits */
+    struct redis *read; /* the reports */
+    char *prefix;       /* owned */
+    char *server;       /* id of the store; owned */
+    uint64_t boot;      /* random */
+    struct crew *crews;
+    struct fleet_queue *queues;
+    struct fleet_run *by_token[FLEET_RUN_HASH];
+    struct sched_lane lane;
+    struct strvec open; /* what lane.open() gave last */
+    struct strvec done; /* entries that were applied in this turn: ids */
+    bool reading;       /* an XREADGROUP is under way */
+    bool own;           /* the key `server` is ours */
+    bool fit;           /* the server was looked at and is good enough */
+    bool pending;       /* what was read and not acknowledged is read first */
+    bool again;         /* after this turn: it was undone, or the connection is new */
+    struct timer tick;
+    struct fleet_stats stats;
+};
+
+/* ---- fleet.c ---- */
+char *fleet_key(const struct fleet *f, const char *kind, const char *name); /* caller frees */
+struct fleet_run *fleet_run_of(struct fleet *f, const struct lease *l);
+struct fleet_queue *fleet_queue_of(struct fleet *f, const char *name); /* made if it is not there */
+void fleet_free_slot(struct fleet_run *r);
+/* Somebody has it. */
+void fleet_take(struct fleet *f, struct fleet_run *r, struct crew *c);
+
+/* ---- fleet_crew.c ---- */
+struct crew *crew_find(const struct fleet *f, const char *name);
+struct crew *crew_make(struct fleet *f, const char *name);
+void crews_free(struct fleet *f);
+bool crew_serves(const struct crew *c, const struct fleet_queue *q);
+bool crew_works(const struct crew *c); /* takes tasks */
+void crew_hello(struct fleet *f, const char *name, const char *instance, const struct hello *h);
+void crew_beat(struct fleet *f, struct crew *c, const struct beat *b);
+void crew_bye(struct fleet *f, struct crew *c);
+void crews_sweep(struct fleet *f);
+/* Tells it after the commit. */
+void crew_send(struct fleet *f, struct crew *c);
+
+/* ---- fleet_report.c ---- */
+/* An entry of the stream of reports. ERR_INVALID: it is none. */
+int fleet_apply_entry(struct fleet *f, const redisReply *fields, struct err *e);
