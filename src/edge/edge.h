@@ -13,11 +13,15 @@
  *   edge --STATE(up | why not)--> daemon
  *
  * Brokers:
- *   amqp://, amqps://  RabbitMQ: durable queue, prefetch, manual ack; dead letters to QUEUE.dead
- *                      through the exchange QUEUE.dlx; results persistent, mandatory, confirmed
- *   redis://           a list: each server moves a message to QUEUE:taken:NAME until it is
- *                      committed; dead letters to the list QUEUE.dead. With kind=stream a stream
- *                      with the group "scanpod" (XACK and XDEL after the commit)
+ *   amqp://, amqps://  RabbitMQ: durable queue (without arguments, as clients declare it; one that
+ *                      is there is used as it is), prefetch, manual ack; dead letters to QUEUE.dead
+ *                      through the exchange QUEUE.dlx, with the headers x-scanpod-reason and
+ *                      x-scanpod-at; results persistent, mandatory, confirmed
+ *   redis://, unix:    a list: each server moves a message to QUEUE:taken:SERVER until it is
+ *                      committed; dead letters to the list QUEUE.dead as {reason, at, task_id,
+ *                      body}. With kind=stream a stream with the group "scanpod" (XACK and XDEL
+ *                      after the commit). A message of more than 1 MiB is moved to QUEUE.dead as it
+ *                      is; a stream's stays there, without its group
  */
 #pragma once
 
@@ -43,8 +47,9 @@ enum edge_form {
 };
 
 /*
- * URL?queue=NAME&key=KEY&results=NAME&kind=list|stream&name=NAME. Default queue
- * "network_scan_jobs", results "network_scan_results", name the queue's. key: name or id of the API
+ * URL?queue=NAME&key=KEY&results=NAME&kind=list|stream&name=NAME, and for amqps ca=FILE (default:
+ * the system's). Default queue "network_scan_jobs", results "network_scan_results", name the
+ * queue's. key: name or id of the API
  * key under which the messages act; without it the configured key. Owned strings.
  */
 struct edge_source {
@@ -70,10 +75,12 @@ int edge_spawn(const struct edge_config *c, int *out_fd, int *out_pidfd, struct 
 struct edge_message {
     uint64_t id; /* of this process; an answer is owed to it */
     enum edge_form form;
-    const char *task_id;     /* "": none */
-    const char *reply_to;    /* "": the configured results queue */
+    const char *task_id;  /* "": none; of RabbitMQ else the message_id, of a stream QUEUE:ENTRY */
+    const char *reply_to; /* "": the configured results queue; of Celery: nobody, or Redis */
     const char *correlation; /* AMQP correlation_id; "": none */
-    const char *body;        /* the request, JSON object; of a bad one its first bytes, escaped */
+    const char *body;        /* the request, JSON object (with "repo_url": of a repository; what was
+                              * found in task_id and reply_to may be in it too); of a bad one its
+                              * first bytes, escaped */
     const char *bad;         /* NULL; or why it is none: note it, answer EDGE_REFUSED */
     bool redelivered;
 };
