@@ -133,17 +133,25 @@ int64_t store_event_first(struct store *s)
 int store_event_expire(struct store *s, int64_t before_us, uint32_t limit, int64_t *n,
                        struct err *e)
 {
+    int64_t since = store_now(s) - CURSOR_KEEP_DAYS * INT64_C(86400000000);
+    int64_t upto = INT64_MAX;
     int64_t last = 0;
     int64_t count = 0;
     int rc = store_whole(s);
 
     if (rc == 0) {
-        rc = s->ops->event_older(s, before_us, limit, &last, &count);
+        rc = s->ops->cursor_least(s, since, &upto);
+    }
+    if (rc == 0) {
+        rc = s->ops->event_older(s, before_us, upto, limit, &last, &count);
     }
     if (rc == 0 && count > 0) {
         rc = store_begin(s);
         if (rc == 0) {
             rc = s->ops->event_drop(s, last);
+        }
+        if (rc == 0) {
+            rc = s->ops->origin_drop(s, last);
         }
     }
     if (rc == 0 && n) {

@@ -148,6 +148,7 @@ struct store_ops {
     int (*job_text_get)(struct store *s, struct job *j);
     /* By id, or by num when id is NULL. *out is zeroed before, and comes without the texts. */
     int (*job_find)(struct store *s, const struct id *id, int64_t num, struct job *out);
+    int (*job_num)(struct store *s, const struct id *id, int64_t *num);
     /* Job, its tasks, coverage, blob rows. */
     int (*job_drop)(struct store *s, int64_t num, bool planned);
     int (*job_list)(struct store *s, const struct job_filter *f, job_fn fn, void *arg);
@@ -165,6 +166,7 @@ struct store_ops {
     /* Gives fn each that can be claimed, in any order; a plain job's has idx 0. */
     int (*task_ready)(struct store *s, void (*fn)(void *arg, const struct ready_task *t),
                       void *arg);
+    int (*task_reports)(struct store *s, int64_t job_num, int32_t idx, int64_t reports);
     int (*task_running)(struct store *s, task_fn fn, void *arg); /* by job, idx */
     /* Scheduled or waiting, and run_at_us <= now; by that, then job, idx. */
     int (*task_due)(struct store *s, int64_t now_us, uint32_t limit, struct task_at *v,
@@ -193,9 +195,11 @@ struct store_ops {
                  void *arg);
     /* What is next in the order of ends, among those whose `merge` is set; job_num 0: none. */
     int (*part_to_merge)(struct store *s, struct task_at *out);
-    /* Calls with what each task leaves behind: its set of hosts (0: none), its raw file or NULL. */
+    /* Calls with what each task leaves behind: its set of hosts (0: none), its raw file and where
+     * else that is, or NULL. */
     int (*part_remains)(struct store *s, int64_t job_num,
-                        int (*fn)(struct store *s, int64_t result, const char *path));
+                        int (*fn)(struct store *s, int64_t result, const char *path,
+                                  const char *uri));
 
     int (*cell_add)(struct store *s, int64_t job_num, int32_t idx, size_t seq,
                     const struct coverage_cell *c);
@@ -232,7 +236,13 @@ struct store_ops {
                            const struct port *p, int32_t stage);
 
     int (*blob_put)(struct store *s, const struct task *t, const struct outcome *o);
-    int (*blob_path)(struct store *s, int64_t job_num, int32_t idx, char **path); /* NULL: none */
+    /* Both NULL: none. Each may be NULL if it is not asked for. */
+    int (*blob_get)(struct store *s, int64_t job_num, int32_t idx, char **path, char **uri);
+    int (*blob_move)(struct store *s, int64_t job_num, int32_t idx, const char *uri);
+    int (*blobs_local)(struct store *s, uint32_t limit, blob_fn fn, void *arg); /* by job, idx */
+    int (*orphan_add)(struct store *s, int64_t id, const char *uri);
+    int (*orphans)(struct store *s, uint32_t limit, orphan_fn fn, void *arg); /* by id */
+    int (*orphan_drop)(struct store *s, int64_t id);
     /* path may be NULL. */
     int (*purge_add)(struct store *s, int64_t id, int64_t result, const char *path);
     int (*purge_step)(struct store *s, uint32_t max_rows, bool *more, char **path, int64_t *id);
@@ -244,10 +254,30 @@ struct store_ops {
     int (*events)(struct store *s, int64_t after, int64_t last, uint32_t limit, event_fn fn,
                   void *arg);
     int64_t (*event_first)(struct store *s);
-    /* seq of the last of the oldest `limit` events that are all older; 0: none. */
-    int (*event_older)(struct store *s, int64_t before_us, uint32_t limit, int64_t *last,
-                       int64_t *n);
+    /* seq of the last of the oldest `limit` events that are all older, up to number `upto`; 0:
+     * none. */
+    int (*event_older)(struct store *s, int64_t before_us, int64_t upto, uint32_t limit,
+                       int64_t *last, int64_t *n);
     int (*event_drop)(struct store *s, int64_t last); /* up to and including */
+
+    /* Adds, or replaces that of the same job. */
+    int (*origin_put)(struct store *s, int64_t job_num, const struct id *job,
+                      const struct origin *o);
+    /* By job, or by number when that is NULL. Strings are copies. */
+    int (*origin_find)(struct store *s, const struct id *job, int64_t job_num, struct origin *out,
+                       bool *found);
+    int (*origin_gone)(struct store *s, int64_t job_num, int64_t seq); /* the job is */
+    int (*origin_drop)(struct store *s, int64_t last); /* of jobs gone by that event or before */
+    int (*cursor_get)(struct store *s, const char *name, int64_t *seq); /* 0: there is none */
+    int (*cursor_put)(struct store *s, const char *name, int64_t seq, int64_t now_us);
+    int (*cursor_least)(struct store *s, int64_t since_us, int64_t *seq); /* put since; as it was
+                                                                             if there is none */
+    int (*dead_put)(struct store *s, const struct dead_letter *d);
+    int (*dead_bounds)(struct store *s, int64_t *first, int64_t *last); /* 0: there are none */
+    int (*dead_drop)(struct store *s, int64_t last);                    /* up to and including */
+    int (*deads)(struct store *s, int64_t before, uint32_t limit, dead_fn fn, void *arg);
+    int (*memo_put)(struct store *s, const char *name, const char *value); /* NULL: none */
+    int (*memo_get)(struct store *s, const char *name, char **value);
 
     int (*idem_find)(struct store *s, const char *key_id, const char *idem, uint8_t fingerprint[32],
                      struct id *job, bool *found);
@@ -280,8 +310,9 @@ struct store {
     size_t n_keys, size_keys;
     bool keys_changed;
     int64_t (*clock)(void *arg);
-    uint64_t (*token)(void *arg);
+    uint64_t (*token)(void *arg); /* NULL, but in tests */
     void *hook_arg;
+    uint8_t secret[32]; /* which tokens are made from; the backend knows it */
     struct store_stats stats;
 };
 
@@ -306,6 +337,15 @@ static inline int store_fenced(struct store *s)
     return ERR_FENCED;
 }
 bool task_held(const struct task *t, const struct lease *l); /* it runs under this lease */
+/* It was the last one that had this lease, and nobody took it away. */
+bool task_claimed(const struct task *t, const struct lease *l);
+/* Begins a run: a new lease. */
+void task_lease(struct store *s, struct task_row *r, const char *worker);
+int task_claim(struct store *s, struct work *w, const char *worker); /* of a queued one. Saves */
+int task_queue(struct store *s, struct work *w, int64_t now_us);     /* of a timed one. Saves */
+/* Of this claim, from the secret alone; never 0. */
+uint64_t token_made(const struct store *s, const struct id *job, int32_t idx, uint32_t epoch);
+uint64_t store_token(struct store *s, const struct id *job, int32_t idx, uint32_t epoch);
 int store_whole(struct store *s); /* 0, or the failure that broke this turn */
 int store_begin(struct store *s); /* before the first write of a change */
 /* The end of every public function: hands out the message; a change breaks the turn if need be. */
@@ -391,6 +431,8 @@ int intake_end(struct store *s, struct work *w);
 bool intake_reparses(const struct store *s); /* of any job */
 /* Forgets a run's results; they and the raw file are removed later. */
 int result_discard(struct store *s, struct work *w, const char *raw_path);
+/* What is in object storage is to be removed. NULL is fine. */
+int orphan_add(struct store *s, const char *uri);
 
 /* ---- merged sets ---- */
 
@@ -403,7 +445,8 @@ int32_t port_key(const struct port *p);
 
 /* ---- for tests ---- */
 
-/* Both run the same for two stores that are compared. */
+/* Both run the same for two stores that are compared. token NULL: as made from the secret. */
+void store_set_secret(struct store *s, const uint8_t secret[32]);
 void store_set_hooks(struct store *s, int64_t (*clock)(void *arg), uint64_t (*token)(void *arg),
                      void *arg);
 struct sqlite3 *store_sqlite(struct store *s); /* the connection; NULL for another backend */

@@ -461,16 +461,23 @@ int store_job_cancel(struct store *s, const struct id *id, enum job_state *now, 
 static int drop(struct store *s, struct work *w)
 {
     auto_free char *raw = NULL;
-    int rc = w->job.planned ? parts_discard(s, w) : s->ops->blob_path(s, w->job.num, 0, &raw);
+    auto_free char *uri = NULL;
+    int rc = w->job.planned ? parts_discard(s, w) : s->ops->blob_get(s, w->job.num, 0, &raw, &uri);
 
     if (rc == 0 && !w->job.planned) {
         rc = result_discard(s, w, raw);
+    }
+    if (rc == 0) {
+        rc = orphan_add(s, uri);
     }
     if (rc == 0 && w->job.import_path) {
         rc = s->ops->purge_add(s, s->now.next_purge++, 0, w->job.import_path);
     }
     if (rc == 0) {
         rc = s->ops->job_drop(s, w->job.num, w->job.planned);
+    }
+    if (rc == 0) {
+        rc = s->ops->origin_gone(s, w->job.num, s->now.next_event);
     }
     if (rc == 0) {
         s->now.counts[w->job.state]--;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 /* ---- things and their undo ---- */
 
@@ -16,6 +17,7 @@ static void thing_free(enum mem_kind kind, void *thing)
     if (kind == MEM_JOB) {
         job_done(&((struct mem_job *)thing)->job);
         free(((struct mem_job *)thing)->raw_path);
+        free(((struct mem_job *)thing)->raw_uri);
     } else if (kind == MEM_TASK) {
         mem_task_free(thing);
     } else if (kind == MEM_CELL) {
@@ -26,6 +28,12 @@ static void thing_free(enum mem_kind kind, void *thing)
         free((void *)(uintptr_t)((struct mem_event *)thing)->ev.data);
     } else if (kind == MEM_AUDIT) {
         mem_audit_done(thing);
+    } else if (kind == MEM_ORIGIN) {
+        mem_origin_free(thing);
+    } else if (kind == MEM_CURSOR || kind == MEM_MEMO || kind == MEM_ORPHAN) {
+        mem_named_free(thing);
+    } else if (kind == MEM_DEAD) {
+        mem_dead_free(thing);
     } else if (kind == MEM_IDEM) {
         free(((struct mem_idem *)thing)->key_id);
         free(((struct mem_idem *)thing)->idem);
@@ -242,7 +250,27 @@ static const struct store_ops ops = {
     .merged_port_get = mem_merged_port_get,
     .merged_port_put = mem_merged_port_put,
     .blob_put = mem_blob_put,
-    .blob_path = mem_blob_path,
+    .job_num = mem_job_num,
+    .task_reports = mem_task_reports,
+    .blob_get = mem_blob_get,
+    .blob_move = mem_blob_move,
+    .blobs_local = mem_blobs_local,
+    .orphan_add = mem_orphan_add,
+    .orphans = mem_orphans,
+    .orphan_drop = mem_orphan_drop,
+    .origin_put = mem_origin_put,
+    .origin_find = mem_origin_find,
+    .origin_gone = mem_origin_gone,
+    .origin_drop = mem_origin_drop,
+    .cursor_get = mem_cursor_get,
+    .cursor_put = mem_cursor_put,
+    .cursor_least = mem_cursor_least,
+    .dead_put = mem_dead_put,
+    .dead_bounds = mem_dead_bounds,
+    .dead_drop = mem_dead_drop,
+    .deads = mem_deads,
+    .memo_put = mem_memo_put,
+    .memo_get = mem_memo_get,
     .purge_add = mem_purge_add,
     .purge_step = mem_purge_step,
     .purge_drop = mem_purge_drop,
@@ -276,6 +304,7 @@ int mem_open(struct store **out)
                                        .next_purge = 1,
                                        .next_audit = 1,
                                        .next_merge = 1};
+    random_bytes(m->base.secret, sizeof m->base.secret);
     *out = &m->base;
     return 0;
 }

@@ -27,16 +27,16 @@ struct mem_result {
 
 struct mem_job {
     struct job job;
-    struct task_row row; /* of a plain job */
-    struct board board;  /* of a planned one */
-    char *raw_path;      /* of a plain one's run */
+    struct task_row row;      /* of a plain job */
+    struct board board;       /* of a planned one */
+    char *raw_path, *raw_uri; /* of a plain one's run */
 };
 
 /* A task of a planned job. */
 struct mem_task {
     struct task_row row;
     struct part part;
-    char *spec, *raw_path;
+    char *spec, *raw_path, *raw_uri;
 };
 
 struct mem_cell {
@@ -66,6 +66,19 @@ struct mem_audit {
     struct audit a; /* texts are owned */
 };
 
+struct mem_origin {
+    int64_t job_num;
+    struct id job;
+    int64_t gone;
+    struct origin origin; /* texts are owned */
+};
+
+/* A cursor, a memo, an orphan. */
+struct mem_named {
+    char *name, *value; /* owned */
+    int64_t seq, at_us;
+};
+
 /* Things of one kind, each allocated, in order. */
 struct mem_list {
     void **v;
@@ -81,6 +94,11 @@ enum mem_kind {
     MEM_IDEM,
     MEM_KEY,
     MEM_AUDIT,
+    MEM_ORIGIN,
+    MEM_CURSOR,
+    MEM_MEMO,
+    MEM_ORPHAN,
+    MEM_DEAD, /* struct dead_letter; texts are owned */
     MEM_KINDS
 };
 
@@ -161,6 +179,9 @@ bool mem_job_where(struct mem *m, const struct id *id, int64_t num, size_t *at);
 void mem_job_store(struct mem *m, size_t at,
                    const struct mem_job *mj); /* a copy, undone by a rollback */
 int mem_job_missing(struct store *s);
+struct mem_task *mem_task_at(struct mem *m, size_t i);
+bool mem_task_where(struct mem *m, int64_t job_num, int32_t idx, size_t *at);
+void mem_task_store(struct mem *m, size_t at, const struct mem_task *mt); /* a copy, as a job */
 void mem_task_free(struct mem_task *mt);
 void mem_cell_free(struct mem_cell *mc);
 int mem_task_due(struct store *s, int64_t now_us, uint32_t limit, struct task_at *v, uint32_t *n);
@@ -181,7 +202,7 @@ int mem_parts(struct store *s, int64_t job_num, int32_t after, uint32_t limit, t
               void *arg);
 int mem_part_to_merge(struct store *s, struct task_at *out);
 int mem_part_remains(struct store *s, int64_t job_num,
-                     int (*fn)(struct store *s, int64_t result, const char *path));
+                     int (*fn)(struct store *s, int64_t result, const char *path, const char *uri));
 void mem_tasks_drop(struct mem *m, int64_t job_num); /* and coverage */
 int mem_cell_add(struct store *s, int64_t job_num, int32_t idx, size_t seq,
                  const struct coverage_cell *c);
@@ -191,7 +212,6 @@ int mem_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row
 int mem_task_ready(struct store *s, void (*fn)(void *arg, const struct ready_task *t), void *arg);
 int mem_task_running(struct store *s, task_fn fn, void *arg);
 int mem_blob_put(struct store *s, const struct task *t, const struct outcome *o);
-int mem_blob_path(struct store *s, int64_t job_num, int32_t idx, char **path);
 int mem_purge_add(struct store *s, int64_t id, int64_t result, const char *path);
 bool mem_purge_any(struct store *s);
 int mem_purge_step(struct store *s, uint32_t max_rows, bool *more, char **path, int64_t *id);
@@ -201,7 +221,8 @@ int mem_event_put(struct store *s, const struct event *ev);
 int mem_events(struct store *s, int64_t after, int64_t last, uint32_t limit, event_fn fn,
                void *arg);
 int64_t mem_event_first(struct store *s);
-int mem_event_older(struct store *s, int64_t before_us, uint32_t limit, int64_t *last, int64_t *n);
+int mem_event_older(struct store *s, int64_t before_us, int64_t upto, uint32_t limit, int64_t *last,
+                    int64_t *n);
 int mem_event_drop(struct store *s, int64_t last);
 int mem_idem_find(struct store *s, const char *key_id, const char *idem, uint8_t fingerprint[32],
                   struct id *job, bool *found);
@@ -213,6 +234,32 @@ int mem_key_put(struct store *s, const struct key *k);
 int mem_keys(struct store *s, key_fn fn, void *arg);
 int mem_key_tally_put(struct store *s, const struct key_tally *t);
 int mem_key_use_drop(struct store *s, int64_t hour);
+void mem_origin_free(struct mem_origin *mo);
+void mem_named_free(struct mem_named *mn);
+void mem_dead_free(struct dead_letter *d);
 void mem_audit_done(struct mem_audit *ma);
 int mem_audit_put(struct store *s, const struct audit *a);
 int mem_audits(struct store *s, int64_t after, uint32_t limit, audit_fn fn, void *arg);
+
+int mem_job_num(struct store *s, const struct id *id, int64_t *num);
+int mem_task_reports(struct store *s, int64_t job_num, int32_t idx, int64_t reports);
+int mem_blob_get(struct store *s, int64_t job_num, int32_t idx, char **path, char **uri);
+int mem_blob_move(struct store *s, int64_t job_num, int32_t idx, const char *uri);
+int mem_blobs_local(struct store *s, uint32_t limit, blob_fn fn, void *arg);
+int mem_orphan_add(struct store *s, int64_t id, const char *uri);
+int mem_orphans(struct store *s, uint32_t limit, orphan_fn fn, void *arg);
+int mem_orphan_drop(struct store *s, int64_t id);
+int mem_origin_put(struct store *s, int64_t job_num, const struct id *job, const struct origin *o);
+int mem_origin_find(struct store *s, const struct id *job, int64_t job_num, struct origin *out,
+                    bool *found);
+int mem_origin_gone(struct store *s, int64_t job_num, int64_t seq);
+int mem_origin_drop(struct store *s, int64_t last);
+int mem_cursor_get(struct store *s, const char *name, int64_t *seq);
+int mem_cursor_put(struct store *s, const char *name, int64_t seq, int64_t now_us);
+int mem_cursor_least(struct store *s, int64_t since_us, int64_t *seq);
+int mem_dead_put(struct store *s, const struct dead_letter *d);
+int mem_dead_bounds(struct store *s, int64_t *first, int64_t *last);
+int mem_dead_drop(struct store *s, int64_t last);
+int mem_deads(struct store *s, int64_t before, uint32_t limit, dead_fn fn, void *arg);
+int mem_memo_put(struct store *s, const char *name, const char *value);
+int mem_memo_get(struct store *s, const char *name, char **value);

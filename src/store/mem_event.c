@@ -47,12 +47,13 @@ int64_t mem_event_first(struct store *s)
     return m->lists[MEM_EVENT].n ? event_at(m, 0)->seq : 0;
 }
 
-int mem_event_older(struct store *s, int64_t before_us, uint32_t limit, int64_t *last, int64_t *n)
+int mem_event_older(struct store *s, int64_t before_us, int64_t upto, uint32_t limit, int64_t *last,
+                    int64_t *n)
 {
     struct mem *m = mem_of(s);
 
     for (size_t i = 0; i < m->lists[MEM_EVENT].n && *n < limit; i++) {
-        if (event_at(m, i)->at_us >= before_us) {
+        if (event_at(m, i)->at_us >= before_us || event_at(m, i)->seq > upto) {
             break;
         }
         *last = event_at(m, i)->seq;

@@ -12,6 +12,7 @@ static struct mem_job *job_copy(const struct mem_job *from)
 
     *c = *from;
     c->raw_path = xstrdup(from->raw_path);
+    c->raw_uri = xstrdup(from->raw_uri);
     j->tool = xstrdup(j->tool);
     j->targets = xstrdup(j->targets);
     j->ports = xstrdup(j->ports);
@@ -163,11 +164,23 @@ int mem_job_find(struct store *s, const struct id *id, int64_t num, struct job *
         return mem_job_missing(s);
     }
     mj = *mem_job_at(m, at);
-    mj.raw_path = NULL;
+    mj.raw_path = mj.raw_uri = NULL;
     lend_texts(&mj.job, &no_texts);
     copy = job_copy(&mj);
     *out = copy->job;
     free(copy);
+    return 0;
+}
+
+int mem_job_num(struct store *s, const struct id *id, int64_t *num)
+{
+    struct mem *m = mem_of(s);
+    size_t at;
+
+    if (!mem_job_where(m, id, 0, &at)) {
+        return mem_job_missing(s);
+    }
+    *num = mem_job_at(m, at)->job.num;
     return 0;
 }
 

@@ -15,6 +15,7 @@ static struct mem_task *task_copy(const struct mem_task *from)
     c->part.command_line = xstrdup(from->part.command_line);
     c->spec = xstrdup(from->spec);
     c->raw_path = xstrdup(from->raw_path);
+    c->raw_uri = xstrdup(from->raw_uri);
     return c;
 }
 
@@ -25,6 +26,7 @@ void mem_task_free(struct mem_task *mt)
     free(mt->part.command_line);
     free(mt->spec);
     free(mt->raw_path);
+    free(mt->raw_uri);
 }
 
 void mem_cell_free(struct mem_cell *mc)
@@ -34,15 +36,20 @@ void mem_cell_free(struct mem_cell *mc)
     free((void *)(uintptr_t)mc->cell.ports);
 }
 
-static struct mem_task *task_at(struct mem *m, size_t i)
+void mem_task_store(struct mem *m, size_t at, const struct mem_task *mt)
+{
+    mem_replace(m, MEM_TASK, at, task_copy(mt));
+}
+
+struct mem_task *mem_task_at(struct mem *m, size_t i)
 {
     return m->lists[MEM_TASK].v[i];
 }
 
-static bool find(struct mem *m, int64_t job_num, int32_t idx, size_t *at)
+bool mem_task_where(struct mem *m, int64_t job_num, int32_t idx, size_t *at)
 {
     for (size_t i = 0; i < m->lists[MEM_TASK].n; i++) {
-        const struct task *t = &task_at(m, i)->row.task;
+        const struct task *t = &mem_task_at(m, i)->row.task;
 
         if (t->job_num == job_num && t->idx == idx) {
             *at = i;
@@ -67,7 +74,7 @@ static const struct task_row *each(struct mem *m, size_t *i)
             return &mj->row;
         }
     }
-    return *i < jobs + m->lists[MEM_TASK].n ? &task_at(m, (*i)++ - jobs)->row : NULL;
+    return *i < jobs + m->lists[MEM_TASK].n ? &mem_task_at(m, (*i)++ - jobs)->row : NULL;
 }
 
 struct found {
@@ -184,7 +191,7 @@ int mem_task_ready(struct store *s, void (*fn)(void *arg, const struct ready_tas
         }
     }
     for (size_t i = 0; i < m->lists[MEM_TASK].n; i++) {
-        const struct mem_task *mt = task_at(m, i);
+        const struct mem_task *mt = mem_task_at(m, i);
         const struct task *t = &mt->row.task;
         size_t at;
 
@@ -203,10 +210,10 @@ int mem_task_put(struct store *s, const struct task_row *r)
     struct mem_job mj;
     size_t at;
 
-    if (find(m, r->task.job_num, r->task.idx, &at)) {
-        mt = *task_at(m, at);
+    if (mem_task_where(m, r->task.job_num, r->task.idx, &at)) {
+        mt = *mem_task_at(m, at);
         mt.row = *r;
-        mem_replace(m, MEM_TASK, at, task_copy(&mt));
+        mem_task_store(m, at, &mt);
         return 0;
     }
     if (!mem_job_where(m, NULL, r->task.job_num, &at)) {
@@ -223,8 +230,8 @@ int mem_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row
     struct mem *m = mem_of(s);
     size_t at;
 
-    if (find(m, job_num, idx, &at)) {
-        *out = task_at(m, at)->row;
+    if (mem_task_where(m, job_num, idx, &at)) {
+        *out = mem_task_at(m, at)->row;
         return 0;
     }
     if (idx != 0 || !mem_job_where(m, NULL, job_num, &at) || mem_job_at(m, at)->job.planned) {
@@ -232,6 +239,15 @@ int mem_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row
     }
     *out = mem_job_at(m, at)->row;
     return 0;
+}
+
+int mem_task_reports(struct store *s, int64_t job_num, int32_t idx, int64_t reports)
+{
+    struct task_row row;
+    int rc = mem_task_find(s, job_num, idx, &row);
+
+    row.reports = reports;
+    return rc == 0 ? mem_task_put(s, &row) : rc;
 }
 
 /* ---- planned jobs ---- */
@@ -298,12 +314,12 @@ int mem_part_put(struct store *s, const struct task_row *r, const struct part *p
     struct mem_task mt;
     size_t at;
 
-    if (!find(m, r->task.job_num, r->task.idx, &at)) {
+    if (!mem_task_where(m, r->task.job_num, r->task.idx, &at)) {
         return mem_job_missing(s);
     }
-    mt = *task_at(m, at);
+    mt = *mem_task_at(m, at);
     mt.part = *p;
-    mem_replace(m, MEM_TASK, at, task_copy(&mt));
+    mem_task_store(m, at, &mt);
     return 0;
 }
 
@@ -312,10 +328,10 @@ int mem_part_find(struct store *s, int64_t job_num, int32_t idx, struct part *ou
     struct mem *m = mem_of(s);
     size_t at;
 
-    if (!find(m, job_num, idx, &at)) {
+    if (!mem_task_where(m, job_num, idx, &at)) {
         return mem_job_missing(s);
     }
-    *out = task_at(m, at)->part;
+    *out = mem_task_at(m, at)->part;
     out->queue = xstrdup(out->queue);
     out->error = xstrdup(out->error);
     out->command_line = xstrdup(out->command_line);
@@ -327,10 +343,10 @@ int mem_part_spec(struct store *s, int64_t job_num, int32_t idx, char **spec)
     struct mem *m = mem_of(s);
     size_t at;
 
-    if (!find(m, job_num, idx, &at)) {
+    if (!mem_task_where(m, job_num, idx, &at)) {
         return mem_job_missing(s);
     }
-    *spec = xstrdup(task_at(m, at)->spec);
+    *spec = xstrdup(mem_task_at(m, at)->spec);
     return 0;
 }
 
@@ -340,7 +356,7 @@ int mem_part_end_idle(struct store *s, int64_t job_num, enum job_state state,
     struct mem *m = mem_of(s);
 
     for (size_t i = 0; i < m->lists[MEM_TASK].n; i++) {
-        struct mem_task mt = *task_at(m, i);
+        struct mem_task mt = *mem_task_at(m, i);
 
         if (mt.row.task.job_num == job_num && job_state_waits(mt.row.task.state)) {
             mt.row.task.state = state;
@@ -349,7 +365,7 @@ int mem_part_end_idle(struct store *s, int64_t job_num, enum job_state state,
             mt.part.error = (char *)(uintptr_t)error; /* only to be copied */
             mt.part.ended_us = now_us;
             mt.part.percent_x100 = -1;
-            mem_replace(m, MEM_TASK, i, task_copy(&mt));
+            mem_task_store(m, i, &mt);
             ++*n;
         }
     }
@@ -365,7 +381,7 @@ int mem_parts(struct store *s, int64_t job_num, int32_t after, uint32_t limit, t
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < m->lists[MEM_TASK].n && given < limit; i++) {
-        const struct mem_task *mt = task_at(m, i);
+        const struct mem_task *mt = mem_task_at(m, i);
 
         if (mt->row.task.job_num == job_num && mt->row.task.idx > after) {
             struct task_info info = part_info(&mt->row, &mt->part, mt->spec);
@@ -384,7 +400,7 @@ int mem_part_to_merge(struct store *s, struct task_at *out)
 
     *out = (struct task_at){0};
     for (size_t i = 0; i < m->lists[MEM_TASK].n; i++) {
-        const struct mem_task *mt = task_at(m, i);
+        const struct mem_task *mt = mem_task_at(m, i);
 
         if (mt->part.merge != 0 && (best == 0 || mt->part.merge < best)) {
             best = mt->part.merge;
@@ -395,16 +411,16 @@ int mem_part_to_merge(struct store *s, struct task_at *out)
 }
 
 int mem_part_remains(struct store *s, int64_t job_num,
-                     int (*fn)(struct store *s, int64_t result, const char *path))
+                     int (*fn)(struct store *s, int64_t result, const char *path, const char *uri))
 {
     struct mem *m = mem_of(s);
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < m->lists[MEM_TASK].n; i++) {
-        const struct mem_task *mt = task_at(m, i);
+        const struct mem_task *mt = mem_task_at(m, i);
 
         if (mt->row.task.job_num == job_num && (mt->row.result || mt->raw_path)) {
-            rc = fn(s, mt->row.result, mt->raw_path);
+            rc = fn(s, mt->row.result, mt->raw_path, mt->raw_uri);
         }
     }
     return rc;
@@ -413,7 +429,7 @@ int mem_part_remains(struct store *s, int64_t job_num,
 void mem_tasks_drop(struct mem *m, int64_t job_num)
 {
     for (size_t i = m->lists[MEM_TASK].n; i > 0; i--) {
-        if (task_at(m, i - 1)->row.task.job_num == job_num) {
+        if (mem_task_at(m, i - 1)->row.task.job_num == job_num) {
             mem_remove(m, MEM_TASK, i - 1);
         }
     }
@@ -465,42 +481,4 @@ int mem_cells(struct store *s, int64_t job_num, cell_fn fn, void *arg)
         idx = next;
     }
     return rc;
-}
-
-/* ---- raw files ---- */
-
-int mem_blob_put(struct store *s, const struct task *t, const struct outcome *o)
-{
-    struct mem *m = mem_of(s);
-    struct mem_task mt;
-    struct mem_job mj;
-    size_t at;
-
-    if (find(m, t->job_num, t->idx, &at)) {
-        mt = *task_at(m, at);
-        mt.raw_path = (char *)(uintptr_t)o->raw_path; /* only to be copied */
-        mem_replace(m, MEM_TASK, at, task_copy(&mt));
-        return 0;
-    }
-    if (!mem_job_where(m, NULL, t->job_num, &at)) {
-        return mem_job_missing(s);
-    }
-    mj = *mem_job_at(m, at);
-    mj.raw_path = (char *)(uintptr_t)o->raw_path;
-    mem_job_store(m, at, &mj);
-    return 0;
-}
-
-int mem_blob_path(struct store *s, int64_t job_num, int32_t idx, char **path)
-{
-    struct mem *m = mem_of(s);
-    size_t at;
-
-    *path = NULL;
-    if (find(m, job_num, idx, &at)) {
-        *path = xstrdup(task_at(m, at)->raw_path);
-    } else if (idx == 0 && mem_job_where(m, NULL, job_num, &at)) {
-        *path = xstrdup(mem_job_at(m, at)->raw_path);
-    }
-    return 0;
 }

@@ -166,9 +166,11 @@ int part_merged(struct store *s, struct work *w)
     return rc == 0 ? part_save(s, w) : rc;
 }
 
-static int discard_one(struct store *s, int64_t result, const char *path)
+static int discard_one(struct store *s, int64_t result, const char *path, const char *uri)
 {
-    return s->ops->purge_add(s, s->now.next_purge++, result, path);
+    int rc = s->ops->purge_add(s, s->now.next_purge++, result, path);
+
+    return rc == 0 ? orphan_add(s, uri) : rc;
 }
 
 int parts_discard(struct store *s, struct work *w)
@@ -176,7 +178,7 @@ int parts_discard(struct store *s, struct work *w)
     int rc = s->ops->part_remains(s, w->job.num, discard_one);
 
     if (rc == 0 && w->board.result) {
-        rc = discard_one(s, w->board.result, NULL);
+        rc = discard_one(s, w->board.result, NULL, NULL);
     }
     return rc;
 }

@@ -394,7 +394,7 @@ int store_task_raw_path(struct store *s, int64_t job_num, int32_t idx, char **pa
     int rc = s->ops->task_find(s, job_num, idx, &row);
 
     if (rc == 0) {
-        rc = s->ops->blob_path(s, job_num, idx, &got);
+        rc = s->ops->blob_get(s, job_num, idx, &got, NULL);
     }
     if (rc == 0) {
         *path = got;
@@ -442,7 +442,8 @@ static int reparse_begin(struct store *s, struct work *w, struct lease *l)
         *l = (struct lease){.job_id = w->job.id,
                             .idx = t->idx,
                             .epoch = t->epoch,
-                            .token = s->token(s->hook_arg)}; /* no late report of another one */
+                            /* no late report of another one, and none that can be adopted */
+                            .token = store_token(s, &w->job.id, -1, (uint32_t)result)};
         it = intake_new(s, w, l);
         it->reparse = it->changed = true;
         it->result = result;

@@ -21,7 +21,7 @@
 #include "store/sqlite_log.h"
 
 enum {
-    FORMAT = 4, /* user_version in schema/001_start.sql */
+    FORMAT = 5, /* user_version in schema/001_start.sql */
     PAGE_SIZE = 4096,
     LOG_PASSIVE = 8 << 20, /* bytes of log not yet in the database */
     LOG_TRUNCATE = 64 << 20,
@@ -426,6 +426,28 @@ static int load_tally(struct sqlite *q)
     return rc < 0 ? rc : 0;
 }
 
+/* Made with the database. */
+static int load_secret(struct sqlite *q)
+{
+    static const char get[] = "SELECT value FROM secret WHERE name = 'tokens'";
+    static const char put[] = "INSERT INTO secret VALUES ('tokens', ?)";
+    struct columns c = {sq_stmt(q, get), 0};
+    struct binder b;
+    int rc = sq_step(q, c.st, "read the secret");
+
+    if (rc > 0) {
+        c_bytes(&c, q->base.secret, sizeof q->base.secret);
+        sqlite3_reset(c.st);
+    }
+    if (rc != 0) {
+        return MIN(rc, 0);
+    }
+    random_bytes(q->base.secret, sizeof q->base.secret);
+    b = (struct binder){sq_stmt(q, put), 0};
+    b_blob(&b, q->base.secret, sizeof q->base.secret);
+    return sq_run(q, b.st, "store the secret");
+}
+
 static int open_schema(struct sqlite *q, const char *path)
 {
     int rc = sq_exec(q, settings, "open the database");
@@ -435,6 +457,9 @@ static int open_schema(struct sqlite *q, const char *path)
     }
     if (rc == 0) {
         rc = migrate(q, path);
+        if (rc == 0) {
+            rc = load_secret(q);
+        }
         if (rc != 0) {
             sqlite3_exec(q->db, "ROLLBACK", NULL, NULL, NULL);
         }
@@ -505,7 +530,27 @@ static const struct store_ops ops = {
     .merged_port_get = sqlite_merged_port_get,
     .merged_port_put = sqlite_merged_port_put,
     .blob_put = sqlite_blob_put,
-    .blob_path = sqlite_blob_path,
+    .job_num = sqlite_job_num,
+    .task_reports = sqlite_task_reports,
+    .blob_get = sqlite_blob_get,
+    .blob_move = sqlite_blob_move,
+    .blobs_local = sqlite_blobs_local,
+    .orphan_add = sqlite_orphan_add,
+    .orphans = sqlite_orphans,
+    .orphan_drop = sqlite_orphan_drop,
+    .origin_put = sqlite_origin_put,
+    .origin_find = sqlite_origin_find,
+    .origin_gone = sqlite_origin_gone,
+    .origin_drop = sqlite_origin_drop,
+    .cursor_get = sqlite_cursor_get,
+    .cursor_put = sqlite_cursor_put,
+    .cursor_least = sqlite_cursor_least,
+    .dead_put = sqlite_dead_put,
+    .dead_bounds = sqlite_dead_bounds,
+    .dead_drop = sqlite_dead_drop,
+    .deads = sqlite_deads,
+    .memo_put = sqlite_memo_put,
+    .memo_get = sqlite_memo_get,
     .purge_add = sqlite_purge_add,
     .purge_step = sqlite_purge_step,
     .purge_drop = sqlite_purge_drop,

@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "store/internal.h"
 
-enum { STMTS_MAX = 256, TOOLS_MAX = 64 };
+enum { STMTS_MAX = 512, TOOLS_MAX = 64 };
 
 struct migration {
     int version;
@@ -156,7 +156,8 @@ int sqlite_parts(struct store *s, int64_t job_num, int32_t after, uint32_t limit
                  void *arg);
 int sqlite_part_to_merge(struct store *s, struct task_at *out);
 int sqlite_part_remains(struct store *s, int64_t job_num,
-                        int (*fn)(struct store *s, int64_t result, const char *path));
+                        int (*fn)(struct store *s, int64_t result, const char *path,
+                                  const char *uri));
 int sqlite_cell_add(struct store *s, int64_t job_num, int32_t idx, size_t seq,
                     const struct coverage_cell *c);
 int sqlite_cells(struct store *s, int64_t job_num, cell_fn fn, void *arg);
@@ -184,7 +185,6 @@ int sqlite_merged_port_put(struct store *s, const struct merged_host *m, int32_t
                            const struct port *p, int32_t stage);
 
 int sqlite_blob_put(struct store *s, const struct task *t, const struct outcome *o);
-int sqlite_blob_path(struct store *s, int64_t job_num, int32_t idx, char **path);
 int sqlite_purge_add(struct store *s, int64_t id, int64_t result, const char *path);
 int sqlite_purge_step(struct store *s, uint32_t max_rows, bool *more, char **path, int64_t *id);
 int sqlite_purge_drop(struct store *s, int64_t id);
@@ -194,8 +194,8 @@ int sqlite_event_put(struct store *s, const struct event *ev);
 int sqlite_events(struct store *s, int64_t after, int64_t last, uint32_t limit, event_fn fn,
                   void *arg);
 int64_t sqlite_event_first(struct store *s);
-int sqlite_event_older(struct store *s, int64_t before_us, uint32_t limit, int64_t *last,
-                       int64_t *n);
+int sqlite_event_older(struct store *s, int64_t before_us, int64_t upto, uint32_t limit,
+                       int64_t *last, int64_t *n);
 int sqlite_event_drop(struct store *s, int64_t last);
 int sqlite_idem_find(struct store *s, const char *key_id, const char *idem, uint8_t fingerprint[32],
                      struct id *job, bool *found);
@@ -210,3 +210,27 @@ int sqlite_key_tallies_load(struct sqlite *q);
 int sqlite_key_use_drop(struct store *s, int64_t hour);
 int sqlite_audit_put(struct store *s, const struct audit *a);
 int sqlite_audits(struct store *s, int64_t after, uint32_t limit, audit_fn fn, void *arg);
+
+int sqlite_job_num(struct store *s, const struct id *id, int64_t *num);
+int sqlite_task_reports(struct store *s, int64_t job_num, int32_t idx, int64_t reports);
+int sqlite_blob_get(struct store *s, int64_t job_num, int32_t idx, char **path, char **uri);
+int sqlite_blob_move(struct store *s, int64_t job_num, int32_t idx, const char *uri);
+int sqlite_blobs_local(struct store *s, uint32_t limit, blob_fn fn, void *arg);
+int sqlite_orphan_add(struct store *s, int64_t id, const char *uri);
+int sqlite_orphans(struct store *s, uint32_t limit, orphan_fn fn, void *arg);
+int sqlite_orphan_drop(struct store *s, int64_t id);
+int sqlite_origin_put(struct store *s, int64_t job_num, const struct id *job,
+                      const struct origin *o);
+int sqlite_origin_find(struct store *s, const struct id *job, int64_t job_num, struct origin *out,
+                       bool *found);
+int sqlite_origin_gone(struct store *s, int64_t job_num, int64_t seq);
+int sqlite_origin_drop(struct store *s, int64_t last);
+int sqlite_cursor_get(struct store *s, const char *name, int64_t *seq);
+int sqlite_cursor_put(struct store *s, const char *name, int64_t seq, int64_t now_us);
+int sqlite_cursor_least(struct store *s, int64_t since_us, int64_t *seq);
+int sqlite_dead_put(struct store *s, const struct dead_letter *d);
+int sqlite_dead_bounds(struct store *s, int64_t *first, int64_t *last);
+int sqlite_dead_drop(struct store *s, int64_t last);
+int sqlite_deads(struct store *s, int64_t before, uint32_t limit, dead_fn fn, void *arg);
+int sqlite_memo_put(struct store *s, const char *name, const char *value);
+int sqlite_memo_get(struct store *s, const char *name, char **value);

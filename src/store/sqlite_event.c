@@ -55,15 +55,15 @@ int64_t sqlite_event_first(struct store *s)
                                                                                               : 0;
 }
 
-int sqlite_event_older(struct store *s, int64_t before_us, uint32_t limit, int64_t *last,
-                       int64_t *n)
+int sqlite_event_older(struct store *s, int64_t before_us, int64_t upto, uint32_t limit,
+                       int64_t *last, int64_t *n)
 {
     struct sqlite *q = sqlite_of(s);
     sqlite3_stmt *st = sq_stmt(q, "SELECT seq, at_us FROM event ORDER BY seq");
     int rc = 0;
 
     while (*n < limit && (rc = sq_step(q, st, "read events")) > 0 &&
-           sqlite3_column_int64(st, 1) < before_us) {
+           sqlite3_column_int64(st, 1) < before_us && sqlite3_column_int64(st, 0) <= upto) {
         *last = sqlite3_column_int64(st, 0);
         ++*n;
     }

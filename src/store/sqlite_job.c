@@ -299,6 +299,22 @@ int sqlite_job_find(struct store *s, const struct id *id, int64_t num, struct jo
     return 0;
 }
 
+int sqlite_job_num(struct store *s, const struct id *id, int64_t *num)
+{
+    struct sqlite *q = sqlite_of(s);
+    struct binder b = {sq_stmt(q, "SELECT num FROM job WHERE id = ?"), 0};
+    int64_t got = 0;
+    int rc;
+
+    b_id(&b, id);
+    rc = sqlite_one(q, b.st, &got);
+    if (rc == 0 && got == 0) {
+        return store_fail(s, ERR_NOT_FOUND, "no such job");
+    }
+    *num = got;
+    return rc;
+}
+
 static int drop_from(struct sqlite *q, const char *sql, int64_t num)
 {
     struct binder b = {sq_stmt(q, sql), 0};

@@ -290,9 +290,10 @@ int sqlite_part_to_merge(struct store *s, struct task_at *out)
 }
 
 int sqlite_part_remains(struct store *s, int64_t job_num,
-                        int (*fn)(struct store *s, int64_t result, const char *path))
+                        int (*fn)(struct store *s, int64_t result, const char *path,
+                                  const char *uri))
 {
-    static const char get[] = "SELECT task.result, blob.path FROM task LEFT JOIN blob"
+    static const char get[] = "SELECT task.result, blob.path, blob.uri FROM task LEFT JOIN blob"
                               " ON blob.job_num = task.job_num AND blob.idx = task.idx"
                               " WHERE task.job_num = ?"
                               " AND (task.result <> 0 OR blob.path IS NOT NULL)"
@@ -305,8 +306,9 @@ int sqlite_part_remains(struct store *s, int64_t job_num,
     while ((rc = sq_step(q, b.st, "read what tasks leave behind")) > 0) {
         struct columns c = {b.st, 0};
         int64_t result = c_int(&c);
+        const char *path = c_text(&c);
 
-        rc = fn(s, result, c_text(&c));
+        rc = fn(s, result, path, c_text(&c));
         if (rc != 0) {
             sqlite3_reset(b.st);
             return rc;

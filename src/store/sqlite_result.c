@@ -108,43 +108,7 @@ int sqlite_hosts(struct store *s, int64_t result, const struct host_filter *f,
     return rc;
 }
 
-/* ---- raw files, and what is to be removed ---- */
-
-int sqlite_blob_put(struct store *s, const struct task *t, const struct outcome *o)
-{
-    static const char put[] = "INSERT INTO blob (job_num, idx, epoch, path, sha256, size, stored) "
-                              "VALUES (?, ?, ?, ?, ?, ?, ?)";
-    struct sqlite *q = sqlite_of(s);
-    struct binder b = {sq_stmt(q, put), 0};
-
-    b_int(&b, t->job_num);
-    b_int(&b, t->idx);
-    b_int(&b, t->epoch);
-    b_text(&b, o->raw_path);
-    b_text(&b, o->raw_sha256);
-    b_int(&b, o->raw_size);
-    b_int(&b, o->raw_stored);
-    return sq_run(q, b.st, "store a raw file's name");
-}
-
-int sqlite_blob_path(struct store *s, int64_t job_num, int32_t idx, char **path)
-{
-    static const char get[] = "SELECT path FROM blob WHERE job_num = ? AND idx = ?";
-    struct sqlite *q = sqlite_of(s);
-    struct binder b = {sq_stmt(q, get), 0};
-    int rc;
-
-    b_int(&b, job_num);
-    b_int(&b, idx);
-    rc = sq_step(q, b.st, "read a raw file's name");
-    if (rc > 0) {
-        *path = xstrdup((const char *)sqlite3_column_text(b.st, 0));
-        sqlite3_reset(b.st);
-        return 0;
-    }
-    *path = NULL;
-    return rc;
-}
+/* ---- what is to be removed ---- */
 
 int sqlite_purge_add(struct store *s, int64_t id, int64_t result, const char *path)
 {

@@ -109,6 +109,18 @@ int sqlite_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_
     return MIN(rc, 0);
 }
 
+int sqlite_task_reports(struct store *s, int64_t job_num, int32_t idx, int64_t reports)
+{
+    static const char put[] = "UPDATE task SET reports = ? WHERE job_num = ? AND idx = ?";
+    struct sqlite *q = sqlite_of(s);
+    struct binder b = {sq_stmt(q, put), 0};
+
+    b_int(&b, reports);
+    b_int(&b, job_num);
+    b_int(&b, idx);
+    return sq_run(q, b.st, "note a report");
+}
+
 /* ---- what can be claimed, read once ---- */
 
 typedef void (*ready_fn)(void *arg, const struct ready_task *t);

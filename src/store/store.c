@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "store/digest.h"
 #include "store/internal.h"
 
 /* ---- failures ---- */
@@ -72,15 +73,34 @@ static int64_t real_clock(void *arg)
     return wall_us();
 }
 
-static uint64_t real_token(void *arg)
+uint64_t token_made(const struct store *s, const struct id *job, int32_t idx, uint32_t epoch)
 {
-    uint64_t t;
+    uint8_t in[sizeof s->secret + ID_LEN + sizeof idx + sizeof epoch];
+    uint8_t hash[32];
+    uint64_t token;
+    uint8_t *p = in;
 
-    (void)arg;
-    do {
-        random_bytes(&t, sizeof t);
-    } while (t == 0);
-    return t;
+    memcpy(p, s->secret, sizeof s->secret);
+    p += sizeof s->secret;
+    memcpy(p, job->b, ID_LEN);
+    p += ID_LEN;
+    memcpy(p, &idx, sizeof idx);
+    p += sizeof idx;
+    memcpy(p, &epoch, sizeof epoch);
+    sha256_of(in, sizeof in, hash);
+    memcpy(&token, hash, sizeof token);
+    secure_zero(in, sizeof in);
+    return token ? token : 1;
+}
+
+uint64_t store_token(struct store *s, const struct id *job, int32_t idx, uint32_t epoch)
+{
+    return s->token ? s->token(s->hook_arg) : token_made(s, job, idx, epoch);
+}
+
+void store_set_secret(struct store *s, const uint8_t secret[32])
+{
+    memcpy(s->secret, secret, sizeof s->secret);
 }
 
 int64_t store_now(struct store *s)
@@ -120,7 +140,7 @@ int store_open_locked(const char *url, int lock_fd, struct store **out, struct e
         return rc;
     }
     assert(s);
-    store_set_hooks(s, real_clock, real_token, NULL);
+    store_set_hooks(s, real_clock, NULL, NULL);
     s->now = s->committed;
     s->ready = ready_new();
     rc = s->ops->task_ready(s, note_ready, s);

@@ -173,16 +173,16 @@ void store_queues(struct store *s, void (*fn)(void *arg, const struct queue_dept
 
 /*
  * A report from far away is about to be applied: *fresh if it is the next one of this run (seq 1,
- * 2, ...; remembered in this transaction), false if it was applied before. ERR_CONFLICT: one before
- * it is missing; ERR_FENCED.
+ * 2, ...; remembered in this transaction), false if it was applied before, also when the run is
+ * over since. ERR_CONFLICT: one before it is missing; ERR_FENCED.
  */
 int store_task_report(struct store *s, const struct lease *l, uint64_t seq, bool *fresh,
                       struct err *e);
 /*
  * A worker has the complete result of a run whose lease is over. ERR_FENCED: the store never gave
- * that lease; ERR_CONFLICT: the task has ended. Else the task is leased anew, to `worker`, in place
- * of the run that it has now (what that one stored is dropped, it is fenced), and *now is the lease
- * under which the result is to be delivered. Charges nothing.
+ * that lease, or the job is gone; ERR_CONFLICT: the task has ended. Else the task is leased anew,
+ * to `worker`, in place of the run that it has now (what that one stored is dropped, it is fenced),
+ * and *now is the lease under which the result is to be delivered. Charges nothing.
  */
 int store_task_adopt(struct store *s, const struct lease *old, const char *worker,
                      struct lease *now, struct err *e);
@@ -326,6 +326,9 @@ int store_events(struct store *s, int64_t after, uint32_t limit, event_fn fn, vo
                  struct err *e);
 int64_t store_event_last(const struct store *s); /* newest committed; 0: none yet */
 int64_t store_event_first(struct store *s);      /* oldest kept; 0: none */
+/* Those from before then, oldest first, at most `limit`; but none that a reader of the log, whose
+ * cursor was put in the last CURSOR_KEEP_DAYS, has yet to read: it loses nothing. One that stayed
+ * away for longer finds the log begin behind its cursor. */
 int store_event_expire(struct store *s, int64_t before_us, uint32_t limit, int64_t *n,
                        struct err *e);
 
@@ -344,9 +347,14 @@ int store_origin_put(struct store *s, int64_t job_num, const struct origin *o, s
  * are kept. */
 int store_origin_get(struct store *s, int64_t job_num, struct origin *out, bool *found,
                      struct err *e);
+/* The same by what an event says. */
+int store_origin_of(struct store *s, const struct id *job, struct origin *out, bool *found,
+                    struct err *e);
 void origin_done(struct origin *o);
 
-/* How far a reader of the event log is; 0: at the start. Names are short words. */
+/* How far a reader of the event log is; 0: at the start. Names are short words. While a reader puts
+ * its cursor at least once in CURSOR_KEEP_DAYS, no event behind it expires. */
+enum { CURSOR_KEEP_DAYS = 7 };
 int store_cursor_get(struct store *s, const char *name, int64_t *seq, struct err *e);
 int store_cursor_put(struct store *s, const char *name, int64_t seq, struct err *e);
 
@@ -372,10 +380,16 @@ int store_memo_get(struct store *s, const char *name, char **value, struct err *
 /* Files that are not in object storage yet, at most `limit`, oldest first. */
 typedef int (*blob_fn)(void *arg, int64_t job_num, int32_t idx, const char *path, struct err *e);
 int store_blobs_local(struct store *s, uint32_t limit, blob_fn fn, void *arg, struct err *e);
-/* It is at `uri` now: the local file may go after the commit. ERR_NOT_FOUND: the job is gone. */
+/* It is at `uri` now: the local file may go after the commit. ERR_NOT_FOUND: the job is gone, and
+ * what is there is the caller's to remove. */
 int store_blob_moved(struct store *s, int64_t job_num, int32_t idx, const char *uri, struct err *e);
 /* *uri NULL: it is local. Caller frees. */
 int store_blob_uri(struct store *s, int64_t job_num, int32_t idx, char **uri, struct err *e);
+/* Objects whose jobs are gone, oldest first: to be removed there, each then store_blob_removed().
+ * Their local names, too, come out of store_purge_step(), whether or not a file is left. */
+typedef int (*orphan_fn)(void *arg, int64_t orphan, const char *uri, struct err *e);
+int store_blobs_orphaned(struct store *s, uint32_t limit, orphan_fn fn, void *arg, struct err *e);
+int store_blob_removed(struct store *s, int64_t orphan, struct err *e);
 
 /* ---- idempotency ---- */
 

@@ -9,14 +9,14 @@
 
 enum { BATCH = 1000 };
 
-static bool same_claim(const struct task *t, const struct lease *l)
+bool task_claimed(const struct task *t, const struct lease *l)
 {
     return l->idx == t->idx && l->epoch == t->epoch && l->token == t->token && l->token != 0;
 }
 
 bool task_held(const struct task *t, const struct lease *l)
 {
-    return t->state == JOB_RUNNING && same_claim(t, l);
+    return t->state == JOB_RUNNING && task_claimed(t, l);
 }
 
 /* Loads the job of a lease; ERR_FENCED if it is gone. */
@@ -44,7 +44,19 @@ static int load_held(struct store *s, const struct lease *l, struct work *w)
 
 /* ---- claims ---- */
 
-static int claim(struct store *s, struct work *w, const char *worker)
+void task_lease(struct store *s, struct task_row *r, const char *worker)
+{
+    struct task *t = &r->task;
+
+    t->epoch++;
+    t->token = store_token(s, &t->job_id, t->idx, t->epoch);
+    t->beat = 0;
+    r->reports = 0;
+    memset(t->worker, 0, sizeof t->worker);
+    snprintf(t->worker, sizeof t->worker, "%s", worker);
+}
+
+int task_claim(struct store *s, struct work *w, const char *worker)
 {
     struct task *t = &w->row.task;
     struct job *j = &w->job;
@@ -53,12 +65,8 @@ static int claim(struct store *s, struct work *w, const char *worker)
     if (starts) {
         work_move(s, w, JOB_RUNNING);
     }
-    t->epoch++;
-    t->token = s->token(s->hook_arg);
-    t->beat = 0;
+    task_lease(s, &w->row, worker);
     t->attempts++;
-    memset(t->worker, 0, sizeof t->worker);
-    snprintf(t->worker, sizeof t->worker, "%s", worker);
     if (starts) {
         j->attempts = t->attempts;
     }
@@ -111,7 +119,7 @@ int store_task_claim(struct store *s, const char *worker, const struct strvec *q
         rc = load_ready(s, &next, &w);
     }
     if (rc == 0) {
-        rc = claim(s, &w, worker);
+        rc = task_claim(s, &w, worker);
     }
     if (rc == 0) {
         text_set(&w.job.queue, next.queue);
@@ -133,6 +141,31 @@ int store_task_claim(struct store *s, const char *worker, const struct strvec *q
 bool store_task_ready(struct store *s, const struct strvec *queues)
 {
     return ready_any(s->ready, queues);
+}
+
+struct depths {
+    struct store *s;
+    void (*fn)(void *arg, const struct queue_depth *q);
+    void *arg;
+};
+
+static void tell_queue(void *arg, const char *name, int64_t n, int64_t oldest)
+{
+    const struct depths *d = arg;
+    struct job j = {0};
+
+    if (n > 0) { /* created_us stays 0 if it cannot be read */
+        d->s->ops->job_find(d->s, NULL, oldest, &j);
+    }
+    d->fn(d->arg, &(struct queue_depth){name, n, j.created_us});
+    job_done(&j);
+}
+
+void store_queues(struct store *s, void (*fn)(void *arg, const struct queue_depth *q), void *arg)
+{
+    struct depths d = {s, fn, arg};
+
+    ready_queues(s->ready, tell_queue, &d);
 }
 
 /* ---- while it runs ---- */
@@ -271,7 +304,7 @@ int store_task_finish(struct store *s, const struct lease *l, const struct outco
     }
     rc = load_claimed(s, l, &w);
     if (rc == 0) {
-        if (!same_claim(&w.row.task, l)) {
+        if (!task_claimed(&w.row.task, l)) {
             rc = store_fenced(s);
         } else if (w.row.task.state == JOB_RUNNING) {
             rc = finish(s, &w, o, retry_at_us);
@@ -407,7 +440,7 @@ int store_task_wait(struct store *s, const struct lease *l, int64_t until_us, st
 
 /* ---- what time brings ---- */
 
-static int make_queued(struct store *s, struct work *w, int64_t now_us)
+int task_queue(struct store *s, struct work *w, int64_t now_us)
 {
     if (w->job.planned) {
         int rc = part_queue(s, w);
@@ -430,7 +463,7 @@ static int queue_all(struct store *s, const struct task_at *v, uint32_t n, int64
 
         rc = work_load_task(s, NULL, v[i].job_num, v[i].idx, &w);
         if (rc == 0) {
-            rc = make_queued(s, &w, now_us);
+            rc = task_queue(s, &w, now_us);
             work_done(&w);
         }
     }

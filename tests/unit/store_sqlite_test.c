@@ -393,7 +393,7 @@ static void a_database_from_before_the_release_is_refused_and_left_alone(void)
     CHECK_INT(open_code(dir), ERR_CONFLICT);
     CHECK(strstr(tap_err.msg, "before the first release"));
     CHECK(strstr(tap_err.msg, "another data directory"));
-    run_sql(dir, "PRAGMA user_version = 4", SQLITE_OK);
+    run_sql(dir, "PRAGMA user_version = 5", SQLITE_OK);
     CHECK_INT(open_code(dir), 0);
 }
 

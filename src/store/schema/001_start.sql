@@ -2,7 +2,7 @@
 -- 4 completed, 5 failed, 6 cancelled, 7 timed_out. Times are microseconds since 1970, 0: not yet.
 
 -- Of databases whose schema_version is 1: which text of this file made them.
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
 -- One row: counts by state and the next number of each sequence, written once per commit.
 CREATE TABLE tally (
@@ -320,8 +320,13 @@ CREATE INDEX blob_local ON blob (job_num, idx) WHERE uri IS NULL;
 CREATE TABLE purge (
     id INTEGER PRIMARY KEY,
     result INTEGER NOT NULL,
-    path TEXT,
-    uri TEXT
+    path TEXT
+) STRICT;
+
+-- What is in object storage of jobs that are gone.
+CREATE TABLE orphan (
+    id INTEGER PRIMARY KEY,
+    uri TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE event (
