@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "box/seccomp.h"
 #include "transport/redis.h"
 #include "transport/redis_inside.h"
 
@@ -856,6 +857,71 @@ static void names_and_tls_need_what_is_not_there(void)
     finish();
 }
 
+/* ---- under the daemon's filter of system calls ---- */
+
+/* In a process of its own, which cannot use CHECK: it would go on as the tests do. */
+static int connects_under_the_filter(const char *url)
+{
+    const struct redis_events ev = {.up = on_up, .down = on_down};
+    struct redis_url u;
+    struct redis *own = NULL;
+    struct loop *l = NULL;
+    int64_t until_ms = boot_ms() + PATIENCE_MS;
+
+    if (redis_url_parse(url, &u, NULL) != 0 || seccomp_role(ROLE_DAEMON, NULL) != 0 ||
+        loop_new(&l, NULL) != 0 || redis_new(l, &u, &ev, &own, NULL) != 0) {
+        return 1;
+    }
+    redis_url_done(&u);
+    ups = answers = 0;
+    while (ups == 0 && boot_ms() < until_ms && loop_turn(l, 100, NULL) == 0) {
+    }
+    redis_cmd(own, on_answer, NULL, "PING");
+    while (answers == 0 && boot_ms() < until_ms && loop_turn(l, 100, NULL) == 0) {
+    }
+    redis_free(own);
+    loop_free(l);
+    return answers == 1 && str_eq(last_text, "PONG") ? 0 : 2;
+}
+
+static void check_under_the_filter(const char *url)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        _exit(connects_under_the_filter(url));
+    }
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    CHECK_INT(status, 0);
+}
+
+/* Of this machine, where nobody listens just now. */
+static uint16_t free_port(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof at;
+    auto_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof at) == 0 &&
+          getsockname(fd, (struct sockaddr *)&at, &n) == 0);
+    return ntohs(at.sin_port);
+}
+
+static void the_daemons_filter_lets_a_connection_be(void)
+{
+    auto_free char *local = str_fmt("unix:%s", socket_path());
+    auto_free char *port = str_fmt("%u", free_port());
+    auto_free char *tcp = str_fmt("redis://127.0.0.1:%s", port);
+    const char *const more[] = {"--port", port, "--bind", "127.0.0.1", NULL};
+
+    fresh();
+    start_server(more);
+    check_under_the_filter(local);
+    check_under_the_filter(tcp);
+    finish();
+}
+
 /* ---- ends from inside ---- */
 
 static unsigned freed;
@@ -945,4 +1011,5 @@ TESTS(answers_come_in_the_order_of_the_commands, commands_of_one_turn_leave_in_o
       a_reply_of_too_many_elements_ends_the_connection,
       a_reply_of_too_many_bytes_ends_the_connection, bytes_that_are_no_reply_end_the_connection,
       a_name_becomes_an_address_first, a_name_without_an_address_is_told_and_asked_again,
-      names_and_tls_need_what_is_not_there, it_may_be_freed_from_any_call_back)
+      names_and_tls_need_what_is_not_there, the_daemons_filter_lets_a_connection_be,
+      it_may_be_freed_from_any_call_back)
