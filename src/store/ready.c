@@ -498,3 +498,28 @@ void ready_queues(struct ready *r, ready_queue_fn fn, void *arg)
         fn(arg, q->name, q->n, oldest / TASKS_MAX);
     }
 }
+
+static void fifo_each(const struct fifo *f, struct ready_task *t,
+                      void (*fn)(void *arg, const struct ready_task *t), void *arg)
+{
+    t->queue = f->queue->name;
+    for (size_t i = 0; i < f->of.n; i++) {
+        t->job_num = places_at(&f->of, i) / TASKS_MAX;
+        t->idx = (int32_t)(places_at(&f->of, i) % TASKS_MAX);
+        fn(arg, t);
+    }
+}
+
+void ready_each(const struct ready *r, void (*fn)(void *arg, const struct ready_task *t), void *arg)
+{
+    for (size_t i = 0; i < r->owners.n; i++) {
+        const struct owner *o = r->owners.v[i];
+        struct ready_task t = {.key = o->key};
+
+        for (t.priority = 0; t.priority < PRIORITIES; t.priority++) {
+            for (size_t k = 0; k < o->lanes[t.priority].n_fifos; k++) {
+                fifo_each(&o->lanes[t.priority].fifos[k], &t, fn, arg);
+            }
+        }
+    }
+}

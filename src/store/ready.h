@@ -53,6 +53,10 @@ bool ready_next(struct ready *r, const struct strvec *queues, const struct strve
 /* Its key has had its turn; before it is taken. */
 void ready_charge(struct ready *r, const struct ready_task *t);
 
+/* All of them, by key, priority, queue (in the order in which the key came by them), place. */
+void ready_each(const struct ready *r, void (*fn)(void *arg, const struct ready_task *t),
+                void *arg);
+
 /* By name. oldest: number of the oldest job that has a task there; 0: none. */
 typedef void (*ready_queue_fn)(void *arg, const char *name, int64_t n, int64_t oldest);
 void ready_queues(struct ready *r, ready_queue_fn fn, void *arg);

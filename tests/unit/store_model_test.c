@@ -41,7 +41,6 @@ static bool chance(struct rng *r, uint32_t percent)
 /* What the driver knows; the same for both stores while an operation runs. */
 struct world {
     struct store *s[2]; /* SQLite, memory */
-    uint64_t tokens[2];
     char *url;
     struct id ids[IDS_MAX]; /* of recent jobs, some of them deleted */
     uint32_t n_ids;
@@ -52,7 +51,7 @@ struct world {
     struct id fresh;
     int64_t purge_id;
     int64_t checked_us; /* events until then have been looked at */
-    uint64_t done[32];  /* how often each operation succeeded */
+    uint64_t done[48];  /* how often each operation succeeded */
 };
 
 static int64_t now_us;
@@ -63,12 +62,7 @@ static int64_t fake_clock(void *arg)
     return now_us;
 }
 
-static uint64_t fake_token(void *arg)
-{
-    uint64_t *n = arg;
-
-    return 1000 + 7 * ++*n;
-}
+static const uint8_t secret[32] = "both make the same tokens of it";
 
 /* ---- answers as text ---- */
 
@@ -608,6 +602,180 @@ static void op_lost(struct turn *t)
     }
 }
 
+static void op_adopt(struct turn *t)
+{
+    struct err e = {0};
+    struct lease now = {0};
+    struct lease l;
+    int rc;
+
+    some_lease(t, &l);
+    if (chance(t->r, 20) && l.epoch > 1) {
+        l.epoch--; /* with a token that was never of it */
+    }
+    rc = store_task_adopt(t->s, &l, "late", &now, &e);
+    say_rc(t->out, rc, &e);
+    buf_addf(t->out, "%d %u %llu", now.idx, now.epoch, (unsigned long long)now.token);
+    if (rc == 0 && t->learn) {
+        uint32_t i = t->w->n_leases++ % LEASES_MAX;
+
+        t->w->leases[i] = now;
+        t->w->beats[i] = 0;
+    }
+}
+
+static void op_report(struct turn *t)
+{
+    struct err e = {0};
+    struct lease l;
+    bool fresh = false;
+
+    some_lease(t, &l);
+    say_rc(t->out, store_task_report(t->s, &l, below(t->r, 4), &fresh, &e), &e);
+    buf_addf(t->out, "%d", fresh);
+}
+
+/* ---- what came through a queue ---- */
+
+static void op_origin(struct turn *t)
+{
+    struct err e = {0};
+    struct origin o = {.intake = "q", .task_id = chance(t->r, 50) ? "t" : NULL, .form = 1};
+    bool by_id = chance(t->r, 50);
+    const struct id *id = some_id(t);
+    bool found = false;
+    int64_t num = t->s->now.next_job - below(t->r, 60);
+
+    if (chance(t->r, 50)) {
+        o.reply_to = chance(t->r, 50) ? "r" : "s";
+        say_rc(t->out, store_origin_put(t->s, num, &o, &e), &e);
+        return;
+    }
+    o = (struct origin){0};
+    say_rc(t->out,
+           by_id ? store_origin_of(t->s, id, &o, &found, &e)
+                 : store_origin_get(t->s, num, &o, &found, &e),
+           &e);
+    buf_addf(t->out, "%d %d", found, o.form);
+    say(t->out, o.intake, o.task_id);
+    say(t->out, o.reply_to, o.correlation);
+    origin_done(&o);
+}
+
+static void op_cursor(struct turn *t)
+{
+    static const char *const names[] = {"results", "other", "third"};
+    struct err e = {0};
+    const char *name = names[below(t->r, 3)];
+    int64_t seq = -7;
+
+    if (chance(t->r, 60)) {
+        seq = store_event_last(t->s) - (int64_t)below(t->r, 400);
+        say_rc(t->out, store_cursor_put(t->s, name, seq, &e), &e);
+        return;
+    }
+    say_rc(t->out, store_cursor_get(t->s, name, &seq, &e), &e);
+    buf_addf(t->out, "%lld", (long long)seq);
+}
+
+static int on_dead(void *arg, const struct dead_letter *d, struct err *e)
+{
+    (void)e;
+    buf_addf(arg, "dead %lld %lld %s", (long long)d->seq, (long long)d->at_us, d->source);
+    say(arg, d->task_id, d->reason);
+    say(arg, "body", d->body);
+    return 0;
+}
+
+static void op_dead(struct turn *t)
+{
+    struct err e = {0};
+    struct dead_letter d = {.at_us = now_us,
+                            .source = "q",
+                            .task_id = chance(t->r, 50) ? NULL : "t",
+                            .reason = "it is no JSON",
+                            .body = "\x01\xff"};
+    int64_t after = below(t->r, 30);
+
+    if (chance(t->r, 50)) {
+        say_rc(t->out, store_dead_add(t->s, &d, &e), &e);
+    } else {
+        say_rc(t->out, store_dead_list(t->s, after, 1 + below(t->r, 9), on_dead, t->out, &e), &e);
+    }
+    buf_addf(t->out, "%lld", (long long)store_dead_count(t->s));
+}
+
+static void op_memo(struct turn *t)
+{
+    struct err e = {0};
+    auto_free char *name = str_fmt("drain:%u", below(t->r, 4));
+    auto_free char *value = NULL;
+
+    if (chance(t->r, 60)) {
+        say_rc(t->out, store_memo_put(t->s, name, chance(t->r, 60) ? "yes" : NULL, &e), &e);
+    } else {
+        say_rc(t->out, store_memo_get(t->s, name, &value, &e), &e);
+        say(t->out, name, value);
+    }
+}
+
+struct blob_seen {
+    struct buf *out;
+    int64_t num, orphan;
+    int32_t idx;
+};
+
+static int on_blob(void *arg, int64_t num, int32_t idx, const char *path, struct err *e)
+{
+    struct blob_seen *b = arg;
+
+    (void)e;
+    buf_addf(b->out, "%lld/%d %s ", (long long)num, idx, path);
+    b->num = num;
+    b->idx = idx;
+    return 0;
+}
+
+static int on_orphan(void *arg, int64_t id, const char *uri, struct err *e)
+{
+    struct blob_seen *b = arg;
+
+    (void)e;
+    buf_addf(b->out, "%lld %s ", (long long)id, uri);
+    b->orphan = id;
+    return 0;
+}
+
+static void op_blob(struct turn *t)
+{
+    struct err e = {0};
+    struct blob_seen b = {.out = t->out, .num = 1};
+    auto_free char *uri = NULL;
+
+    say_rc(t->out, store_blobs_local(t->s, 1 + below(t->r, 5), on_blob, &b, &e), &e);
+    if (chance(t->r, 20)) {
+        b.idx++;
+    }
+    uri = str_fmt("s3://bucket/%lld.%d", (long long)b.num, b.idx);
+    if (chance(t->r, 80)) {
+        say_rc(t->out, store_blob_moved(t->s, b.num, b.idx, uri, &e), &e);
+    }
+    free(take_ptr(&uri));
+    say_rc(t->out, store_blob_uri(t->s, b.num, b.idx, &uri, &e), &e);
+    say(t->out, "uri", uri);
+    say_rc(t->out, store_blobs_orphaned(t->s, 1 + below(t->r, 5), on_orphan, &b, &e), &e);
+    if (chance(t->r, 50)) {
+        say_rc(t->out, store_blob_removed(t->s, b.orphan, &e), &e);
+    }
+}
+
+static void on_queue(void *arg, const struct queue_depth *q)
+{
+    if (q->ready > 0) {
+        buf_addf(arg, "%s %lld %lld ", q->queue, (long long)q->ready, (long long)q->oldest_us);
+    }
+}
+
 static void op_time(struct turn *t)
 {
     struct err e = {0};
@@ -624,6 +792,7 @@ static void op_time(struct turn *t)
     say_rc(t->out, store_queue_expire(t->s, now_us - 500000, &next, &e), &e);
     buf_addf(t->out, "%lld ", (long long)next);
     say_rc(t->out, store_task_running(t->s, on_task, t->out, &e), &e);
+    store_queues(t->s, on_queue, t->out);
 }
 
 static void draw_port(struct turn *t, struct port *p)
@@ -890,7 +1059,7 @@ static void op_break(struct turn *t)
     store_change_end(t->s, ERR_FULL, NULL);
 }
 
-enum { OP_ADD, OP_EXPIRE, OP_CLAIM, OP_FINISH, OP_MERGE, OP_SETTLE, OP_TURNS = 25 };
+enum { OP_ADD, OP_EXPIRE, OP_CLAIM, OP_FINISH, OP_MERGE, OP_SETTLE, OP_TURNS = 32 };
 
 /* Those from OP_TURNS on have no answer of their own. */
 static const struct {
@@ -923,6 +1092,13 @@ static const struct {
     {op_tasks, 4, "tasks"},
     {op_parts, 4, "parts"},
     {op_progress, 3, "progress"},
+    {op_adopt, 3, "adopt"},
+    {op_report, 4, "report"},
+    {op_origin, 4, "origin"},
+    {op_cursor, 2, "cursor"},
+    {op_dead, 2, "dead"},
+    {op_memo, 2, "memo"},
+    {op_blob, 3, "blob"},
     [OP_TURNS] = {op_commit, 12, "commit"},
     {op_limits, 1, "limits"},
     {op_rollback, 2, "rollback"},
@@ -1130,30 +1306,48 @@ static void check_boards(struct store *s)
 
 /* ---- what can be claimed is what the rows say ---- */
 
-static void load(void *arg, const struct ready_task *t)
+struct places_seen {
+    char *v[4096];
+    size_t n;
+};
+
+static void note_place(void *arg, const struct ready_task *t)
 {
-    ready_load(arg, t);
+    struct places_seen *p = arg;
+
+    if (p->n < ARRAY_LEN(p->v)) {
+        p->v[p->n++] =
+            str_fmt("%s %s %d %lld %d", t->key ? t->key : "", t->queue ? t->queue : "net",
+                    t->priority, (long long)t->job_num, t->idx);
+    }
 }
 
-static void say_queue(void *arg, const char *name, int64_t n, int64_t oldest)
+static int by_text(const void *a, const void *b)
 {
-    if (n > 0) {
-        buf_addf(arg, "%s %lld %lld\n", name, (long long)n, (long long)oldest);
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void places_text(struct places_seen *p, struct buf *out)
+{
+    qsort(p->v, p->n, sizeof p->v[0], by_text);
+    for (size_t i = 0; i < p->n; i++) {
+        buf_addf(out, "%s\n", p->v[i]);
+        free(p->v[i]);
     }
+    p->n = 0;
 }
 
 static void check_ready(struct store *s)
 {
-    struct ready *r = ready_new();
+    struct places_seen seen = {.n = 0};
     auto_buf want = {0};
     auto_buf got = {0};
 
-    CHECK_INT(s->ops->task_ready(s, load, r), 0);
-    ready_loaded(r);
-    ready_queues(r, say_queue, &want);
-    ready_queues(s->ready, say_queue, &got);
+    CHECK_INT(s->ops->task_ready(s, note_place, &seen), 0);
+    places_text(&seen, &want);
+    ready_each(s->ready, note_place, &seen);
+    places_text(&seen, &got);
     CHECK_STR(got.data, want.data);
-    ready_free(r);
 }
 
 static void check_always(struct world *w, struct paths *p)
@@ -1189,7 +1383,8 @@ static void check_always(struct world *w, struct paths *p)
 static void open_sqlite(struct world *w)
 {
     CHECK_OK(store_open(w->url, &w->s[0], ERR));
-    store_set_hooks(w->s[0], fake_clock, fake_token, &w->tokens[0]);
+    store_set_hooks(w->s[0], fake_clock, NULL, NULL);
+    store_set_secret(w->s[0], secret);
     /* what is compared does not depend on the disk */
     CHECK_INT(sqlite3_exec(store_sqlite(w->s[0]), "PRAGMA synchronous = OFF", NULL, NULL, NULL),
               SQLITE_OK);
@@ -1362,7 +1557,8 @@ static void sqlite_answers_as_memory_does(void)
     now_us = 1000000;
     open_sqlite(&w);
     CHECK_OK(store_open("mem:", &w.s[1], ERR));
-    store_set_hooks(w.s[1], fake_clock, fake_token, &w.tokens[1]);
+    store_set_hooks(w.s[1], fake_clock, NULL, NULL);
+    store_set_secret(w.s[1], secret);
     for (long op = 1; op <= n; op++) {
         one(&w, &r, op, out);
         if (op % 2500 == 0) {
