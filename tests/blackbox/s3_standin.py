@@ -17,6 +17,7 @@ corrupt (GET gives other bytes), cut (GET breaks off in the middle), reset (clos
 the body), hang (no answer), huge (an endless answer), complete-error (200 with an error inside).
 """
 
+import contextlib
 import hashlib
 import hmac
 import re
@@ -346,6 +347,15 @@ class Server(ThreadingHTTPServer):
     def handle_error(self, request, client_address):
         pass
 
+    def get_request(self):
+        got = super().get_request()
+        self.s3.open.add(got[0])
+        return got
+
+    def shutdown_request(self, request):
+        self.s3.open.discard(request)
+        super().shutdown_request(request)
+
 
 class S3Standin:
     def __init__(
@@ -360,7 +370,7 @@ class S3Standin:
         self.elsewhere, self.hang_s = "http://127.0.0.1:9/", 60
         self.released = threading.Event()
         self.lock = threading.Lock()
-        self.http, self.port = None, 0
+        self.http, self.port, self.open = None, 0, set()
         self.recover()
 
     def __enter__(self):
@@ -396,11 +406,14 @@ class S3Standin:
             ).start()
 
     def outage(self):
-        """Nobody listens any more; connections that are open see the faults alone."""
+        """Nobody listens any more, and what was open is closed."""
         if self.http:
             http, self.http = self.http, None
             http.shutdown()
             http.server_close()
+            for conn in list(self.open):
+                with contextlib.suppress(OSError):
+                    conn.shutdown(socket.SHUT_RDWR)
 
     def fault(self, kind, times=float("inf"), method=None, match=""):
         with self.lock:
