@@ -1,11 +1,14 @@
 #include "base/log.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -22,14 +25,56 @@ static struct {
     int fd;
     char *path;
     int64_t size;
-} sink = {.level = LOG_INFO, .format = LOG_TEXT, .fd = STDERR_FILENO};
+    int journal; /* socket; -1: there is none */
+    void (*also)(void *arg, enum log_level level, int64_t at_us, const char *event,
+                 const struct kv *kv, unsigned n);
+    void *also_arg;
+} sink = {.level = LOG_INFO, .format = LOG_TEXT, .fd = STDERR_FILENO, .journal = -1};
 
 static const char *const level_names[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
+
+/* sd_journal_sendv() without the library: systemd.io/JOURNAL_NATIVE_PROTOCOL. */
+static int open_journal(void)
+{
+    static const struct sockaddr_un at = {.sun_family = AF_UNIX,
+                                          .sun_path = "/run/systemd/journal/socket"};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&at, sizeof at) < 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
 
 void log_setup(enum log_level level, enum log_format format)
 {
     sink.level = level;
     sink.format = format;
+    if (format == LOG_JOURNALD && sink.journal < 0) {
+        sink.journal = open_journal();
+    }
+}
+
+bool log_format_parse(const char *name, enum log_format *out)
+{
+    static const char *const names[] = {"text", "json", "logfmt", "journald"};
+
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *out = (enum log_format)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void log_also(void (*fn)(void *arg, enum log_level level, int64_t at_us, const char *event,
+                         const struct kv *kv, unsigned n),
+              void *arg)
+{
+    sink.also = fn;
+    sink.also_arg = arg;
 }
 
 /* Leaves the sink alone if it cannot be opened. */
@@ -119,18 +164,60 @@ static void add_value(struct buf *b, const char *s)
     buf_addc(b, '"');
 }
 
-static void add_text(struct buf *b, const char *when, enum log_level level, const char *event,
-                     const struct kv *kv, unsigned n)
+void log_add_logfmt(struct buf *b, const struct kv *kv, unsigned n)
 {
-    buf_addf(b, "%s | %s | %s |", when, level_names[level], event);
     for (unsigned i = 0; i < n; i++) {
-        buf_addf(b, " %s=", kv[i].key);
+        buf_addf(b, "%s%s=", i ? " " : "", kv[i].key);
         if (kv[i].type == KV_INT) {
             buf_addf(b, "%" PRId64, kv[i].i);
         } else {
             add_value(b, kv[i].s);
         }
     }
+}
+
+static void add_text(struct buf *b, const char *when, enum log_level level, const char *event,
+                     const struct kv *kv, unsigned n)
+{
+    buf_addf(b, "%s | %s | %s |%s", when, level_names[level], event, n ? " " : "");
+    log_add_logfmt(b, kv, n);
+}
+
+static void add_line(struct buf *b, const char *when, enum log_level level, const char *event,
+                     const struct kv *kv, unsigned n)
+{
+    static const char *const words[] = {"debug", "info", "warning", "error"};
+
+    buf_addf(b, "ts=%s level=%s event=%s%s", when, words[level], event, n ? " " : "");
+    log_add_logfmt(b, kv, n);
+}
+
+/* One datagram: FIELD=value lines; a value with a line end in it cannot be, they are escaped. False
+ * if the journal did not take it. */
+static bool to_journal(enum log_level level, const char *event, const struct kv *kv, unsigned n)
+{
+    static const int priority[] = {7, 6, 4, 3};
+    auto_buf b = {0};
+
+    buf_addf(&b, "MESSAGE=%s%s", event, n ? " " : "");
+    log_add_logfmt(&b, kv, n);
+    buf_addf(&b, "\nPRIORITY=%d\nSYSLOG_IDENTIFIER=scanpod\nSCANPOD_EVENT=%s\n", priority[level],
+             event);
+    for (unsigned i = 0; i < n; i++) {
+        buf_adds(&b, "SCANPOD_");
+        for (const char *p = kv[i].key; *p; p++) {
+            buf_addc(&b, (char)toupper((unsigned char)*p));
+        }
+        buf_addc(&b, '=');
+        if (kv[i].type == KV_INT) {
+            buf_addf(&b, "%" PRId64, kv[i].i);
+        } else {
+            buf_add_escaped(&b, kv[i].s, strnlen(kv[i].s, VALUE_MAX));
+        }
+        buf_addc(&b, '\n');
+    }
+    return sink.journal >= 0 &&
+           send(sink.journal, b.data, b.len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)b.len;
 }
 
 static void add_json(struct buf *b, const char *when, enum log_level level, const char *event,
@@ -156,10 +243,19 @@ static void emit(enum log_level level, const char *event, const struct kv *kv, u
 {
     auto_buf b = {0};
     char when[RFC3339_LEN + 1];
+    int64_t now = wall_us();
 
-    rfc3339_us(wall_us(), when);
+    if (sink.also) {
+        sink.also(sink.also_arg, level, now, event, kv, n);
+    }
+    if (sink.format == LOG_JOURNALD && to_journal(level, event, kv, n)) {
+        return;
+    }
+    rfc3339_us(now, when);
     if (sink.format == LOG_JSON) {
         add_json(&b, when, level, event, kv, n);
+    } else if (sink.format == LOG_LOGFMT) {
+        add_line(&b, when, level, event, kv, n);
     } else {
         add_text(&b, when, level, event, kv, n);
     }

@@ -21,6 +21,7 @@
 #include "daemon/conduct.h"
 #include "daemon/imports.h"
 #include "daemon/in_force.h"
+#include "daemon/logging.h"
 #include "daemon/outposts.h"
 #include "daemon/planning.h"
 #include "daemon/privilege.h"
@@ -43,6 +44,7 @@ struct server {
     struct roles roles;
     struct in_force *scope;
     struct resolver *resolver;
+    struct syslog *syslog; /* NULL: none is named */
     struct nse_db *nse;
     uint32_t scan_addresses;
     int cert_fd, key_fd;
@@ -499,17 +501,6 @@ static int on_signals(struct server *s, struct err *e)
     return rc == 0 ? loop_signal(s->loop, SIGINT, on_stop, s, e) : rc;
 }
 
-/*
- * Only now: it is rotated by the service user, and a directory that this user may write to must not
- * choose by a link which file root appends to.
- */
-static int open_log(const struct option_set *o, struct err *e)
-{
-    const char *path = option_str(o, "log-file");
-
-    return path ? log_to_file(path, e) : 0;
-}
-
 static void load_scripts(struct server *s)
 {
     struct err e = {0};
@@ -523,11 +514,12 @@ static int start_unprivileged(struct server *s, struct err *e)
 {
     int rc;
 
-    if ((rc = privilege_drop(&s->user, e)) != 0 || (rc = open_log(s->settings, e)) != 0 ||
+    if ((rc = privilege_drop(&s->user, e)) != 0 || (rc = logging_to_file(s->settings, e)) != 0 ||
         (rc = in_force_open(option_str(s->settings, "scope"), s->user.uid, &s->scope, e)) != 0 ||
         (rc = data_dir_check(s->dir, &s->user, e)) != 0 || (rc = loop_new(&s->loop, e)) != 0 ||
         (rc = on_signals(s, e)) != 0 || (rc = open_store(s, e)) != 0 ||
-        (rc = resolver_connect(s->loop, take_fd(&s->roles.resolver_fd), &s->resolver, e)) != 0) {
+        (rc = resolver_connect(s->loop, take_fd(&s->roles.resolver_fd), &s->resolver, e)) != 0 ||
+        (rc = logging_ship(s->loop, s->settings, s->resolver, &s->syslog, e)) != 0) {
         return rc;
     }
     load_scripts(s);
@@ -561,6 +553,7 @@ static void server_done(struct server *s)
     outposts_free(s->outposts);
     sched_free(s->sched);
     worker_free(s->worker);
+    syslog_stop(s->syslog);
     resolver_free(s->resolver);
     in_force_close(s->scope);
     conduct_free(s->conduct);
@@ -584,14 +577,6 @@ static void server_done(struct server *s)
     free(s->hosts_text);
 }
 
-static void set_up_log(const struct option_set *o)
-{
-    enum log_level level = LOG_INFO;
-
-    log_level_parse(option_str(o, "log-level"), &level);
-    log_setup(level, str_eq(option_str(o, "log-format"), "json") ? LOG_JSON : LOG_TEXT);
-}
-
 int serve_main(struct option_set *settings)
 {
     struct server s = {.settings = settings,
@@ -604,7 +589,7 @@ int serve_main(struct option_set *settings)
     int rc;
 
     split_hosts(&s);
-    set_up_log(settings);
+    logging_set_up(settings);
     if ((rc = start_privileged(&s, &e)) != 0 || (rc = start_unprivileged(&s, &e)) != 0) {
         fprintf(stderr, "error: cannot start: %s\n", e.msg);
         server_done(&s);

@@ -72,7 +72,11 @@ const struct option settings_table[] = {
           .dotenv = true, .help = "least severe events that are logged")},
     {STR("log-file", "LOG_FILE", .dotenv = true,
          .help = "log file of the service user, rotated at 5 MiB, three kept (standard error)")},
-    {ENUM("log-format", "LOG_FORMAT", "text|json", .def = "text", .help = "form of a log line")},
+    {ENUM("log-format", "LOG_FORMAT", "text|json|logfmt|journald", .def = "text",
+          .help = "form of a log line; journald: datagrams with fields to systemd's journal")},
+    {STR("log-endpoint", "LOG_ENDPOINT", .env2 = "LOGGING_SERVICE_ENDPOINT",
+         .help = "a syslog server that gets every event as well: syslog://HOST[:PORT] (UDP), "
+                 "syslog+tcp://HOST[:PORT], syslog+unix:PATH")},
     {STR("tool-nmap", "TOOL_NMAP", .env2 = "TOOL_PATHS_NMAP",
          .help = "path of nmap (looked up in PATH)")},
     {STR("tool-masscan", "TOOL_MASSCAN", .help = "path of masscan (looked up in PATH)")},
