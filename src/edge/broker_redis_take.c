@@ -8,7 +8,7 @@
 #include "edge/edge_message.h"
 
 enum {
-    RECOVER_MAX = 256,
+    RECOVER_MAX = 2 * EDGE_PREFETCH,
     SILENT_MS = 15000,  /* the taker waits for one second there */
     REFRESH_MS = 15000, /* our entries are claimed again, and others looked for */
     SWEEP_MAX = 16,
@@ -121,12 +121,10 @@ static const redisReply *only_entry(const redisReply *r)
 
 /* ---- messages that are too large to be read ---- */
 
-/* What the length in front of the text says; 0: not found. */
+/* hiredis has read the '$' and stands at the length. 0: it is somewhere else. */
 static size_t length_of(const struct buf *shown)
 {
-    const char *dollar = shown->len ? memchr(shown->data, '$', shown->len) : NULL;
-
-    return dollar ? strtoul(dollar + 1, NULL, 10) : 0;
+    return shown->len ? strtoul(shown->data, NULL, 10) : 0;
 }
 
 /* The first bytes are shown to the daemon as those of a message that is too large. */
@@ -212,27 +210,29 @@ static bool drop_large_head(struct broker *b, struct err *e)
 
 static void recover_list(struct broker *b)
 {
+    redisReply *found[RECOVER_MAX];
     struct err e = {0};
+    unsigned n = 0;
 
     if (!drop_large_head(b, &e)) {
         redis_lost(b, e.code ? e.msg : "it does not answer");
         return;
     }
-    for (int i = 1; i <= RECOVER_MAX && !b->lost; i++) {
+    for (; n < RECOVER_MAX && !b->lost; n++) {
         char at[16];
-        redisReply *r;
-        bool end;
 
-        snprintf(at, sizeof at, "-%d", i); /* the oldest is the last one */
-        r = redis_ask_text(b, "LINDEX", b->taken, at, NULL);
-        end = !r || !is_text(r);
-        if (!end) {
-            came(b, r, true);
+        snprintf(at, sizeof at, "-%u", n + 1); /* the oldest is the last one */
+        found[n] = redis_ask_text(b, "LINDEX", b->taken, at, NULL);
+        if (!found[n] || !is_text(found[n])) {
+            freeReplyObject(found[n]);
+            break;
         }
-        freeReplyObject(r);
-        if (end) {
-            return;
+    }
+    for (unsigned i = 0; i < n; i++) { /* only now: what is settled at once leaves the list */
+        if (!b->lost) {
+            came(b, found[i], true);
         }
+        freeReplyObject(found[i]);
     }
 }
 
