@@ -311,4 +311,5 @@ def test_what_was_used_is_known_of_a_scan_that_had_to_be_killed(make, script, sc
     job = server.scan(IN, ports="80", limits={"wall_s": 1})
     usage = job["sandbox"]["usage"]
     assert job["state"] == "timed_out" and job["sandbox"]["limit"] == "timeout", job
-    assert usage["cpu_ms"] > 300 and usage["max_rss_kb"] > 0 and usage["disk_bytes"] > 0, usage
+    # It spins for a second, of which a busy machine gives it a share; a shell that waits takes 20.
+    assert usage["cpu_ms"] > 100 and usage["max_rss_kb"] > 0 and usage["disk_bytes"] > 0, usage
