@@ -1,8 +1,8 @@
 /*
  * A connection's life:
  *
- *   waiting -> finding (an address for a name) -> connecting -> greeting -> up
- *      ^--------------- any failure, after a wait that doubles ---------------'
+ *   waiting -> finding (an address) -> connecting -> shaking (TLS) -> greeting -> up
+ *      ^--------------- any failure, after a wait that doubles ------------------'
  *
  * hiredis writes nothing and reads nothing here: its reader takes replies apart, the socket, the
  * queues and the limits are ours. Its own asynchronous half ends the process by an assertion when a
@@ -95,14 +95,12 @@ static void wait_for_next(struct redis *r)
 
 void redis_lost(struct redis *r, const char *why, const char *quoted)
 {
-    auto_buf text = {.cap = REDIS_WHY - 1};
-    auto_buf escaped = {0};
+    auto_buf text = {0};
 
     buf_adds(&text, why);
     if (quoted) {
         buf_adds(&text, ": ");
-        buf_add_escaped(&escaped, quoted, strnlen(quoted, REDIS_WHY / 4));
-        buf_add(&text, escaped.data, escaped.len);
+        buf_add_escaped(&text, quoted, strnlen(quoted, REDIS_QUOTED));
     }
     if (r->state == REDIS_UP) {
         if (loop_now_ms(r->loop) - r->up_ms >= REDIS_STEADY_MS) {
@@ -147,6 +145,7 @@ static void on_limit(struct timer *t)
     redis_lost(r,
                r->state == REDIS_FINDING      ? "no address was found for its name in time"
                : r->state == REDIS_CONNECTING ? "no connection within 5 s"
+               : r->state == REDIS_SHAKING    ? "connected, but no TLS handshake within 5 s"
                                               : "connected, but no answer within 5 s",
                NULL);
 }
@@ -260,34 +259,25 @@ const struct redis_server *redis_server(const struct redis *r)
 
 /* ---- making and ending ---- */
 
-static void url_copy(const struct redis_url *from, struct redis_url *to)
-{
-    *to = *from;
-    to->host = xstrdup(from->host);
-    to->path = xstrdup(from->path);
-    to->user = xstrdup(from->user);
-    to->password = xstrdup(from->password);
-    to->prefix = xstrdup(from->prefix);
-}
-
 int redis_new(struct loop *l, const struct redis_url *url, const struct redis_events *ev,
               struct redis **out, struct err *e)
 {
+    struct redis_tls *tls = NULL;
     struct net_ip ip;
     struct redis *r;
+    int rc;
 
-    if (url->tls) {
-        return err_set(e, ERR_INVALID,
-                       "rediss://%s: this build speaks no TLS to Redis; let stunnel or another TLS "
-                       "proxy on this machine carry the connection, and name that as redis://",
-                       url->host);
-    }
     if (url->host && !ev->resolve && !net_ip_parse(url->host, &ip)) {
         return err_set(e, ERR_INVALID, "the Redis server '%s' has to be given by its address here",
                        url->host);
     }
+    rc = url->tls ? redis_tls_new(url, &tls, e) : 0;
+    if (rc < 0) {
+        return err_prefix(e, rc, "Redis server %s", url->host);
+    }
     r = xcalloc(1, sizeof *r);
     r->loop = l;
+    r->tls = tls;
     r->ev = *ev;
     r->watch.fd = -1;
     r->watch.fn = redis_io_ready;
@@ -297,7 +287,7 @@ int redis_new(struct loop *l, const struct redis_url *url, const struct redis_ev
     r->refuse.fn = on_refuse;
     r->backoff_ms = REDIS_BACKOFF_MIN_MS;
     r->fed_max = REDIS_REPLY_MAX;
-    url_copy(url, &r->url);
+    redis_url_copy(url, &r->url);
     timer_arm(l, &r->retry, 0);
     *out = r;
     return 0;
@@ -320,5 +310,6 @@ void redis_free(struct redis *r)
     free(r->pending.v);
     free(r->refused.v);
     redis_url_done(&r->url);
+    redis_tls_free(r->tls);
     free(r);
 }

@@ -20,8 +20,9 @@
 #include "base/err.h"
 #include "event/loop.h"
 
-/* redis://[[USER]:PASSWORD@]HOST[:PORT][/DB][?prefix=P], rediss:// with TLS, unix:PATH or
- * unix://[[USER]:PASSWORD@]PATH with [?db=N&prefix=P]. Parts are percent-decoded. */
+/* redis://[[USER]:PASSWORD@]HOST[:PORT][/DB][?prefix=P]; rediss:// the same by TLS, with
+ * [&ca=FILE&cert=FILE&key=FILE]; unix:PATH or unix://[[USER]:PASSWORD@]PATH with
+ * [?db=N&prefix=P]. Parts are percent-decoded. */
 struct redis_url {
     bool tls;
     char *host, *path; /* one of them */
@@ -29,9 +30,11 @@ struct redis_url {
     int db;
     char *user, *password; /* NULL: none */
     char *prefix;          /* of all keys; default "scanpod:" */
+    char *ca, *cert, *key; /* files, PEM: rediss:// only; NULL: the system's authorities, none */
 };
 /* ERR_INVALID says what is wrong without showing the password. redis_url_done() it. */
 int redis_url_parse(const char *text, struct redis_url *out, struct err *e);
+void redis_url_copy(const struct redis_url *from, struct redis_url *to); /* *to is no URL yet */
 void redis_url_done(struct redis_url *u);
 /* For logs: without user and password. */
 void redis_url_text(const struct redis_url *u, struct buf *out);
@@ -58,8 +61,9 @@ struct redis_events {
     void *arg;
 };
 
-/* Copies url. Begins to connect in the next turn. ERR_INVALID: TLS, which this build has not, or a
- * name where there is no `resolve`. redis_free() is fine in any call-back. */
+/* Copies url. Begins to connect in the next turn. ERR_INVALID: a name where there is no `resolve`,
+ * or a file of TLS that does not do; ERR_NOT_FOUND: GnuTLS is not installed. redis_free() is fine
+ * in any call-back. */
 int redis_new(struct loop *l, const struct redis_url *url, const struct redis_events *ev,
               struct redis **out, struct err *e);
 void redis_free(struct redis *r); /* no call-backs any more */

@@ -21,6 +21,31 @@ static bool to_itself(int fd)
            memcmp(&own, &peer, n) == 0;
 }
 
+static void greet(struct redis *r)
+{
+    r->watch.fn = redis_io_ready;
+    r->state = REDIS_GREETING;
+    r->moved_ms = loop_now_ms(r->loop);
+    timer_arm(r->loop, &r->limit, REDIS_CONNECT_MS);
+    timer_arm(r->loop, &r->look, REDIS_IDLE_MS);
+    redis_greet(r);
+}
+
+static void on_handshake(struct watch *w, uint32_t events)
+{
+    struct redis *r = container_of(w, struct redis, watch);
+    int wants = redis_tls_handshake(r->tls);
+
+    (void)events;
+    if (wants > 0) {
+        watch_events(w, (uint32_t)wants);
+    } else if (wants == 0) {
+        greet(r);
+    } else {
+        redis_lost(r, "TLS", redis_tls_why(r->tls));
+    }
+}
+
 static void connected(struct redis *r)
 {
     int error = 0;
@@ -37,12 +62,15 @@ static void connected(struct redis *r)
         redis_lost(r, "connect", strerror(ECONNREFUSED));
         return;
     }
-    r->watch.fn = redis_io_ready;
-    r->state = REDIS_GREETING;
-    r->moved_ms = loop_now_ms(r->loop);
-    timer_arm(r->loop, &r->limit, REDIS_CONNECT_MS);
-    timer_arm(r->loop, &r->look, REDIS_IDLE_MS);
-    redis_greet(r);
+    if (!r->tls) {
+        greet(r);
+    } else if (redis_tls_start(r->tls, r->watch.fd)) {
+        r->watch.fn = on_handshake;
+        r->state = REDIS_SHAKING;
+        on_handshake(&r->watch, EPOLLOUT);
+    } else {
+        redis_lost(r, "TLS", redis_tls_why(r->tls));
+    }
 }
 
 static void on_socket(struct watch *w, uint32_t events)

@@ -4,6 +4,7 @@
 #include <hiredis/hiredis.h>
 
 #include "transport/redis.h"
+#include "transport/redis_tls.h"
 
 enum {
     REDIS_CONNECT_MS = 5000, /* to find the address and connect; as long again to greet */
@@ -14,10 +15,18 @@ enum {
     REDIS_STEADY_MS = 1000, /* up for so long: the next loss begins with the shortest wait */
     REDIS_REPLY_MAX = 256 << 20,
     REDIS_ELEMENTS_MAX = 4 << 20, /* of the arrays of one reply, together */
-    REDIS_WHY = 256,
+    REDIS_QUOTED = 120,           /* bytes of a text of the other side */
+    REDIS_WHY = 10 * REDIS_QUOTED,
 };
 
-enum redis_state { REDIS_WAITING, REDIS_FINDING, REDIS_CONNECTING, REDIS_GREETING, REDIS_UP };
+enum redis_state {
+    REDIS_WAITING,
+    REDIS_FINDING,
+    REDIS_CONNECTING,
+    REDIS_SHAKING, /* hands, of TLS */
+    REDIS_GREETING,
+    REDIS_UP,
+};
 
 /* Those who wait for an answer, in the order of the commands: a ring. */
 struct call {
@@ -41,7 +50,8 @@ struct redis {
     struct redis_url url;
     struct redis_events ev;
     enum redis_state state;
-    struct watch watch; /* fd -1: none */
+    struct watch watch;    /* fd -1: none */
+    struct redis_tls *tls; /* NULL: rediss:// was not asked for */
     struct redisReader *reader;
     size_t fed;      /* bytes of the reply that is not complete yet */
     size_t elements; /* and of its arrays */

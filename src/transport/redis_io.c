@@ -59,6 +59,9 @@ bool redis_io_start(struct redis *r)
 void redis_io_stop(struct redis *r)
 {
     watch_del(&r->watch);
+    if (r->tls) {
+        redis_tls_stop(r->tls);
+    }
     fd_close(&r->watch.fd);
     if (r->reader) {
         redisReaderFree(r->reader);
@@ -155,18 +158,24 @@ static bool feed(struct redis *r, const char *p, size_t n)
     return true;
 }
 
+static const char *failure(const struct redis *r)
+{
+    return r->tls && errno == EPROTO ? redis_tls_why(r->tls) : strerror(errno);
+}
+
 static void read_some(struct redis *r)
 {
     static char in[READ_SIZE]; /* one thread; feed() copies */
 
     for (int i = 0; i < READS_PER_TURN; i++) {
-        ssize_t n = recv(r->watch.fd, in, sizeof in, MSG_DONTWAIT);
+        ssize_t n = r->tls ? redis_tls_recv(r->tls, in, sizeof in)
+                           : recv(r->watch.fd, in, sizeof in, MSG_DONTWAIT);
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
             return;
         }
         if (n < 0) {
-            redis_lost(r, "read", strerror(errno));
+            redis_lost(r, "read", failure(r));
             return;
         }
         if (n == 0) {
@@ -177,7 +186,7 @@ static void read_some(struct redis *r)
         if (!feed(r, in, (size_t)n)) {
             return;
         }
-        if ((size_t)n < sizeof in) {
+        if (!r->tls && (size_t)n < sizeof in) { /* of TLS a piece is a record */
             return;
         }
     }
@@ -208,14 +217,16 @@ static void shrink(struct redis *r)
 static bool write_some(struct redis *r)
 {
     while (r->sent < r->out.len) {
-        ssize_t n = send(r->watch.fd, r->out.data + r->sent, r->out.len - r->sent,
-                         MSG_DONTWAIT | MSG_NOSIGNAL);
+        const char *p = r->out.data + r->sent;
+        size_t left = r->out.len - r->sent;
+        ssize_t n = r->tls ? redis_tls_send(r->tls, p, left)
+                           : send(r->watch.fd, p, left, MSG_DONTWAIT | MSG_NOSIGNAL);
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
             break;
         }
         if (n < 0) {
-            redis_lost(r, "write", strerror(errno));
+            redis_lost(r, "write", failure(r));
             return false;
         }
         r->sent += (size_t)n;

@@ -140,6 +140,27 @@ static bool prefix_ok(const char *s)
                strlen(s);
 }
 
+/* A file of TLS. */
+static int parse_file(const char *s, size_t n, char **out, struct err *e)
+{
+    int rc = decode(s, n, "file name", out, e);
+
+    if (rc == 0 && (*out)[0] != '/') {
+        return err_set(e, ERR_INVALID, "Redis URL: files are named by their whole paths");
+    }
+    return rc;
+}
+
+static char **file_of(struct redis_url *u, const char *s, size_t name)
+{
+    char **file = name == 2 && memcmp(s, "ca", 2) == 0     ? &u->ca
+                  : name == 4 && memcmp(s, "cert", 4) == 0 ? &u->cert
+                  : name == 3 && memcmp(s, "key", 3) == 0  ? &u->key
+                                                           : NULL;
+
+    return u->tls && file && !*file ? file : NULL;
+}
+
 static int parse_parameter(const char *s, size_t n, struct redis_url *u, struct err *e)
 {
     const char *is = memchr(s, '=', n);
@@ -158,9 +179,14 @@ static int parse_parameter(const char *s, size_t n, struct redis_url *u, struct 
     if (is && name == 2 && memcmp(s, "db", 2) == 0 && u->path && u->db < 0 && n > name + 1) {
         return parse_db(is + 1, n - name - 1, u, e);
     }
+    if (is && file_of(u, s, name)) {
+        return parse_file(is + 1, n - name - 1, file_of(u, s, name), e);
+    }
     return err_set(e, ERR_INVALID,
                    "Redis URL: behind the '?' there may be 'prefix=...'%s, once, and nothing else",
-                   u->path ? " and 'db=...'" : "");
+                   u->path  ? " and 'db=...'"
+                   : u->tls ? ", 'ca=...', 'cert=...' and 'key=...'"
+                            : "");
 }
 
 static int parse_parameters(const char *s, struct redis_url *u, struct err *e)
@@ -242,7 +268,13 @@ static int parse_tcp(const char *s, struct redis_url *u, struct err *e)
         rc = parse_db(s, db, u, e);
         s += db;
     }
-    return rc == 0 && *s == '?' ? parse_parameters(s + 1, u, e) : rc;
+    if (rc == 0 && *s == '?') {
+        rc = parse_parameters(s + 1, u, e);
+    }
+    if (rc == 0 && !u->cert != !u->key) {
+        return err_set(e, ERR_INVALID, "Redis URL: 'cert=' and 'key=' belong together");
+    }
+    return rc;
 }
 
 static int parse(const char *text, struct redis_url *u, struct err *e)
@@ -294,7 +326,23 @@ void redis_url_done(struct redis_url *u)
     free(u->user);
     free(u->password);
     free(u->prefix);
+    free(u->ca);
+    free(u->cert);
+    free(u->key);
     *u = (struct redis_url){0};
+}
+
+void redis_url_copy(const struct redis_url *from, struct redis_url *to)
+{
+    *to = *from;
+    to->host = xstrdup(from->host);
+    to->path = xstrdup(from->path);
+    to->user = xstrdup(from->user);
+    to->password = xstrdup(from->password);
+    to->prefix = xstrdup(from->prefix);
+    to->ca = xstrdup(from->ca);
+    to->cert = xstrdup(from->cert);
+    to->key = xstrdup(from->key);
 }
 
 /* What means something in a URL, or is no printing character, as %XX. */
@@ -323,6 +371,9 @@ static void put_host(struct buf *out, const char *host)
 
 void redis_url_text(const struct redis_url *u, struct buf *out)
 {
+    const struct {
+        const char *name, *path;
+    } files[] = {{"ca", u->ca}, {"cert", u->cert}, {"key", u->key}};
     char sign = '?';
 
     if (u->path) {
@@ -340,6 +391,14 @@ void redis_url_text(const struct redis_url *u, struct buf *out)
     }
     if (!str_eq(u->prefix, PREFIX_DEFAULT)) {
         buf_addf(out, "%cprefix=%s", sign, u->prefix);
+        sign = '&';
+    }
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        if (files[i].path) {
+            buf_addf(out, "%c%s=", sign, files[i].name);
+            put_encoded(out, files[i].path, "/");
+            sign = '&';
+        }
     }
 }
 

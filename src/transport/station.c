@@ -78,12 +78,18 @@ void station_hello(struct station *s, const struct hello *h)
 {
     free_hello(&s->hello);
     copy_hello(&s->hello, h);
+    station_groups(s);
     station_announce(s);
 }
 
 void station_room(struct station *s, uint32_t slots)
 {
-    s->room = slots;
+    uint32_t undated = 0; /* they are not with the owner yet */
+
+    for (const struct run *r = s->runs; r; r = r->next) {
+        undated += r->state == RUN_UNDATED;
+    }
+    s->room = slots > undated ? slots - undated : 0;
     station_take(s);
 }
 
@@ -210,16 +216,6 @@ void station_watch(struct station *s)
 
 /* ---- life ---- */
 
-static void copy_url(struct redis_url *to, const struct redis_url *from)
-{
-    *to = *from;
-    to->host = xstrdup(from->host);
-    to->path = xstrdup(from->path);
-    to->user = xstrdup(from->user);
-    to->password = xstrdup(from->password);
-    to->prefix = xstrdup(from->prefix);
-}
-
 static int load_spool(struct station *s, struct err *e)
 {
     uint32_t removed = 0;
@@ -251,7 +247,7 @@ int station_new(struct loop *l, const struct station_config *c, const struct sta
     s->runs_tail = &s->runs;
     s->beat_ms = FIRST_BEAT_MS;
     s->kill_ms = FIRST_KILL_MS;
-    copy_url(&s->url, c->url);
+    redis_url_copy(c->url, &s->url);
     copy_hello(&s->hello, &c->hello);
     random_bytes(&instance, sizeof instance);
     snprintf(s->instance, sizeof s->instance, "%016" PRIx64, instance);

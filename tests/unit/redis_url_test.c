@@ -80,6 +80,15 @@ static void tls_is_another_scheme(void)
     parse("rediss://:pw@h");
     CHECK(u.tls);
     shown_as("rediss://h:6379/0");
+    parse("rediss://h?prefix=p&ca=/a%20b.pem&key=/k&cert=/c");
+    CHECK_STR(u.ca, "/a b.pem");
+    CHECK_STR(u.cert, "/c");
+    CHECK_STR(u.key, "/k");
+    shown_as("rediss://h:6379/0?prefix=p&ca=/a%20b.pem&cert=/c&key=/k");
+    refused("rediss://h?cert=/c", "belong together");
+    refused("rediss://h?ca=x", "whole paths");
+    refused("rediss://h?ca=/x&ca=/y", "nothing else");
+    refused("redis://h?ca=/x", "nothing else");
 }
 
 static void a_socket_is_a_path(void)
