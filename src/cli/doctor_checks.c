@@ -17,6 +17,7 @@
 #include "daemon/privilege.h"
 #include "daemon/probe.h"
 #include "edge/curl_lib.h"
+#include "edge/depot.h"
 #include "policy/policy.h"
 #include "tool/tool.h"
 
@@ -388,6 +389,27 @@ static void check_clock(struct cli *c, struct check_result *r)
     }
 }
 
+static void check_storage(struct cli *c, struct check_result *r)
+{
+    const char *uri = option_str(cli_settings(c), "blob");
+    const char *json = option_str(cli_settings(c), "blob-config");
+    struct depot_config to = {0};
+    struct err e = {0};
+
+    if (depot_config_parse(uri ? uri : json ? json : "", &to, &e) != 0) {
+        result(r, FINDING_FAIL, "docs/storage.md", "%s", e.msg);
+    } else if (to.local) {
+        result(r, FINDING_OK, NULL, "raw output stays in %s",
+               to.path ? to.path : "the data directory");
+    } else {
+        auto_free char *where = depot_uri(&to, "");
+
+        result(r, FINDING_OK, NULL, "raw output goes to %s at %s, region %s", where, to.endpoint,
+               to.region);
+    }
+    depot_config_done(&to);
+}
+
 static void check_libcurl(struct cli *c, struct check_result *r)
 {
     const struct curl_lib *lib;
@@ -462,9 +484,12 @@ static void check_server(struct cli *c, struct check_result *r)
 }
 
 const struct check doctor_checks[] = {
-    {"settings", check_settings}, {"data", check_data_dir},     {"disk", check_disk},
-    {"nmap", check_nmap},         {"sweepers", check_sweepers}, {"scope", check_scope},
-    {"sandbox", check_sandbox},   {"egress", check_egress},     {"raw sockets", check_raw},
-    {"roles", check_roles},       {"tls", check_tls},           {"clock", check_clock},
-    {"libcurl", check_libcurl},   {"server", check_server},     {0},
+    {"settings", check_settings}, {"data", check_data_dir},
+    {"disk", check_disk},         {"nmap", check_nmap},
+    {"sweepers", check_sweepers}, {"scope", check_scope},
+    {"sandbox", check_sandbox},   {"egress", check_egress},
+    {"raw sockets", check_raw},   {"roles", check_roles},
+    {"tls", check_tls},           {"clock", check_clock},
+    {"storage", check_storage},   {"libcurl", check_libcurl},
+    {"server", check_server},     {0},
 };

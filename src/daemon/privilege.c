@@ -138,6 +138,20 @@ int data_dir_prepare(const char *dir, const struct service_user *u, struct err *
     return rc;
 }
 
+int blob_dir_prepare(const char *dir, const struct service_user *u, struct err *e)
+{
+    mode_t mask;
+    int rc;
+
+    if (!dir) {
+        return 0;
+    }
+    mask = umask(022);
+    rc = make_parents(dir, e);
+    umask(mask);
+    return rc == 0 ? prepare_part(dir, u, e) : rc;
+}
+
 int data_dir_lock(const char *dir, const struct service_user *u, int *out_fd, struct err *e)
 {
     auto_fd int fd = -1;

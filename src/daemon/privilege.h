@@ -23,6 +23,8 @@ int privilege_drop(const struct service_user *u, struct err *e);
 /* Makes dir (0700) with its missing parents (0755), owned by the user. Refuses one that others may
  * write to, and one that is neither empty nor the user's. */
 int data_dir_prepare(const char *dir, const struct service_user *u, struct err *e);
+/* The same for a directory of raw output that is elsewhere; NULL: there is none. */
+int blob_dir_prepare(const char *dir, const struct service_user *u, struct err *e);
 /* store_lock() before the drop: the lock file is the user's too. The caller closes *out_fd. */
 int data_dir_lock(const char *dir, const struct service_user *u, int *out_fd, struct err *e);
 /* After the drop: can the directory be used? The message says what is in the way. */

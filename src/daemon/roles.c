@@ -250,6 +250,16 @@ int roles_start(struct roles *r, const struct option_set *settings, const struct
     return rc;
 }
 
+int roles_start_depot(struct roles *r, const struct depot_config *to,
+                      const struct service_user *user, const char *blob_dir, struct err *e)
+{
+    auto_free char *dir = absolute(blob_dir);
+    const struct depot_start start = {
+        .config = to, .dir = dir, .change_user = user->change, .uid = user->uid, .gid = user->gid};
+
+    return to->local ? 0 : depot_spawn(&start, &r->depot_fd, &r->depot_pidfd, e);
+}
+
 /* It is told by the end of its channel, netd and the proxy by the runner's. */
 static void await(int pidfd)
 {
@@ -266,14 +276,17 @@ void roles_done(struct roles *r)
     fd_close(&r->netd_fd);
     fd_close(&r->proxy_fd);
     fd_close(&r->resolver_fd);
+    fd_close(&r->depot_fd);
     await(r->runner_pidfd);
     await(r->resolver_pidfd);
     await(r->netd_pidfd);
     await(r->proxy_pidfd);
+    await(r->depot_pidfd);
     fd_close(&r->runner_pidfd);
     fd_close(&r->netd_pidfd);
     fd_close(&r->proxy_pidfd);
     fd_close(&r->resolver_pidfd);
+    fd_close(&r->depot_pidfd);
     cgroup_close(r->cgroups);
     r->cgroups = NULL;
 }

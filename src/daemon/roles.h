@@ -10,18 +10,21 @@
 #include "base/option.h"
 #include "box/cgroup.h"
 #include "daemon/privilege.h"
+#include "edge/depot.h"
 #include "netd/netd.h"
 
 struct roles {
-    int runner_fd, netd_fd, proxy_fd, resolver_fd; /* channels; owned until taken; -1: none */
-    int runner_pidfd, netd_pidfd, proxy_pidfd, resolver_pidfd;
+    int runner_fd, netd_fd, proxy_fd, resolver_fd,
+        depot_fd; /* channels; owned until taken; -1: none */
+    int runner_pidfd, netd_pidfd, proxy_pidfd, resolver_pidfd, depot_pidfd;
     struct cgroup_tree *cgroups;
 };
 
 #define ROLES_NONE                                                                             \
     {                                                                                          \
         .runner_fd = -1, .netd_fd = -1, .proxy_fd = -1, .resolver_fd = -1, .runner_pidfd = -1, \
-        .netd_pidfd = -1, .proxy_pidfd = -1, .resolver_pidfd = -1                              \
+        .netd_pidfd = -1, .proxy_pidfd = -1, .resolver_pidfd = -1, .depot_fd = -1,             \
+        .depot_pidfd = -1                                                                      \
     }
 
 /*
@@ -31,6 +34,9 @@ struct roles {
  */
 int roles_start(struct roles *r, const struct option_set *settings, const struct service_user *user,
                 int hold_fd, const char *work_dir, struct err *e);
+/* The depot, at the same time: the data directory is there. */
+int roles_start_depot(struct roles *r, const struct depot_config *to,
+                      const struct service_user *user, const char *blob_dir, struct err *e);
 /* Closes what was not taken, and waits for the ends of the roles, 5 s each at most: what was taken
  * has to be closed before. */
 void roles_done(struct roles *r);

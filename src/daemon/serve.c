@@ -28,6 +28,7 @@
 #include "daemon/programs.h"
 #include "daemon/resolver.h"
 #include "daemon/roles.h"
+#include "daemon/shipping.h"
 #include "daemon/turn.h"
 #include "daemon/worker.h"
 #include "tool/nse.h"
@@ -40,6 +41,9 @@ struct server {
     struct service_user user;
     const char *dir; /* data directory */
     char *blob_dir, *work_dir, *import_dir;
+    struct depot_config blob_to;
+    struct shipping *shipping; /* NULL: raw output stays here */
+    struct api_depot depot;
     int lock_fd, listen_fd;
     struct roles roles;
     struct in_force *scope;
@@ -104,22 +108,38 @@ static int keep_tls(struct server *s, struct err *e)
                    : rc;
 }
 
+/* Where raw output goes: always through a directory. */
+static int read_blob(struct server *s, struct err *e)
+{
+    const char *text = option_str(s->settings, "blob");
+    int rc;
+
+    text = text ? text : option_str(s->settings, "blob-config");
+    rc = depot_config_parse(text ? text : "", &s->blob_to, e);
+
+    s->blob_dir = s->blob_to.path ? xstrdup(s->blob_to.path) : str_fmt("%s/blob", s->dir);
+    return rc;
+}
+
 static int start_privileged(struct server *s, struct err *e)
 {
     int rc;
 
     s->dir = option_str(s->settings, "data-dir");
-    s->blob_dir = str_fmt("%s/blob", s->dir);
     s->work_dir = str_fmt("%s/work", s->dir);
-    if ((rc = access_check(s->settings, e)) != 0 ||
+    if ((rc = access_check(s->settings, e)) != 0 || (rc = read_blob(s, e)) != 0 ||
         (rc = service_user_find(option_str(s->settings, "user"), &s->user, e)) != 0 ||
         (rc = data_dir_prepare(s->dir, &s->user, e)) != 0 ||
+        (rc = blob_dir_prepare(s->blob_to.path, &s->user, e)) != 0 ||
         (rc = scan_addresses_count(s->settings, &s->scan_addresses, e)) != 0 ||
         (rc = data_dir_lock(s->dir, &s->user, &s->lock_fd, e)) != 0 || (rc = keep_tls(s, e)) != 0 ||
         (rc = http_listen(option_str(s->settings, "listen"), &s->listen_fd, e)) != 0) {
         return rc;
     }
 
+    if ((rc = roles_start_depot(&s->roles, &s->blob_to, &s->user, s->blob_dir, e)) != 0) {
+        return rc;
+    }
     return roles_start(&s->roles, s->settings, &s->user, s->lock_fd, s->work_dir, e);
 }
 
@@ -203,6 +223,21 @@ static uint32_t max_concurrent(void *arg, const char *key_id)
 }
 
 enum { IMPORT_SLOTS = 2 };
+
+static int start_shipping(struct server *s, struct err *e)
+{
+    const struct shipping_config c = {.loop = s->loop,
+                                      .store = s->store,
+                                      .to = &s->blob_to,
+                                      .blob_dir = s->blob_dir,
+                                      .depot_fd = take_fd(&s->roles.depot_fd)};
+    int rc = c.depot_fd >= 0 ? shipping_new(&c, &s->shipping, e) : 0;
+
+    if (s->shipping) {
+        s->depot = shipping_api(s->shipping);
+    }
+    return rc;
+}
 
 /* Each of the scan addresses serves one scan at a time. */
 static uint32_t slots(const struct server *s)
@@ -352,7 +387,7 @@ static int reparse_hook(void *arg, const struct id *job,
 {
     struct server *s = arg;
 
-    return worker_reparse(s->worker, job, -1, done, done_arg, e);
+    return shipping_reparse(s->shipping, s->worker, job, done, done_arg, e);
 }
 
 static const char *tool_hook(void *arg, const char **version)
@@ -401,6 +436,7 @@ static int start_http(struct server *s, struct err *e)
         .ttl_us = ttl_us(o),
         .reparse = reparse_hook,
         .reparse_arg = s,
+        .depot = s->shipping ? &s->depot : NULL,
         .profiles = s->profiles,
         .plan_facts = planning_facts,
         .dry_run = planning_dry_run,
@@ -529,8 +565,9 @@ static int start_unprivileged(struct server *s, struct err *e)
     if ((rc = profiles_load(option_str(s->settings, "profiles"), &s->profiles, e)) != 0) {
         return rc;
     }
-    if ((rc = start_outposts(s, e)) != 0 || (rc = start_work(s, e)) != 0 ||
-        (rc = start_http(s, e)) != 0 || (rc = seccomp_role(ROLE_DAEMON, e)) != 0) {
+    if ((rc = start_shipping(s, e)) != 0 || (rc = start_outposts(s, e)) != 0 ||
+        (rc = start_work(s, e)) != 0 || (rc = start_http(s, e)) != 0 ||
+        (rc = seccomp_role(ROLE_DAEMON, e)) != 0) {
         return rc;
     }
     worker_on_runner_gone(s->worker, on_runner_gone, s);
@@ -538,6 +575,7 @@ static int start_unprivileged(struct server *s, struct err *e)
     s->turn.store = s->store;
     s->turn.sched = s->sched;
     s->turn.worker = s->worker;
+    s->turn.shipping = s->shipping;
     s->turn.api = s->api;
     s->turn.http = s->http;
     s->turn.fleet = outposts_fleet(s->outposts);
@@ -552,6 +590,7 @@ static void server_done(struct server *s)
     api_free(s->api);
     outposts_free(s->outposts);
     sched_free(s->sched);
+    shipping_free(s->shipping);
     worker_free(s->worker);
     syslog_stop(s->syslog);
     resolver_free(s->resolver);
@@ -570,6 +609,7 @@ static void server_done(struct server *s)
     fd_close(&s->key_fd);
     free(s->cert_path);
     free(s->key_path);
+    depot_config_done(&s->blob_to);
     free(s->blob_dir);
     free(s->import_dir);
     free(s->work_dir);

@@ -81,6 +81,11 @@ const struct option settings_table[] = {
          .help = "path of nmap (looked up in PATH)")},
     {STR("tool-masscan", "TOOL_MASSCAN", .help = "path of masscan (looked up in PATH)")},
     {STR("tool-zmap", "TOOL_ZMAP", .help = "path of zmap (looked up in PATH)")},
+    {STR("blob", "BLOB",
+         .help = "where raw output is kept: s3://BUCKET[/PREFIX][?endpoint=URL&region=R&style=path|"
+                 "host], see docs/storage.md (the data directory)")},
+    {STR("blob-config", "BLOB_CONFIG", .env2 = "OUTPUT_STORAGE_CONFIG", .secret = true,
+         .help = "the same as JSON, which may hold credentials; counts where blob is not set")},
     {STR("profiles", "PROFILES_FILE",
          .help = "profiles of your own, YAML, see docs/profiles.md (only the built-in ones)")},
     {INT("network-pps", "NETWORK_PPS", 0, 100000000, .def = "50000",

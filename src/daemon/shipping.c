@@ -18,7 +18,8 @@ enum {
     FETCH_LATE_MS = 30000,
     FETCH_KEEP_MS = 300000,
     FETCHES_MAX = 64,
-    COUNT_MAX = 10000,
+    COUNT_MAX = 1000,
+    ORPHANS_MAX = 500,
 };
 
 /* A file on its way. */
@@ -51,10 +52,11 @@ struct fetching {
     struct timer timer; /* late, or answered, or kept for too long */
 };
 
-struct removal {
-    char *name; /* NULL: none is under way */
+/* An object whose job was deleted. */
+struct orphan {
+    struct orphan *next;
     uint64_t id;
-    bool done;
+    int64_t num;
 };
 
 struct shipping {
@@ -65,7 +67,7 @@ struct shipping {
     struct depot *depot;
     struct parcel *parcels;
     struct fetching *fetches;
-    struct removal removal;
+    struct orphan *orphans; /* of which the depot knows, or that are not ours to remove */
     uint64_t last_id;
     struct timer look;
     bool gone; /* the depot's process */
@@ -187,12 +189,15 @@ static void look(struct shipping *s)
     }
 }
 
+static void look_for_orphans(struct shipping *s);
+
 static void on_look(struct timer *t)
 {
     struct shipping *s = container_of(t, struct shipping, look);
 
     if (!s->gone) {
         look(s);
+        look_for_orphans(s);
     }
 }
 
@@ -423,62 +428,83 @@ static void give_up(void *arg, void *handle)
     }
 }
 
-/* ---- removal ---- */
+/* ---- objects of deleted jobs ---- */
 
-static void removal_done(struct removal *r)
+static struct orphan *orphan_of(struct shipping *s, int64_t num)
 {
-    free(r->name);
-    *r = (struct removal){0};
+    struct orphan *o = s->orphans;
+
+    while (o && o->num != num) {
+        o = o->next;
+    }
+    return o;
+}
+
+static void orphan_drop(struct shipping *s, struct orphan *o)
+{
+    struct orphan **at = &s->orphans;
+
+    while (*at != o) {
+        at = &(*at)->next;
+    }
+    *at = o->next;
+    free(o);
+}
+
+static int take_orphan(void *arg, int64_t num, const char *uri, struct err *e)
+{
+    struct shipping *s = arg;
+    auto_free char *here = depot_uri(s->to, "");
+    struct orphan *o;
+
+    if (orphan_of(s, num)) {
+        return 0;
+    }
+    o = xcalloc(1, sizeof *o);
+    *o = (struct orphan){.next = s->orphans, .num = num, .id = ++s->last_id};
+    s->orphans = o;
+    if (!str_starts(uri, here)) { /* it stays on the list, for a server that can */
+        log_warn("blob_left", KV("uri", uri),
+                 KV("hint", "the setting 'blob' does not name this storage"));
+        return 0;
+    }
+    return depot_remove(s->depot, o->id, uri + strlen(here), e);
 }
 
 static void on_removed(void *arg, uint64_t id, int rc, const char *why)
 {
     struct shipping *s = arg;
+    struct orphan *o = s->orphans;
+    struct err e = {0};
 
-    s->removed += rc == 0;
-    if (rc == 0 && id == s->removal.id) {
-        s->removal.done = true;
-    } else if (rc < 0) {
+    while (o && o->id != id) {
+        o = o->next;
+    }
+    if (rc < 0) {
         log_warn("blob_not_removed", KV("error", why));
+        return;
     }
+    s->removed++;
+    if (!o) {
+        return;
+    }
+    if (store_blob_removed(s->store, o->num, &e) != 0) {
+        log_error("blob_removal_not_noted", KV("error", e.msg));
+    }
+    orphan_drop(s, o);
 }
 
-static bool remove_object(struct shipping *s, const char *name)
+static void look_for_orphans(struct shipping *s)
 {
-    struct removal *r = &s->removal;
-    bool done;
+    struct err e = {0};
+    unsigned n = 0;
 
-    if (!str_eq(r->name, name)) {
-        removal_done(r);
-        r->name = xstrdup(name);
-        r->id = ++s->last_id;
-        if (depot_remove(s->depot, r->id, name, NULL) != 0) {
-            removal_done(r);
-        }
-        return false;
+    for (const struct orphan *o = s->orphans; o; o = o->next) {
+        n++;
     }
-    done = r->done;
-    if (done) {
-        removal_done(r);
+    if (n < ORPHANS_MAX && store_blobs_orphaned(s->store, n + WINDOW, take_orphan, s, &e) != 0) {
+        log_error("orphans_unknown", KV("error", e.msg));
     }
-    return done;
-}
-
-bool shipping_remove(struct shipping *s, const char *blob_dir, const char *where)
-{
-    auto_free char *here = s ? depot_uri(s->to, "") : NULL;
-
-    if (!str_starts(where, "s3://")) {
-        blob_remove(blob_dir, where);
-        return true;
-    }
-    if (!here || !str_starts(where, here)) {
-        log_warn("blob_left", KV("uri", where),
-                 KV("hint", "the setting 'blob' does not name this storage: remove it there"));
-        return true;
-    }
-    blob_remove(blob_dir, where + strlen(here)); /* a crash may have left it */
-    return remove_object(s, where + strlen(here));
 }
 
 /* ---- reparse ---- */
@@ -598,7 +624,9 @@ void shipping_free(struct shipping *s)
     while (s->parcels) {
         parcel_drop(s, s->parcels);
     }
-    removal_done(&s->removal);
+    while (s->orphans) {
+        orphan_drop(s, s->orphans);
+    }
     depot_free(s->depot);
     free(s->why);
     free(s);

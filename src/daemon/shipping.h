@@ -3,8 +3,9 @@
  *
  * What is not there yet is what the store says is only here: it survives restarts and outages. A
  * file goes to the depot after the commit of its run, and is removed here after the commit that
- * says that it is there. What is asked for and not here is fetched: nobody waits longer than 30 s,
- * but the fetch goes on, and whoever asks again within minutes has its file at once.
+ * says that it is there; the object goes after its job. What is asked for and not here is fetched:
+ * nobody waits longer than 30 s, but the fetch goes on, and whoever asks again within minutes has
+ * its file at once.
  */
 #pragma once
 
@@ -37,12 +38,6 @@ void shipping_after_commit(struct shipping *s, bool committed);
 char *shipping_uri(const struct shipping *s, const char *path);
 /* What the API asks; s is its argument. */
 struct api_depot shipping_api(struct shipping *s);
-
-/*
- * Of a deleted job: `where` is a path below blob_dir or "s3://...". True: it is gone, or not ours
- * to remove. False: that takes a while; ask again.
- */
-bool shipping_remove(struct shipping *s, const char *blob_dir, const char *where);
 
 /* worker_reparse(), also of raw output that is not here. */
 int shipping_reparse(struct shipping *s, struct worker *w, const struct id *job,

@@ -33,6 +33,7 @@ static void on_turn_end(struct turn_hook *hook)
     sched_before_commit(t->sched);
     committed = commit(t);
     worker_turn_done(t->worker, committed);
+    shipping_after_commit(t->shipping, committed);
     sched_after_commit(t->sched, committed);
     if (t->fleet) {
         fleet_after_commit(t->fleet, committed);

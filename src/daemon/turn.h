@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "daemon/shipping.h"
 #include "daemon/worker.h"
 #include "event/loop.h"
 #include "http/api.h"
@@ -18,9 +19,10 @@ struct turn {
     struct store *store;
     struct sched *sched;
     struct worker *worker;
-    struct api *api;          /* NULL: no server */
-    struct http_server *http; /* NULL: no server */
-    struct fleet *fleet;      /* NULL: no transport */
+    struct shipping *shipping; /* NULL: raw output stays here */
+    struct api *api;           /* NULL: no server */
+    struct http_server *http;  /* NULL: no server */
+    struct fleet *fleet;       /* NULL: no transport */
 };
 
 void turn_start(struct turn *t);

@@ -14,7 +14,7 @@
 #include "store/store.h"
 
 struct api_depot_stats {
-    int64_t waiting; /* files that are not there yet; counted up to 10000 */
+    int64_t waiting; /* files that are not there yet; counted up to 1000 */
     int64_t stored, failed, fetched, removed;
     bool down;       /* the last upload failed */
     const char *why; /* borrowed until the next call */

@@ -143,6 +143,27 @@ static void put_store(struct api *a, struct buf *b)
         store_event_last(a->store));
 }
 
+static void put_depot(struct api *a, struct buf *b)
+{
+    static const char *const uploads = "scanpod_blob_uploads_total";
+    struct api_depot_stats s = {0};
+
+    if (!a->cfg.depot) {
+        return;
+    }
+    a->cfg.depot->stats(a->cfg.depot->arg, &s);
+    one(b, "scanpod_blobs_waiting", "gauge",
+        "Raw output that is not in object storage yet, counted up to 1000.", s.waiting);
+    family(b, uploads, "counter", "Attempts to put raw output into object storage, by result.");
+    labelled(b, uploads, "result", "stored", s.stored);
+    labelled(b, uploads, "result", "failed", s.failed);
+    one(b, "scanpod_blob_fetches_total", "counter", "Raw output had back from object storage.",
+        s.fetched);
+    one(b, "scanpod_blob_removals_total", "counter", "Objects of deleted jobs that were removed.",
+        s.removed);
+    one(b, "scanpod_blob_storage_up", "gauge", "0: the last upload failed.", !s.down);
+}
+
 struct by_route {
     struct buf *b;
     const char *route; /* of the sum under way */
@@ -252,6 +273,7 @@ void api_metrics(struct http_req *r, void *app)
     put_jobs(a, b, &s);
     put_sched(b, &s);
     put_store(a, b);
+    put_depot(a, b);
     put_http(a, b);
     put_process(a, b);
     http_reply_buf(r, 200, "text/plain; version=0.0.4; charset=utf-8");

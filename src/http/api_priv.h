@@ -165,6 +165,8 @@ void audit_job(struct api *a, const struct http_req *r, const char *action, cons
 void view_old_job(struct json *j, const struct job *job);  /* members up to `request` */
 void view_old_tail(struct json *j, const struct job *job); /* error and times */
 void view_job(struct json *j, const char *key, const struct job *job, bool full);
+/* In full, with where its raw output is. */
+void api_view_job(struct api *a, struct json *j, const struct job *job);
 void view_run(struct json *j, const struct job *job); /* the old result's last members */
 void view_limits(struct json *j, const char *key, const struct limits *l); /* those that are set */
 void view_pins(struct json *j, const char *key, const char *pins); /* {"name": ["addr", ...]} */

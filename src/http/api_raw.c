@@ -2,6 +2,7 @@
  * The tool's own output: download, and results rebuilt from it.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -48,22 +49,16 @@ static const char *media_type(const char *tool, const char **suffix)
     return "text/plain; charset=utf-8";
 }
 
-/* task -1: the job's own. */
-static void raw_reply(struct api *a, struct http_req *r, const struct job *job, const char *tool,
-                      int64_t task, const char *path)
+/* task -1: the job's own. The reader is taken. */
+static void raw_stream(struct http_req *r, const struct job *job, const char *tool, int64_t task,
+                       struct blob_reader *reader)
 {
-    struct blob_reader *reader;
     struct raw_stream *rs;
     char id[ID_TEXT + 1];
     char text[128];
-    struct err e = {0};
     const char *suffix;
     const char *type = media_type(tool, &suffix);
 
-    if (blob_reader_open(a->cfg.blob_dir, path, &reader, &e) < 0) {
-        api_fail(r, &e);
-        return;
-    }
     id_text(&job->id, id);
     if (task < 0) {
         snprintf(text, sizeof text, "attachment; filename=\"scanpod-%s%s\"", id, suffix);
@@ -82,6 +77,98 @@ static void raw_reply(struct api *a, struct http_req *r, const struct job *job, 
     rs->st.done = raw_done;
     rs->reader = reader;
     http_reply_stream(r, 200, type, &rs->st);
+}
+
+/* ---- what was moved to object storage ---- */
+
+struct raw_wait {
+    struct api *api;
+    struct http_req *req;
+    struct id job;
+    int64_t task;
+    char *tool;   /* owned */
+    void *handle; /* of the fetch */
+};
+
+static void raw_wait_free(struct raw_wait *rw)
+{
+    free(rw->tool);
+    free(rw);
+}
+
+static void raw_aborted(struct http_req *r)
+{
+    struct raw_wait *rw = http_user(r);
+
+    rw->api->cfg.depot->give_up(rw->api->cfg.depot->arg, rw->handle);
+    raw_wait_free(rw);
+}
+
+static void raw_not_now(struct http_req *r, const char *why)
+{
+    auto_free char *detail = str_fmt("the raw output is in object storage: %s", why);
+
+    http_add_header(r, "Retry-After", "10");
+    api_status(r, 503, detail, "try again after the time in Retry-After");
+}
+
+static void raw_fetched(void *arg, int rc, int fd, const char *why)
+{
+    struct raw_wait *rw = arg;
+    struct http_req *r = rw->req;
+    struct err e = {0};
+    struct job job;
+
+    http_on_abort(r, NULL);
+    job_init(&job);
+    if (rc == ERR_NOT_FOUND) {
+        api_error(r, ERR_NOT_FOUND, "the raw output is not to be had: %s", why);
+    } else if (rc < 0) {
+        raw_not_now(r, why);
+    } else if (store_job_get(rw->api->store, &rw->job, &job, &e) < 0) {
+        api_fail(r, &e); /* deleted in between */
+    } else {
+        raw_stream(r, &job, rw->tool, rw->task, blob_reader_new(take_fd(&fd)));
+    }
+    fd_close(&fd);
+    job_done(&job);
+    raw_wait_free(rw);
+}
+
+static void raw_wait(struct api *a, struct http_req *r, const struct raw_wait *is, int64_t job_num,
+                     const char *path)
+{
+    const struct api_depot *d = a->cfg.depot;
+    struct raw_wait *rw = xmalloc(sizeof *rw);
+
+    *rw = *is;
+    rw->handle = d->fetch(d->arg, job_num, (int32_t)MAX(rw->task, 0), path, raw_fetched, rw);
+    http_set_user(r, rw);
+    http_on_abort(r, raw_aborted);
+}
+
+/* task -1: the job's own. */
+static void raw_reply(struct api *a, struct http_req *r, const struct job *job, const char *tool,
+                      int64_t task, const char *path)
+{
+    struct blob_reader *reader;
+    auto_free char *uri = NULL;
+    struct err e = {0};
+    int rc = blob_reader_open(a->cfg.blob_dir, path, &reader, &e);
+
+    if (rc == 0) {
+        raw_stream(r, job, tool, task, reader);
+    } else if (rc == ERR_NOT_FOUND && a->cfg.depot) {
+        raw_wait(a, r,
+                 &(struct raw_wait){
+                     .api = a, .req = r, .job = job->id, .task = task, .tool = xstrdup(tool)},
+                 job->num, path);
+    } else if (rc == ERR_NOT_FOUND &&
+               store_blob_uri(a->store, job->num, (int32_t)MAX(task, 0), &uri, NULL) == 0 && uri) {
+        raw_not_now(r, "this server is not set up for it (setting: blob)");
+    } else {
+        api_fail(r, &e);
+    }
 }
 
 /* ---- one task of a planned job ---- */
@@ -195,7 +282,7 @@ static void reparsed(void *arg, int rc, const char *message)
         } else {
             struct json j = json_to(http_out(r));
 
-            view_job(&j, NULL, &job, true);
+            api_view_job(rp->api, &j, &job);
             api_json_reply(r, 200);
         }
         job_done(&job);

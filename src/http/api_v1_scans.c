@@ -258,7 +258,7 @@ static void full_reply(struct api *a, struct http_req *r, const struct job *job)
 
     job_etag(job, etag);
     http_add_header(r, "ETag", etag);
-    view_job(&j, NULL, job, true);
+    api_view_job(a, &j, job);
     api_cache_body(a, job, SURFACE_V1, j.b);
     api_json_reply(r, 200);
 }
@@ -323,7 +323,11 @@ void v1_get(struct http_req *r, void *app)
 
 static void cancel_reply(struct api *a, struct http_req *r, struct job *job, bool timed_out)
 {
-    v1_job_reply(r, job_state_terminal(job->state) ? 200 : 202, job);
+    if (job_state_terminal(job->state)) {
+        full_reply(a, r, job);
+    } else {
+        v1_job_reply(r, 202, job);
+    }
 }
 
 /* As it is now, after this turn's change. */

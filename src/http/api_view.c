@@ -140,7 +140,21 @@ static void put_progress(struct json *j, const struct job *job)
     json_end(j);
 }
 
-static void put_run_facts(struct json *j, const struct job *job)
+/* uri: where it is, or will be; NULL: here. */
+static void put_raw(struct json *j, const struct job *job, const char *uri)
+{
+    if (!job->raw_sha256) {
+        json_nil(j, "raw");
+        return;
+    }
+    json_obj_in(j, "raw");
+    json_str(j, "sha256", job->raw_sha256);
+    json_int(j, "size", job->raw_size);
+    json_str(j, "uri", uri);
+    json_end(j);
+}
+
+static void put_run_facts(struct json *j, const struct job *job, const char *raw_uri)
 {
     view_known(j, "exit_status", job->exit_status, -1);
     view_known(j, "exit_signal", job->exit_signal, 0);
@@ -153,14 +167,7 @@ static void put_run_facts(struct json *j, const struct job *job)
     put_text(j, "scope_rule", job->scope_rule);
     view_pins(j, "pins", job->pins);
     json_bool(j, "clip", job->clip);
-    if (job->raw_sha256) {
-        json_obj_in(j, "raw");
-        json_str(j, "sha256", job->raw_sha256);
-        json_int(j, "size", job->raw_size);
-        json_end(j);
-    } else {
-        json_nil(j, "raw");
-    }
+    put_raw(j, job, raw_uri);
     json_raw(j, "run", job->run_json);
 }
 
@@ -195,7 +202,8 @@ static void put_summary(struct json *j, const struct job *job)
     json_decref(all);
 }
 
-void view_job(struct json *j, const char *key, const struct job *job, bool full)
+static void put_job(struct json *j, const char *key, const struct job *job, bool full,
+                    const char *raw_uri)
 {
     json_obj_in(j, key);
     put_id(j, "id", &job->id);
@@ -231,10 +239,28 @@ void view_job(struct json *j, const char *key, const struct job *job, bool full)
     json_int(j, "ports_open", job->ports_open);
     json_end(j);
     if (full) {
-        put_run_facts(j, job);
+        put_run_facts(j, job, raw_uri);
         put_summary(j, job);
     }
     json_end(j);
+}
+
+void view_job(struct json *j, const char *key, const struct job *job, bool full)
+{
+    put_job(j, key, job, full, NULL);
+}
+
+void api_view_job(struct api *a, struct json *j, const struct job *job)
+{
+    const struct api_depot *d = a->cfg.depot;
+    auto_free char *path = NULL;
+    auto_free char *uri = NULL;
+
+    if (job->raw_sha256 && store_blob_uri(a->store, job->num, 0, &uri, NULL) == 0 && !uri && d &&
+        store_raw_path(a->store, job->num, &path, NULL) == 0 && path) {
+        uri = d->uri(d->arg, path);
+    }
+    put_job(j, NULL, job, true, uri);
 }
 
 void job_etag(const struct job *job, char out[32])
