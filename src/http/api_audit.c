@@ -7,12 +7,17 @@
 #include "base/log.h"
 #include "http/api_priv.h"
 
-void audit_begin(struct audit_note *n, const struct http_req *r)
+void audit_begin_from(struct audit_note *n, const char *what, const char *name)
 {
     n->text = (struct buf){0};
     n->j = json_to(&n->text);
     json_obj(&n->j);
-    json_str(&n->j, "peer", http_peer(r));
+    json_str(&n->j, what, name);
+}
+
+void audit_begin(struct audit_note *n, const struct http_req *r)
+{
+    audit_begin_from(n, "peer", http_peer(r));
 }
 
 void audit_add(struct api *a, const struct key *k, const char *action, const char *object,

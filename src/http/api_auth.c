@@ -111,6 +111,26 @@ const struct key *api_key(const struct http_req *r)
     return http_user(r);
 }
 
+/* Of several of one name at most one is in force. */
+const struct key *api_key_named(struct api *a, const char *name)
+{
+    struct api_key_row *found = NULL;
+
+    if (!name) {
+        return a->cfg.legacy_key ? &a->config_key : NULL;
+    }
+    for (struct api_key_row *row = a->keys; row; row = row->next) {
+        if ((str_eq(row->key.id, name) || str_eq(row->key.name, name)) &&
+            (!found || !key_in_force(&found->key))) {
+            found = row;
+        }
+    }
+    if (found && key_in_force(&found->key)) {
+        note_use(a, found);
+    }
+    return found ? &found->key : NULL;
+}
+
 unsigned key_scopes_held(const struct key *k)
 {
     static const unsigned all_but_flags =

@@ -155,6 +155,8 @@ struct audit_note {
     struct json j;
 };
 void audit_begin(struct audit_note *n, const struct http_req *r);
+/* Of what did not come by a connection: which `what` it came by. */
+void audit_begin_from(struct audit_note *n, const char *what, const char *name);
 /* Frees the note. A failure breaks the turn: its commit says why. */
 void audit_add(struct api *a, const struct key *k, const char *action, const char *object,
                struct audit_note *n);
@@ -231,6 +233,9 @@ void api_keys_free(struct api *a);
 bool api_authorize(struct http_req *r, const struct http_route *route, void *app);
 /* Who asks, until the handler suspends the request; outlives it. The configured key has id "". */
 const struct key *api_key(const struct http_req *r);
+/* The key of that name or id, in force or not; NULL: there is none. NULL: the configured key.
+ * Notes the use of one in force. */
+const struct key *api_key_named(struct api *a, const char *name);
 /* With what KEY_ADMIN includes. */
 unsigned key_scopes_held(const struct key *k);
 bool key_in_force(const struct key *k);                /* of those that api_key() gave */

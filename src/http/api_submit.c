@@ -24,37 +24,95 @@ void api_sweep(struct api *a)
     } while (n == API_PAGE_MAX);
 }
 
-/* ---- refusals ---- */
+/* ---- ends without a job ---- */
 
-static void count(struct api *a, const struct http_req *r, bool accepted)
+static void count(const struct submit *s, bool accepted)
 {
-    enum api_surface s = api_old(r) ? SURFACE_OLD : SURFACE_V1;
+    enum api_surface surface;
 
-    a->submitted[s] += accepted;
-    a->refused[s] += !accepted;
+    if (s->req) {
+        surface = api_old(s->req) ? SURFACE_OLD : SURFACE_V1;
+        s->api->submitted[surface] += accepted;
+        s->api->refused[surface] += !accepted;
+    }
 }
 
-static void refused(struct api *a, struct http_req *r, const struct key *k,
-                    const struct scan_request *q, const char *rule, const struct err *e)
+static void answer(struct submit *s, const struct submit_end *end)
 {
+    struct problems p = {0};
+
+    switch (end->how) {
+    case SUBMIT_WRONG:
+        problem_add(&p, end->at, "%s", end->err->msg);
+        problems_reply(s->req, &p);
+        break;
+    case SUBMIT_UNRESOLVED:
+        s->how->unresolved(s->req, s->q.targets, end->err->msg);
+        break;
+    case SUBMIT_REFUSED:
+        api_refuse(s->req, end->rule, end->err);
+        break;
+    case SUBMIT_BUSY:
+        api_busy(s->req, end->err, end->retry_s);
+        break;
+    case SUBMIT_NO_KEY:
+        api_status(s->req, 401, end->err->msg, NULL);
+        break;
+    case SUBMIT_FAILED:
+        api_fail(s->req, end->err);
+        break;
+    }
+}
+
+static void finish(struct submit *s, const struct submit_end *end)
+{
+    if (s->req) {
+        answer(s, end);
+    } else {
+        s->how->ended(s->arg, NULL, end);
+    }
+}
+
+static void failed(struct submit *s, const struct err *e)
+{
+    finish(s, &(struct submit_end){.how = SUBMIT_FAILED, .err = e});
+}
+
+/* Where it came from, for people. */
+static const char *sender(const struct submit *s)
+{
+    return s->req ? http_peer(s->req) : s->intake;
+}
+
+static void note_begin(const struct submit *s, struct audit_note *n)
+{
+    audit_begin_from(n, s->req ? "peer" : "intake", sender(s));
+}
+
+void submit_refused(struct submit *s, const char *rule, const struct err *e)
+{
+    const struct key *k = s->key;
     struct audit_note n;
 
-    count(a, r, false);
-    log_warn("scan_refused", KV("key", *k->id ? k->id : "config"), KV("peer", http_peer(r)),
+    count(s, false);
+    log_warn("scan_refused", KV("key", *k->id ? k->id : "config"), KV("peer", sender(s)),
              KV("rule", rule), KV("error", e->msg));
-    audit_begin(&n, r);
-    json_str(&n.j, "tool", q->tool);
-    json_strn(&n.j, "targets", q->targets, strnlen(q->targets, NOTE_TARGETS_MAX));
+    note_begin(s, &n);
+    json_str(&n.j, "tool", s->q.tool);
+    json_strn(&n.j, "targets", s->q.targets,
+              s->q.targets ? strnlen(s->q.targets, NOTE_TARGETS_MAX) : 0);
     json_str(&n.j, "rule", rule);
     json_str(&n.j, "reason", e->msg);
-    audit_add(a, k, "scan.refused", "", &n);
-    api_refuse(r, rule, e);
+    audit_add(s->api, k, "scan.refused", "", &n);
+    finish(s, &(struct submit_end){.how = SUBMIT_REFUSED, .rule = rule, .err = e});
 }
 
 void api_submit_refused(struct api *a, struct http_req *r, const struct scan_request *q,
                         const char *rule, const struct err *e)
 {
-    refused(a, r, api_key(r), q, rule, e);
+    struct submit s = {.api = a, .req = r, .key = api_key(r), .q = *q};
+
+    submit_refused(&s, rule, e);
 }
 
 /* ---- the decision ---- */
@@ -253,9 +311,8 @@ static void note_submit(const struct submit *s, const struct decision *d, const 
     struct audit_note n;
 
     id_text(&j->id, id);
-    log_info("job_created", KV("job", id), KV("targets", j->targets),
-             KV("peer", http_peer(s->req)));
-    audit_begin(&n, s->req);
+    log_info("job_created", KV("job", id), KV("targets", j->targets), KV("peer", sender(s)));
+    note_begin(s, &n);
     json_str(&n.j, "tool", j->tool);
     json_strn(&n.j, "targets", j->targets, strnlen(j->targets, JOB_TARGETS_MAX));
     json_str(&n.j, "profile", j->profile);
@@ -270,26 +327,56 @@ static void note_submit(const struct submit *s, const struct decision *d, const 
     audit_add(s->api, s->key, "scan.submit", id, &n);
 }
 
-/* 422 that names the member, or our own failure. */
+/* It names the member, or is our own failure. */
 static void unplanned(struct submit *s, const struct err *e)
 {
-    struct problems p = {0};
-
     if (e->code != ERR_INVALID) {
-        api_fail(s->req, e);
+        failed(s, e);
         return;
     }
-    problem_add(&p, s->q.planned ? "" : staged_fault_at(s), "%s", e->msg);
-    problems_reply(s->req, &p);
+    finish(s, &(struct submit_end){
+                  .how = SUBMIT_WRONG, .at = s->q.planned ? "" : staged_fault_at(s), .err = e});
+}
+
+static int put_job(struct submit *s, struct job *job, const struct plan_tasks *tasks, struct err *e)
+{
+    struct store *st = s->api->store;
+    int rc = store_job_add(st, job, e);
+
+    if (rc == 0 && s->staged) {
+        rc = sched_add_tasks(st, job, tasks, e);
+    }
+    if (rc == 0 && s->idem) {
+        rc = store_idem_put(st, s->key->id, s->idem, s->print, &job->id, job->created_us, e);
+    }
+    return rc == 0 && s->how->stored ? s->how->stored(s->arg, job, e) : rc;
+}
+
+static bool charge(struct submit *s)
+{
+    uint64_t addresses = target_set_count(&s->plan.targets);
+    struct err e = {0};
+    int32_t retry_s = 0;
+    int rc = store_key_charge(s->api->store, s->key,
+                              addresses > INT64_MAX ? INT64_MAX : (int64_t)addresses, wall_us(),
+                              &retry_s, &e);
+
+    if (rc == ERR_BUSY && retry_s == 0) {
+        submit_refused(s, "key.quota", &e); /* to wait would not help */
+    } else if (rc == ERR_BUSY) {
+        count(s, false);
+        finish(s, &(struct submit_end){.how = SUBMIT_BUSY, .retry_s = retry_s, .err = &e});
+    } else if (rc != 0) {
+        count(s, false);
+        failed(s, &e);
+    }
+    return rc == 0;
 }
 
 static void store_it(struct submit *s, const struct decision *d)
 {
-    struct api *a = s->api;
-    uint64_t addresses = target_set_count(&s->plan.targets);
     auto_tasks tasks = {0};
     struct err e = {0};
-    int32_t retry_s = 0;
     struct job job;
     int rc = s->staged ? staged_first(s, d, &tasks, &e) : 0;
 
@@ -297,34 +384,22 @@ static void store_it(struct submit *s, const struct decision *d)
         unplanned(s, &e);
         return;
     }
-    api_sweep(a);
-    rc = store_key_charge(a->store, s->key, addresses > INT64_MAX ? INT64_MAX : (int64_t)addresses,
-                          wall_us(), &retry_s, &e);
-    if (rc == ERR_BUSY && retry_s == 0) {
-        refused(a, s->req, s->key, &s->q, "key.quota", &e); /* to wait would not help */
-        return;
-    }
-    if (rc == ERR_BUSY) {
-        count(a, s->req, false);
-        api_busy(s->req, &e, retry_s);
+    api_sweep(s->api);
+    if (!charge(s)) {
         return;
     }
     submit_job(s, d, &job);
-    if (rc == 0) {
-        rc = store_job_add(a->store, &job, &e);
-    }
-    if (rc == 0 && s->staged) {
-        rc = sched_add_tasks(a->store, &job, &tasks, &e);
-    }
-    if (rc == 0 && s->idem) {
-        rc = store_idem_put(a->store, s->key->id, s->idem, s->print, &job.id, job.created_us, &e);
-    }
-    count(a, s->req, rc == 0);
-    if (rc == 0) {
-        note_submit(s, d, &job);
-        s->how->accepted(s->req, &job);
+    rc = put_job(s, &job, &tasks, &e);
+    count(s, rc == 0);
+    if (rc != 0) {
+        failed(s, &e);
     } else {
-        api_fail(s->req, &e);
+        note_submit(s, d, &job);
+        if (s->req) {
+            s->how->accepted(s->req, &job);
+        } else {
+            s->how->ended(s->arg, &job, NULL);
+        }
     }
     job_done(&job);
 }
@@ -363,11 +438,11 @@ static void go_on(struct submit *s)
     }
     rc = s->staged ? decide_planned(s, &d, &e) : decide(s, &d, &e);
     if (rc < 0 && rc != ERR_SCOPE) {
-        api_fail(s->req, &e);
+        failed(s, &e);
     } else if (s->how->judged) {
         s->how->judged(s->req, s, &d, &e);
     } else if (rc < 0) {
-        refused(s->api, s->req, s->key, &s->q, d.rule, &e);
+        submit_refused(s, d.rule, &e);
     } else {
         store_it(s, &d);
     }
@@ -418,47 +493,77 @@ static void unlink_submit(struct submit *s)
     api_follow_end(s->api, s);
 }
 
-static void on_abort(struct http_req *r)
+void submit_give_up(struct submit *s)
 {
-    struct submit *s = http_user(r);
-
     s->api->cfg.unpin(s->api->cfg.pin_arg, s->pinning);
     unlink_submit(s);
     submit_free(s);
 }
 
+static void on_abort(struct http_req *r)
+{
+    submit_give_up(http_user(r));
+}
+
+static void unpinned(struct submit *s, int code, const char *why)
+{
+    struct submit_end end = {.how = code == ERR_INVALID ? SUBMIT_UNRESOLVED : SUBMIT_FAILED};
+    struct err e = {0};
+
+    err_set(&e, code, "%s", why);
+    end.err = &e;
+    finish(s, &end);
+}
+
 static void on_pinned(void *arg, int code, const char *why)
 {
     struct submit *s = arg;
+    struct err e = {0};
 
     unlink_submit(s);
-    http_on_abort(s->req, NULL);
-    http_set_user(s->req, (void *)(uintptr_t)s->key);
+    if (s->req) {
+        http_on_abort(s->req, NULL);
+        http_set_user(s->req, (void *)(uintptr_t)s->key);
+    }
     if (!key_in_force(s->key)) {
-        api_status(s->req, 401, "the key is not in force any more", NULL);
-    } else if (code == ERR_INVALID) {
-        s->how->unresolved(s->req, s->q.targets, why);
+        err_set(&e, ERR_DENIED, "the key is not in force any more");
+        finish(s, &(struct submit_end){.how = SUBMIT_NO_KEY, .err = &e});
     } else if (code < 0) {
-        api_error(s->req, code, "%s", why);
+        unpinned(s, code, why);
     } else {
         go_on(s);
     }
     submit_free(s);
 }
 
-static void pin(struct submit *s)
+/* NULL: it has ended. */
+static struct submit *pin(struct submit *s)
 {
     struct api *a = s->api;
 
     submit_keep(s);
     s->next = a->submits;
     a->submits = s;
-    http_set_user(s->req, s);
-    http_on_abort(s->req, on_abort);
+    if (s->req) {
+        http_set_user(s->req, s);
+        http_on_abort(s->req, on_abort);
+    }
     s->pinning = a->cfg.pin(a->cfg.pin_arg, &s->plan.targets, on_pinned, s);
     if (!s->pinning) {
         on_pinned(s, ERR_IO, "names cannot be resolved at the moment");
+        return NULL;
     }
+    return s;
+}
+
+static struct submit *begin(struct submit *s)
+{
+    if (s->plan.targets.n_pins && s->api->cfg.pin) {
+        return pin(s);
+    }
+    go_on(s);
+    submit_free(s);
+    return NULL;
 }
 
 void api_submit(struct api *a, struct http_req *r, const struct scan_request *q,
@@ -476,12 +581,22 @@ void api_submit(struct api *a, struct http_req *r, const struct scan_request *q,
     if (retry_of) {
         id_text(retry_of, s->retry_of);
     }
-    if (s->plan.targets.n_pins && a->cfg.pin) {
-        pin(s);
-    } else {
-        go_on(s);
-        submit_free(s);
-    }
+    (void)begin(s);
+}
+
+struct submit *submit_message(const struct submit *from, struct tool_plan *plan)
+{
+    struct submit *s = xcalloc(1, sizeof *s);
+
+    *s = (struct submit){.api = from->api,
+                         .intake = from->intake,
+                         .arg = from->arg,
+                         .key = from->key,
+                         .q = from->q,
+                         .plan = *plan,
+                         .how = from->how};
+    *plan = (struct tool_plan){0};
+    return begin(s);
 }
 
 void api_submits_free(struct api *a)

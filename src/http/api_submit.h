@@ -6,6 +6,9 @@
  *
  * All but the pinning happens in one turn. Nothing is stored before the last step but the audit
  * entry of a refusal. A client that goes away while its names are resolved leaves nothing behind.
+ *
+ * A request comes from a client, who waits for the answer on a connection, or by a message
+ * (api_message.c), of which only the ends differ.
  */
 #pragma once
 
@@ -27,6 +30,21 @@ void decision_network(struct json *j, const struct decision *d);
 
 struct submit;
 
+/* Why there is no job. Borrowed for the call. */
+struct submit_end {
+    enum {
+        SUBMIT_WRONG,      /* the member `at` (JSON pointer) is */
+        SUBMIT_UNRESOLVED, /* a name of the targets has no address */
+        SUBMIT_REFUSED,    /* by `rule` */
+        SUBMIT_BUSY,       /* not before retry_s */
+        SUBMIT_NO_KEY,     /* it is not in force any more */
+        SUBMIT_FAILED,     /* as err.code says */
+    } how;
+    const char *at, *rule;
+    int32_t retry_s;
+    const struct err *err;
+};
+
 struct submit_how {
     /* Answers. Each is called at most once, `s` is gone afterwards. */
     void (*accepted)(struct http_req *r, const struct job *job);
@@ -35,11 +53,17 @@ struct submit_how {
     /* Instead of storing a job (a dry run): e is the refusal when d->rule is set. */
     void (*judged)(struct http_req *r, const struct submit *s, const struct decision *d,
                    const struct err *e);
+    /* Of a message, which has no connection, instead of those above. What else belongs to the job
+     * in its transaction; and the end: job is NULL, or end is. */
+    int (*stored)(void *arg, const struct job *job, struct err *e);
+    void (*ended)(void *arg, const struct job *job, const struct submit_end *end);
 };
 
 struct submit {
     struct api *api;
-    struct http_req *req;
+    struct http_req *req; /* NULL: it came by a message */
+    const char *intake;   /* then by which; borrowed */
+    void *arg;            /* and what is handed to `how` */
     const struct key *key;
     struct scan_request q; /* its strings are ours once the request was suspended */
     bool kept;             /* they are */
@@ -61,6 +85,15 @@ struct submit {
 void api_submit(struct api *a, struct http_req *r, const struct scan_request *q,
                 struct tool_plan *plan, const struct submit_how *how, const char *idem,
                 const uint8_t *print, const struct id *retry_of);
+/*
+ * The same for a message: a, key, intake, q, how and arg of `from` are taken over, and the plan.
+ * Gives what can be handed to submit_give_up() while names are resolved; NULL: it has ended.
+ */
+struct submit *submit_message(const struct submit *from, struct tool_plan *plan);
+/* `how` is not called any more. */
+void submit_give_up(struct submit *s);
+/* Ends it: refused by `rule`, with an entry in the audit log. */
+void submit_refused(struct submit *s, const char *rule, const struct err *e);
 /* Refuses what api_plan() refused: 403, and an entry in the audit log. */
 void api_submit_refused(struct api *a, struct http_req *r, const struct scan_request *q,
                         const char *rule, const struct err *e);
