@@ -30,6 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     assert(str_eq(u.host, again.host) && str_eq(u.path, again.path));
     assert(u.port == again.port && u.db == again.db && u.tls == again.tls);
     assert(str_eq(u.prefix, again.prefix));
+    assert(str_eq(u.ca, again.ca) && str_eq(u.cert, again.cert) && str_eq(u.key, again.key));
     redis_url_done(&again);
     redis_url_done(&u);
     return 0;
