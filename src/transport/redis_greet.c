@@ -131,11 +131,12 @@ static bool info_value(const char *text, const char *name, char *out, size_t siz
 static void read_info(const char *text, struct redis_server *s)
 {
     char word[48];
+    char *rest;
 
     *s = (struct redis_server){.aof = REDIS_NO_AOF};
-    if (info_value(text, "redis_version", s->version, sizeof s->version) &&
-        sscanf(s->version, "%5d.%5d", &s->major, &s->minor) != 2) {
-        s->major = s->minor = 0;
+    if (info_value(text, "redis_version", s->version, sizeof s->version)) {
+        s->major = (int)MIN(strtoul(s->version, &rest, 10), 1000);
+        s->minor = *rest == '.' ? (int)MIN(strtoul(rest + 1, NULL, 10), 1000) : 0;
     }
     info_value(text, "run_id", s->run_id, sizeof s->run_id);
     s->hidden = !info_value(text, "maxmemory_policy", word, sizeof word);
