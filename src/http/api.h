@@ -12,6 +12,7 @@
 #include "policy/policy.h"
 #include "sched/sched.h"
 #include "store/store.h"
+#include "transport/fleet.h"
 
 struct api_depot_stats {
     int64_t waiting; /* files that are not there yet; counted up to 1000 */
@@ -76,6 +77,7 @@ struct api_config {
     uint64_t import_max;    /* bytes */
     /* Scans run on workers elsewhere: what this machine can do says nothing about them. */
     bool elsewhere;
+    struct fleet *fleet; /* borrowed; NULL: no transport */
     /* Parses a job's raw output anew in a process of its own; `done` is called in a later turn.
      * NULL: not offered. */
     int (*reparse)(void *arg, const struct id *job,

@@ -262,6 +262,90 @@ static void put_process(const struct api *a, struct buf *b)
     labelled(b, "scanpod_build_info", "version", a->cfg.version ? a->cfg.version : "", 1);
 }
 
+/* One family at a time: queues are few, and asking for them costs little. */
+struct queue_metric {
+    struct buf *b;
+    const char *name;
+    enum { READY, OLDEST, SLOTS, FREE } what;
+};
+
+static void put_queue_metric(void *arg, const char *queue, int64_t ready, int64_t oldest_us,
+                             uint32_t slots, uint32_t free_slots)
+{
+    const struct queue_metric *m = arg;
+    int64_t waited = oldest_us ? MAX(wall_us() - oldest_us, 0) / 1000000 : 0;
+    const int64_t values[] = {
+        [READY] = ready, [OLDEST] = waited, [SLOTS] = slots, [FREE] = free_slots};
+
+    labelled(m->b, m->name, "queue", queue, values[m->what]);
+}
+
+static void put_queues(const struct api *a, struct buf *b)
+{
+    static const struct {
+        const char *name, *help;
+    } families[] = {
+        [READY] = {"scanpod_queue_ready", "Tasks that wait for a free slot."},
+        [OLDEST] = {"scanpod_queue_oldest_seconds",
+                    "Since the oldest job with a task in the queue was accepted."},
+        [SLOTS] = {"scanpod_queue_slots", "Slots of the workers that serve the queue."},
+        [FREE] = {"scanpod_queue_free_slots", "Of these, free ones."},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+        struct queue_metric m = {.b = b, .name = families[i].name, .what = i};
+
+        family(b, m.name, "gauge", families[i].help);
+        api_each_queue(a, put_queue_metric, &m);
+    }
+}
+
+struct worker_count {
+    int64_t up, draining, gone, spooled;
+};
+
+static void count_worker(void *arg, const struct fleet_worker *w)
+{
+    struct worker_count *n = arg;
+
+    n->gone += w->gone;
+    n->draining += !w->gone && w->draining;
+    n->up += !w->gone && !w->draining;
+    n->spooled += w->spooled;
+}
+
+static void put_fleet(const struct api *a, struct buf *b)
+{
+    struct worker_count n = {0};
+    struct fleet_stats s;
+
+    if (!a->cfg.fleet) {
+        return;
+    }
+    fleet_workers(a->cfg.fleet, count_worker, &n);
+    fleet_stats(a->cfg.fleet, &s);
+    family(b, "scanpod_workers", "gauge", "Workers of the transport, by state.");
+    labelled(b, "scanpod_workers", "state", "up", n.up);
+    labelled(b, "scanpod_workers", "state", "draining", n.draining);
+    labelled(b, "scanpod_workers", "state", "gone", n.gone);
+    one(b, "scanpod_spool_results", "gauge", "Results on disks of workers, not yet delivered.",
+        n.spooled);
+    one(b, "scanpod_transport_up", "gauge", "1 while the transport can be used.",
+        s.up && !s.conflict);
+    one(b, "scanpod_transport_connects_total", "counter", "Times it was connected to.",
+        s.reconnects);
+    one(b, "scanpod_tasks_pushed_total", "counter", "Tasks given to the transport.", s.pushed);
+    one(b, "scanpod_reports_applied_total", "counter", "Reports of workers.", s.applied);
+    one(b, "scanpod_reports_duplicate_total", "counter", "Those that had been applied before.",
+        s.duplicates);
+    one(b, "scanpod_lease_fenced_total", "counter", "Reports under a lease that was over.",
+        s.fenced);
+    one(b, "scanpod_lease_adopted_total", "counter", "Late results that were taken all the same.",
+        s.adopted);
+    one(b, "scanpod_transport_bad_entries_total", "counter", "Entries that were no reports.",
+        s.bad_entries);
+}
+
 void api_metrics(struct http_req *r, void *app)
 {
     struct api *a = app;
@@ -275,6 +359,8 @@ void api_metrics(struct http_req *r, void *app)
     put_store(a, b);
     put_depot(a, b);
     put_http(a, b);
+    put_queues(a, b);
+    put_fleet(a, b);
     put_process(a, b);
     http_reply_buf(r, 200, "text/plain; version=0.0.4; charset=utf-8");
 }

@@ -148,6 +148,12 @@ const struct policy_rules *api_rules(const struct api *a, const struct key *k);
 /* Applies SCANPOD_JOB_TTL_SECONDS where it is set. */
 void api_sweep(struct api *a);
 
+/* ---- queues (api_fleet.c) ---- */
+void api_each_queue(const struct api *a,
+                    void (*fn)(void *arg, const char *name, int64_t ready, int64_t oldest_us,
+                               uint32_t slots, uint32_t free_slots),
+                    void *arg);
+
 /* ---- the audit log (api_audit.c) ---- */
 /* Members for the detail of an entry go between begin and add. */
 struct audit_note {
@@ -301,6 +307,12 @@ API_HANDLER(v1_version);
 API_HANDLER(v1_keys);
 API_HANDLER(v1_key_create);
 API_HANDLER(v1_key_revoke);
+API_HANDLER(v1_queues);
+API_HANDLER(v1_queue);
+API_HANDLER(v1_workers);
+API_HANDLER(v1_worker_drain);
+API_HANDLER(v1_worker_resume);
+API_HANDLER(v1_dead_letters);
 API_HANDLER(api_healthz);
 API_HANDLER(api_readyz);
 API_HANDLER(api_metrics);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "http/api_v1.h"
+#include "model/queue.h"
 #include "model/request.h"
 
 enum { QUEUE_TIMEOUT_MAX_S = 2592000 };
@@ -280,6 +281,7 @@ static void read_figures(struct problems *p, json_t *body, struct v1_request *q)
     struct scan_request *s = &q->scan;
     /* A plan has the rate of its fast stages; one run of a tool is held to it from outside. */
     bool limited = s->tool && !scan_is_planned(s);
+    struct err e = {0};
 
     v1_limits(p, body, limited ? s->rate : 0, &q->limits);
     s->limits = q->limits.len ? q->limits.data : NULL;
@@ -289,6 +291,10 @@ static void read_figures(struct problems *p, json_t *body, struct v1_request *q)
     s->priority = member_int(p, body, "priority", 0, JOB_PRIORITY_MAX);
     s->queue_timeout_s = member_int(p, body, "queue_timeout", 1, QUEUE_TIMEOUT_MAX_S);
     s->clip = member_bool(p, body, "clip");
+    s->zone = member_text(p, body, "zone");
+    if (s->zone && zone_check(s->zone, &e) < 0) {
+        problem_add(p, "/zone", "%s", e.msg);
+    }
 }
 
 bool v1_request_check(struct api *a, const struct key *k, json_t *body, struct v1_request *q,
@@ -316,6 +322,7 @@ bool v1_request_check(struct api *a, const struct key *k, json_t *body, struct v
                                           "task_id",
                                           "retry_attempts",
                                           "queue_timeout",
+                                          "zone",
                                           NULL};
     struct scan_request *s = &q->scan;
 

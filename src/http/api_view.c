@@ -219,6 +219,7 @@ static void put_job(struct json *j, const char *key, const struct job *job, bool
     put_timeout(j, job->timeout_s);
     json_int(j, "run_timeout", job->run_timeout_s);
     json_int(j, "queue_timeout", job->queue_timeout_s);
+    json_str(j, "queue", job->queue ? job->queue : "net");
     json_int(j, "priority", job->priority);
     json_int(j, "retries", job->max_attempts - 1);
     json_time(j, "created_at", job->created_us);

@@ -23,7 +23,6 @@
 #include "event/loop.h"
 #include "sched/sched.h"
 #include "store/store.h"
-#include "transport/message.h"
 #include "transport/redis.h"
 
 struct fleet;

@@ -4,6 +4,7 @@
 #include <hiredis/hiredis.h>
 
 #include "transport/fleet.h"
+#include "transport/message.h"
 
 enum { FLEET_RUN_HASH = 1024, CONTROL_ENTRIES = 1000, REPORT_BATCH = 256 };
 

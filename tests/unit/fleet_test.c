@@ -12,6 +12,7 @@
 #include "ipc/record.h"
 #include "tap.h"
 #include "transport/fleet.h"
+#include "transport/message.h"
 
 #define ONE   "00000000000000a1"
 #define OTHER "00000000000000b2"
