@@ -82,7 +82,7 @@ const struct option settings_table[] = {
     {STR("tool-masscan", "TOOL_MASSCAN", .help = "path of masscan (looked up in PATH)")},
     {STR("tool-zmap", "TOOL_ZMAP", .help = "path of zmap (looked up in PATH)")},
     {STR("blob", "BLOB",
-         .help = "where raw output is kept: s3://BUCKET[/PREFIX][?endpoint=URL&region=R&style=path|"
+         .help = "where raw output is kept: s3://BUCKET[/PREFIX][?endpoint=URL&region=R&style=path or "
                  "host], see docs/storage.md (the data directory)")},
     {STR("blob-config", "BLOB_CONFIG", .env2 = "OUTPUT_STORAGE_CONFIG", .secret = true,
          .help = "the same as JSON, which may hold credentials; counts where blob is not set")},
