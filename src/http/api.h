@@ -34,6 +34,16 @@ struct api_depot {
     void *arg;
 };
 
+/* A message queue from which requests come (daemon/intake.h). Strings are borrowed until the next
+ * turn. */
+struct api_intake_stats {
+    const char *name, *queue;
+    bool up;
+    const char *why; /* why nothing can be taken; NULL: it can */
+    int64_t taken, refused, later;
+    int64_t results, undeliverable;
+};
+
 /* Strings are borrowed and outlive the api. */
 struct api_config {
     const char *legacy_key; /* SCANPOD_API_KEY; NULL: only keys of the store */
@@ -84,6 +94,9 @@ struct api_config {
                    void (*done)(void *done_arg, int rc, const char *message), void *done_arg,
                    struct err *e);
     void *reparse_arg;
+    /* The i-th message queue; false: there is none. NULL: there are none. */
+    bool (*intake)(void *arg, size_t i, struct api_intake_stats *out);
+    void *intake_arg;
     const struct api_depot *depot; /* borrowed; NULL: raw output stays in blob_dir */
 };
 
