@@ -166,7 +166,6 @@ class RabbitServer:
 
     def start(self):
         if self.epmd is None:
-            # pylint: disable=consider-using-with
             self.epmd = subprocess.Popen(
                 ["epmd", "-address", "127.0.0.1", "-port", str(self.epmd_port)],
                 env=self.env, start_new_session=True, stdin=subprocess.DEVNULL,
@@ -224,7 +223,8 @@ class RabbitServer:
         for pid in self.members():
             try:
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
+                os.waitpid(pid, 0)  # an orphan may have become ours
+            except (ProcessLookupError, ChildProcessError):
                 pass
         shutil.rmtree(self.dir, ignore_errors=True)
 
