@@ -346,8 +346,9 @@ int task_queue(struct store *s, struct work *w, int64_t now_us);     /* of a tim
 /* Of this claim, from the secret alone; never 0. */
 uint64_t token_made(const struct store *s, const struct id *job, int32_t idx, uint32_t epoch);
 uint64_t store_token(struct store *s, const struct id *job, int32_t idx, uint32_t epoch);
-int store_whole(struct store *s); /* 0, or the failure that broke this turn */
-int store_begin(struct store *s); /* before the first write of a change */
+int store_whole(struct store *s);      /* 0, or the failure that broke this turn */
+int store_load_ready(struct store *s); /* the last step of a backend's opening */
+int store_begin(struct store *s);      /* before the first write of a change */
 /* The end of every public function: hands out the message; a change breaks the turn if need be. */
 int store_read_end(struct store *s, int rc, struct err *e);
 int store_change_end(struct store *s, int rc, struct err *e);

@@ -306,5 +306,5 @@ int mem_open(struct store **out)
                                        .next_merge = 1};
     random_bytes(m->base.secret, sizeof m->base.secret);
     *out = &m->base;
-    return 0;
+    return store_load_ready(&m->base);
 }

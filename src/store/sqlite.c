@@ -473,7 +473,10 @@ static int open_schema(struct sqlite *q, const char *path)
     if (rc == 0) {
         rc = sqlite_key_tallies_load(q);
     }
-    return rc == 0 ? sqlite_tools_load(q) : rc;
+    if (rc == 0) {
+        rc = sqlite_tools_load(q);
+    }
+    return rc == 0 ? store_load_ready(&q->base) : rc;
 }
 
 static const struct store_ops ops = {
@@ -614,6 +617,7 @@ int sqlite_open(const char *dir, int lock_fd, struct store **out, struct err *e)
             err_prefix(e, rc, "database '%s'", path);
         }
         key_tallies_done(&q->base);
+        ready_free(q->base.ready);
         sqlite_close(&q->base);
         return rc;
     }

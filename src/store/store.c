@@ -123,6 +123,16 @@ static void note_ready(void *arg, const struct ready_task *t)
     ready_load(((struct store *)arg)->ready, t);
 }
 
+int store_load_ready(struct store *s)
+{
+    int rc;
+
+    s->ready = ready_new();
+    rc = s->ops->task_ready(s, note_ready, s);
+    ready_loaded(s->ready);
+    return rc;
+}
+
 int store_open_locked(const char *url, int lock_fd, struct store **out, struct err *e)
 {
     struct store *s = NULL;
@@ -142,14 +152,6 @@ int store_open_locked(const char *url, int lock_fd, struct store **out, struct e
     assert(s);
     store_set_hooks(s, real_clock, NULL, NULL);
     s->now = s->committed;
-    s->ready = ready_new();
-    rc = s->ops->task_ready(s, note_ready, s);
-    if (rc != 0) {
-        err_set(e, rc, "%s", s->err.msg);
-        store_close(s);
-        return rc;
-    }
-    ready_loaded(s->ready);
     *out = s;
     return 0;
 }
