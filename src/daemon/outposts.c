@@ -55,7 +55,7 @@ int outposts_new(struct loop *l, struct store *s, const struct outposts_config *
     o->config = *c;
     o->config.blob_dir = o->blob_dir = xstrdup(c->blob_dir);
     o->url = url;
-    o->scans_here = option_is_set(c->settings, "max-scan-workers") &&
+    o->scans_here = option_from(c->settings, "max-scan-workers", NULL) != FROM_DEFAULT &&
                     option_int(c->settings, "max-scan-workers") > 0;
     strvec_push(&o->own, queue_kind_names[QUEUE_IMPORT]);
     *out = o;
