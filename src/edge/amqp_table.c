@@ -21,7 +21,7 @@ static json_t *object_json(const amqp_table_t *t, int depth)
 
     for (int i = 0; i < t->num_entries && i < ENTRIES_MAX; i++) {
         const amqp_table_entry_t *x = &t->entries[i];
-        auto_free char *key = xstrndup(x->key.bytes, x->key.len);
+        auto_free char *key = xstrndup(x->key.len ? x->key.bytes : "", x->key.len);
 
         (void)json_object_set_new(o, key, value_json(&x->value, depth + 1)); /* or it is no text */
     }

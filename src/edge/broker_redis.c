@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -117,21 +116,6 @@ redisReply *redis_ask(struct broker *b, int argc, const char *const *argv, const
     return r;
 }
 
-redisReply *redis_ask_text(struct broker *b, const char *first, ...)
-{
-    const char *argv[ARGV_MAX] = {first};
-    int n = 1;
-    va_list ap;
-
-    va_start(ap, first);
-    for (const char *s = va_arg(ap, const char *); s && n < ARGV_MAX;
-         s = va_arg(ap, const char *)) {
-        argv[n++] = s;
-    }
-    va_end(ap);
-    return redis_ask(b, n, argv, NULL);
-}
-
 redisReply *redis_ask_sized(struct broker *b, bool *large, struct buf *shown, int argc,
                             const char *const *argv)
 {
@@ -187,16 +171,16 @@ static int publish_celery(struct broker *b, const struct edge_result *r, struct 
 
     celery_result(r, wall_us(), &text);
     if (r->state == RESULT_STARTED) { /* never over an end */
-        got = redis_ask_text(b, "SET", key, text.data, "EX", keep, "NX", NULL);
+        got = redis_ask_text(b, "SET", key, text.data, "EX", keep, "NX");
     } else {
-        got = redis_ask_text(b, "SET", key, text.data, "EX", keep, NULL);
+        got = redis_ask_text(b, "SET", key, text.data, "EX", keep);
     }
     if (!got || got->type == REDIS_REPLY_ERROR) {
         rc = got ? redis_error(got, code_of(got, false), e)
                  : err_set(e, ERR_IO, "the connection is lost");
     } else if (got->type == REDIS_REPLY_STATUS) { /* who waits for it hears it; nobody has to */
         freeReplyObject(got);
-        got = redis_ask_text(b, "PUBLISH", key, text.data, NULL);
+        got = redis_ask_text(b, "PUBLISH", key, text.data);
     }
     freeReplyObject(got);
     return rc;
@@ -220,7 +204,7 @@ static int publish_plain(struct broker *b, const struct edge_result *r, const ch
                          struct err *e)
 {
     auto_free char *text = with_event(r);
-    redisReply *got = redis_ask_text(b, "TYPE", to, NULL);
+    redisReply *got = redis_ask_text(b, "TYPE", to);
     bool stream = got && got->type == REDIS_REPLY_STATUS && str_eq(got->str, "stream");
     int rc = 0;
 
@@ -231,7 +215,7 @@ static int publish_plain(struct broker *b, const struct edge_result *r, const ch
 
             got = redis_ask(b, ARRAY_LEN(argv), argv, NULL);
         } else {
-            got = redis_ask_text(b, "RPUSH", to, text, NULL);
+            got = redis_ask_text(b, "RPUSH", to, text);
         }
     }
     if (!got || got->type == REDIS_REPLY_ERROR) {

@@ -49,8 +49,10 @@ void redis_lost(struct broker *b, const char *why);
 
 /* On the second connection. NULL: it is lost, which was told. The caller frees the reply. */
 redisReply *redis_ask(struct broker *b, int argc, const char *const *argv, const size_t *lens);
-/* With text alone, ended by NULL. */
-redisReply *redis_ask_text(struct broker *b, const char *first, ...);
+/* With text alone: redis_ask_text(b, "LLEN", key) */
+#define redis_ask_text(b, ...)                                                        \
+    redis_ask((b), sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *), \
+              (const char *const[]){__VA_ARGS__}, NULL)
 /* NULL with *large: the reply has more than REDIS_READ_MAX bytes; `shown` has its first ones (with
  * a few of the protocol), and `conn` is of no use any more. */
 redisReply *redis_ask_sized(struct broker *b, bool *large, struct buf *shown, int argc,

@@ -77,8 +77,7 @@ static bool entry_came(struct broker *b, const redisReply *r, bool again)
     }
     fields = r->element[1];
     if (fields->type != REDIS_REPLY_ARRAY) {
-        freeReplyObject(
-            redis_ask_text(b, "XACK", b->source->queue, "scanpod", r->element[0]->str, NULL));
+        freeReplyObject(redis_ask_text(b, "XACK", b->source->queue, "scanpod", r->element[0]->str));
         return true;
     }
     if (is_held(b, r->element[0]->str)) {
@@ -222,7 +221,7 @@ static void recover_list(struct broker *b)
         char at[16];
 
         snprintf(at, sizeof at, "-%u", n + 1); /* the oldest is the last one */
-        found[n] = redis_ask_text(b, "LINDEX", b->taken, at, NULL);
+        found[n] = redis_ask_text(b, "LINDEX", b->taken, at);
         if (!found[n] || !is_text(found[n])) {
             freeReplyObject(found[n]);
             break;
@@ -251,15 +250,15 @@ static bool give_up_large(struct broker *b, const char *after, char next[48], st
         return false;
     }
     r = redis_ask_text(b, "XPENDING", b->source->queue, "scanpod",
-                       strcmp(after, "0") == 0 ? "-" : from, "+", "1", b->server, NULL);
+                       strcmp(after, "0") == 0 ? "-" : from, "+", "1", b->server);
     ok = r && r->type == REDIS_REPLY_ARRAY && r->elements == 1 &&
          r->element[0]->type == REDIS_REPLY_ARRAY && r->element[0]->elements > 0 &&
          is_text(r->element[0]->element[0]) && r->element[0]->element[0]->len < 48;
     if (ok) {
         memcpy(next, r->element[0]->element[0]->str, r->element[0]->element[0]->len + 1);
         put_large(b, next, &text);
-        freeReplyObject(redis_ask_text(b, "RPUSH", b->dead, text.data, NULL));
-        freeReplyObject(redis_ask_text(b, "XACK", b->source->queue, "scanpod", next, NULL));
+        freeReplyObject(redis_ask_text(b, "RPUSH", b->dead, text.data));
+        freeReplyObject(redis_ask_text(b, "XACK", b->source->queue, "scanpod", next));
         large_came(b, shown);
     } else {
         err_set(e, ERR_IO, "an entry that is too large cannot be found");
@@ -473,7 +472,7 @@ static void keep_ours(struct broker *b)
 {
     for (const struct broker_message *m = b->held; m && !b->lost; m = m->next) {
         freeReplyObject(redis_ask_text(b, "XCLAIM", b->source->queue, "scanpod", b->server, "0",
-                                       m->entry, "JUSTID", NULL));
+                                       m->entry, "JUSTID"));
     }
 }
 

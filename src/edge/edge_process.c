@@ -86,10 +86,16 @@ static void tell_note(struct edge_process *p, uint16_t type, uint64_t id, int co
 
 /* ---- entries ---- */
 
+/* Entries without a message take no room: it may never come again. */
 static void give_room(struct edge_process *p)
 {
+    unsigned n = 0;
+
+    for (const struct entry *x = p->entries; x; x = x->next) {
+        n += x->message != NULL;
+    }
     if (p->broker && !p->lost) {
-        p->kind->room(p->broker, p->n < EDGE_PREFETCH ? (unsigned)(EDGE_PREFETCH - p->n) : 0);
+        p->kind->room(p->broker, n < EDGE_PREFETCH ? EDGE_PREFETCH - n : 0);
     }
 }
 

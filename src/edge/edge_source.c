@@ -78,7 +78,7 @@ static int take_names(const struct edge_url *u, struct edge_source *s, struct er
     const char *key = edge_url_parameter(u, "key");
 
     s->name = name ? xstrdup(name) : xstrndup(s->queue, EDGE_NAME_MAX - 1);
-    s->key = xstrdup(key);
+    s->key = key ? xstrdup(key) : NULL;
     if (!label_ok(s->name)) {
         return err_set(e, ERR_INVALID,
                        "the name of a message queue has 1 to %d of A-Z a-z 0-9 . _ : -",

@@ -149,17 +149,22 @@ static void start(struct world *w)
     CHECK_OK(edge_connect(w->loop, fd, &ev, &w->edge, ERR));
 }
 
-static void end(struct world *w)
+static void forget_seen(struct world *w)
 {
-    edge_free(w->edge); /* which ends the process */
-    CHECK(waitid(P_PIDFD, (id_t)w->pidfd, &(siginfo_t){0}, WEXITED) == 0);
-    close(w->pidfd);
     for (unsigned i = 0; i < w->n_seen; i++) {
         free(w->seen[i].task_id);
         free(w->seen[i].body);
         free(w->seen[i].bad);
     }
     w->n_seen = 0;
+}
+
+static void end(struct world *w)
+{
+    edge_free(w->edge); /* which ends the process */
+    CHECK(waitid(P_PIDFD, (id_t)w->pidfd, &(siginfo_t){0}, WEXITED) == 0);
+    close(w->pidfd);
+    forget_seen(w);
 }
 
 static void open_world(struct world *w, const char *parameters)
@@ -463,6 +468,51 @@ static void entries_of_a_stream_are_acknowledged_and_removed(void)
     close_world(&w);
 }
 
+static void entries_of_a_server_that_is_gone_are_claimed(void)
+{
+    struct world w;
+    auto_free char *id = NULL;
+    redisReply *r;
+
+    open_world(&w, "&kind=stream");
+    end(&w);
+    r = redisCommand(w.c, "XADD jobs * body {}");
+    id = xstrdup(r->str);
+    freeReplyObject(r);
+    freeReplyObject(redisCommand(w.c, "XREADGROUP GROUP scanpod other COUNT 1 STREAMS jobs >"));
+    start(&w);
+    UNTIL(&w, w.n_up == 2);
+    freeReplyObject(redisCommand(w.c, "XCLAIM jobs scanpod other 0 %s IDLE 120000", id));
+    end(&w);
+    start(&w); /* it looks at once, and then from time to time */
+    UNTIL(&w, w.n_seen == 1);
+    CHECK(w.seen[0].redelivered);
+    edge_verdict(w.edge, w.seen[0].id, EDGE_TAKEN, 0, NULL);
+    UNTIL(&w, number(&w, "XLEN jobs") == 0);
+    close_world(&w);
+}
+
+static void messages_that_vanished_take_no_room(void)
+{
+    struct world w;
+
+    open_world(&w, "");
+    for (int i = 0; i < EDGE_PREFETCH; i++) {
+        push(&w, "{}");
+    }
+    UNTIL(&w, w.n_seen == EDGE_PREFETCH);
+    freeReplyObject(redisCommand(w.c, "FLUSHALL"));
+    stop_server(&w);
+    UNTIL(&w, w.n_down >= 1);
+    forget_seen(&w);
+    serve(&w);
+    UNTIL(&w, w.n_up == 2);
+    push(&w, "{\"task_id\": \"a\"}");
+    UNTIL(&w, w.n_seen == 1);
+    CHECK_STR(w.seen[0].task_id, "a");
+    close_world(&w);
+}
+
 static void a_queue_of_another_kind_is_told(void)
 {
     struct world w;
@@ -517,5 +567,6 @@ TESTS(a_message_is_kept_until_it_is_taken, what_was_not_decided_comes_again_to_t
       a_message_that_is_too_large_is_moved_and_told, results_go_to_their_list_or_stream,
       results_go_to_no_key_of_ours_and_of_no_other_kind,
       a_task_of_celery_never_goes_back_to_started, entries_of_a_stream_are_acknowledged_and_removed,
+      entries_of_a_server_that_is_gone_are_claimed, messages_that_vanished_take_no_room,
       a_queue_of_another_kind_is_told, wrong_credentials_are_told_without_them,
       the_end_of_the_process_is_told_with_what_it_owed)
