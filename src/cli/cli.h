@@ -76,6 +76,8 @@ int cli_check(struct cli *c, const struct answer *a);
 /* Settings as the server would read them, with --data-dir and --config put in. Loaded once; what
  * is wrong in them is a warning here, an error in `config check`. Never NULL. */
 struct option_set *cli_settings(struct cli *c);
+/* The table of settings as flags, made once. */
+const struct flag *serve_flags(void);
 /* NULL after an error was printed; *status is then set. */
 struct client *cli_client(struct cli *c, int *status);
 /* One call whose failure is printed: 0 and an answer with a good status, or an exit status. */

@@ -1,7 +1,7 @@
 /* The registry: every command is a `const struct command` in a file of its own. */
 #include "cli/cli.h"
 
-extern const struct command command_serve, command_netd, command_scan, command_run,
+extern const struct command command_serve, command_worker, command_netd, command_scan, command_run,
     command_job_list, command_job_show, command_job_watch, command_job_cancel, command_job_retry,
     command_job_delete, command_job_raw, command_job_tasks, command_profiles, command_import,
     command_export, command_diff, command_jobs, command_doctor, command_key, command_audit,
@@ -20,8 +20,11 @@ static const struct command command_job = {
 };
 
 const struct command *const commands[] = {
-    &command_serve,    &command_scan,   &command_run,     &command_job,    &command_jobs,
-    &command_profiles, &command_import, &command_export,  &command_diff,   &command_key,
-    &command_audit,    &command_policy, &command_tls,     &command_doctor, &command_reparse,
-    &command_config,   &command_help,   &command_version, &command_netd,   NULL,
+    &command_serve,    &command_worker, &command_scan,
+    &command_run,      &command_job,    &command_jobs,
+    &command_profiles, &command_import, &command_export,
+    &command_diff,     &command_key,    &command_audit,
+    &command_policy,   &command_tls,    &command_doctor,
+    &command_reparse,  &command_config, &command_help,
+    &command_version,  &command_netd,   NULL,
 };

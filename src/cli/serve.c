@@ -21,8 +21,13 @@ static const char *value_name(const struct option *o)
     }
 }
 
-/* The table of settings as flags, made once. Secrets are no flags: others could read them. */
-static const struct flag *serve_flags(void)
+/* Secrets are no flags: others could read them. The URL of a transport need not hold one. */
+static bool is_flag(const struct option *o)
+{
+    return !o->secret || str_eq(o->name, "transport");
+}
+
+const struct flag *serve_flags(void)
 {
     static struct flag flags[FLAGS_MAX];
     size_t n = 0;
@@ -31,7 +36,7 @@ static const struct flag *serve_flags(void)
         return flags;
     }
     for (const struct option *o = settings_table; o->name && n + 1 < FLAGS_MAX; o++) {
-        if (o->secret) {
+        if (!is_flag(o)) {
             continue;
         }
         flags[n++] = (struct flag){

@@ -40,3 +40,13 @@ struct local_reports {
     struct sched *sched;
 };
 struct reports reports_local(struct local_reports *to);
+
+struct station;
+/* Through a station to a server elsewhere. `hosts` is its own. */
+struct station_reports {
+    struct station *station; /* borrowed; set before the first run */
+    const char *blob_dir;    /* borrowed */
+    struct station_hosts *hosts;
+};
+struct reports reports_station(struct station_reports *to);
+void station_reports_done(struct station_reports *to);

@@ -15,7 +15,7 @@
 #include "runner/runner.h"
 #include "store/store.h"
 
-/* STOP_FENCED: it is somebody else's now, nothing of it is told any more. */
+/* STOP_FENCED: it is somebody else's now. */
 enum run_stop { STOP_NONE, STOP_CANCEL, STOP_DRAIN, STOP_STORE, STOP_FENCED };
 
 struct tool_run {

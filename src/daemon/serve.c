@@ -22,6 +22,7 @@
 #include "daemon/imports.h"
 #include "daemon/in_force.h"
 #include "daemon/logging.h"
+#include "daemon/means.h"
 #include "daemon/outposts.h"
 #include "daemon/planning.h"
 #include "daemon/privilege.h"
@@ -199,15 +200,8 @@ static int64_t retention_us(const struct option_set *o)
 static void on_ready(void *arg, const struct sandbox_caps *caps)
 {
     struct server *s = arg;
-    auto_buf levels = {0};
 
-    for (int l = 0; l < EGRESS_LEVELS; l++) {
-        if (caps->usable[l]) {
-            buf_addf(&levels, "%s%s", levels.len ? "," : "", egress_name((enum egress)l));
-        }
-    }
-    log_info("sandbox", KV("box", caps->box), KV("egress", levels.data ? levels.data : "none"),
-             KV("limits", caps->limits));
+    means_log(caps);
     if (!s->asked) { /* it tells again when a way out is lost */
         s->asked = true;
         programs_ask(s->programs, s->worker);
@@ -258,14 +252,7 @@ static int start_work(struct server *s, struct err *e)
         .runner_fd = take_fd(&s->roles.runner_fd),
         .blob_dir = s->blob_dir,
         .import_dir = s->import_dir,
-        .dispatch = {.allow_unsafe_args = option_bool(o, "allow-unsafe-args"),
-                     .allow_unconfined = option_bool(o, "allow-unconfined"),
-                     .grace_ms = (uint32_t)option_int(o, "kill-grace-ms"),
-                     .output_max = (uint64_t)option_int(o, "max-output-mb") << 20,
-                     .nse = s->nse,
-                     .nmap_data = option_str(o, "nmap-data"),
-                     .slots = slots(s),
-                     .budget = s->budget},
+        .dispatch = means_dispatch(o),
         .scope = s->scope,
         .programs = s->programs,
         .ready = on_ready,
@@ -286,6 +273,9 @@ static int start_work(struct server *s, struct err *e)
     struct planner_link planner;
     int rc;
 
+    wc.dispatch.nse = s->nse;
+    wc.dispatch.slots = slots(s);
+    wc.dispatch.budget = s->budget;
     if ((rc = worker_new(s->loop, s->store, &wc, &s->worker, e)) != 0) {
         return rc;
     }
@@ -446,6 +436,7 @@ static int start_http(struct server *s, struct err *e)
         .import_dir = s->import_dir,
         .import_max = (uint64_t)option_int(o, "max-import-mb") << 20,
         .elsewhere = outposts_own_queues(s->outposts) != NULL,
+        .fleet = outposts_fleet(s->outposts),
     };
     struct http_config hc = {
         .hosts = s->hosts,
@@ -537,15 +528,6 @@ static int on_signals(struct server *s, struct err *e)
     return rc == 0 ? loop_signal(s->loop, SIGINT, on_stop, s, e) : rc;
 }
 
-static void load_scripts(struct server *s)
-{
-    struct err e = {0};
-
-    if (nse_load(option_str(s->settings, "nmap-data"), &s->nse, &e) != 0) {
-        log_warn("no_scripts", KV("error", e.msg), KV("hint", "setting: nmap-data"));
-    }
-}
-
 static int start_unprivileged(struct server *s, struct err *e)
 {
     int rc;
@@ -558,7 +540,7 @@ static int start_unprivileged(struct server *s, struct err *e)
         (rc = logging_ship(s->loop, s->settings, s->resolver, &s->syslog, e)) != 0) {
         return rc;
     }
-    load_scripts(s);
+    s->nse = means_scripts(s->settings);
     s->programs = programs_new(s->settings);
     s->budget = budget_new((uint32_t)option_int(s->settings, "network-pps"));
     s->import_dir = str_fmt("%s/import", s->blob_dir);

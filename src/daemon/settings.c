@@ -124,6 +124,12 @@ const struct option settings_table[] = {
          .help = "how tasks reach workers elsewhere: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], "
                  "unix:PATH, or redis for what REDIS_URL or REDIS_HOST, REDIS_PORT, REDIS_DB and "
                  "REDIS_PASSWORD say; see docs/fleet.md (the worker of this server)")},
+    {STR("worker-name", "WORKER_NAME",
+         .help = "name of a worker elsewhere, unlike all others' (the host's)")},
+    {STR("zone", "ZONE",
+         .help = "zone of a worker elsewhere: it takes the tasks of requests that name it (none)")},
+    {INT("drain-timeout", "DRAIN_TIMEOUT", 0, 86400, .def = "60",
+         .help = "seconds after which a worker elsewhere that ends hands back what still runs")},
     {STR("tls-cert", "TLS_CERT", .help = "certificate chain, PEM; listen with TLS")},
     {STR("tls-key", "TLS_KEY", .help = "private key of the certificate, PEM")},
     {STR("hosts", "HOSTS",

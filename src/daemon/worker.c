@@ -154,6 +154,15 @@ void worker_run(struct worker *w, const struct worker_task *t)
     }
 }
 
+void worker_extend(struct worker *w, const struct lease *l, int64_t until_ms)
+{
+    const struct tool_run *r = find_lease(w, l);
+
+    if (r) {
+        runner_extend(w->runner, r->run, until_ms);
+    }
+}
+
 static void stop(struct worker *w, const struct lease *l, enum run_stop why)
 {
     struct tool_run *r = find_lease(w, l);
@@ -260,11 +269,12 @@ static void finish_reparse(struct worker *w, struct tool_run *r, const struct ru
     loop_again(w->loop);
 }
 
-/* Handed back: it was stopped for us to end, or because it could not be held any longer. */
+/* It was stopped for us to end, or because it could not be held any longer. */
 static bool handed_back(const struct tool_run *r, const struct runner_end *end,
                         const struct outcome *o)
 {
-    return (r->stop == STOP_DRAIN && o->state != JOB_COMPLETED) || end->cause == RUN_LEASE;
+    return (r->stop == STOP_DRAIN && o->state != JOB_COMPLETED) || r->stop == STOP_FENCED ||
+           end->cause == RUN_LEASE;
 }
 
 static void over(struct worker *w, struct tool_run *r, const struct runner_end *end,
@@ -272,11 +282,8 @@ static void over(struct worker *w, struct tool_run *r, const struct runner_end *
 {
     bool back = handed_back(r, end, o);
 
-    if (r->blob_path && (back || r->stop == STOP_FENCED || !o->raw_path)) {
+    if (r->blob_path && (back || !o->raw_path)) {
         blob_remove(w->config.blob_dir, r->blob_path);
-    }
-    if (r->stop == STOP_FENCED) {
-        return;
     }
     if (back) {
         w->to.release(w->to.arg, &r->lease);

@@ -56,8 +56,9 @@ struct worker_task {
     int64_t lease_until_ms;
 };
 void worker_run(struct worker *w, const struct worker_task *t);
+void worker_extend(struct worker *w, const struct lease *l, int64_t until_ms);
 void worker_cancel(struct worker *w, const struct lease *l);
-/* It is somebody else's: stopped, and nothing of it is reported any more. */
+/* It is not ours any more: stopped, and handed back whatever came of it. */
 void worker_fence(struct worker *w, const struct lease *l);
 uint32_t worker_busy(const struct worker *w); /* runs that are not over */
 /* The turn's changes were undone: runs that stored hosts in it are stopped, to be tried again. */

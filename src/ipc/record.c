@@ -154,7 +154,7 @@ static void put_list(struct buf *b, const struct list *list)
     }
 }
 
-static void put_head(struct buf *b, const struct host *h)
+void record_put_head(struct buf *b, const struct host *h)
 {
     const struct list addrs = {h->addrs, h->n_addrs, sizeof *h->addrs, addr_strings,
                                ARRAY_LEN(addr_strings)};
@@ -182,7 +182,7 @@ static void put_head(struct buf *b, const struct host *h)
     finish(b, p);
 }
 
-static void put_port(struct buf *b, const struct port *port)
+void record_put_port(struct buf *b, const struct port *port)
 {
     struct strings set;
     uint16_t number = htole16(port->number);
@@ -200,18 +200,22 @@ static void put_port(struct buf *b, const struct port *port)
     finish(b, put_strings(p, &set));
 }
 
-void record_put_host(struct buf *b, const struct host *h)
+void record_put_host_end(struct buf *b)
 {
-    uint8_t *p;
+    uint8_t *p = begin(b, REC_HOST_END, 0);
 
-    put_head(b, h);
-    for (size_t i = 0; i < h->n_ports; i++) {
-        put_port(b, &h->ports[i]);
-    }
-    p = begin(b, REC_HOST_END, 0);
     if (p) {
         finish(b, p);
     }
+}
+
+void record_put_host(struct buf *b, const struct host *h)
+{
+    record_put_head(b, h);
+    for (size_t i = 0; i < h->n_ports; i++) {
+        record_put_port(b, &h->ports[i]);
+    }
+    record_put_host_end(b);
 }
 
 void record_put_progress(struct buf *b, const struct progress *progress)

@@ -40,6 +40,9 @@ struct parse_end {
 };
 
 void record_put_host(struct buf *b, const struct host *h); /* HOST, PORTs, HOST_END */
+void record_put_head(struct buf *b, const struct host *h); /* the same in parts */
+void record_put_port(struct buf *b, const struct port *p);
+void record_put_host_end(struct buf *b);
 void record_put_progress(struct buf *b, const struct progress *p);
 void record_put_run(struct buf *b, const struct run_info *r);
 void record_put_raw(struct buf *b, const struct raw_info *r);

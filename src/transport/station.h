@@ -51,7 +51,7 @@ int station_new(struct loop *l, const struct station_config *c, const struct sta
 void station_free(struct station *s);
 /* What this worker is has changed (tools, confinement, draining). */
 void station_hello(struct station *s, const struct hello *h);
-/* How many more tasks may be taken; 0 at the start and while draining. */
+/* How many more tasks may be taken; 0 at the start. Each that is assigned is one less. */
 void station_room(struct station *s, uint32_t slots);
 
 /* ---- reports, under the lease of the assignment ---- */

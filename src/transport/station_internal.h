@@ -129,7 +129,7 @@ void station_groups(struct station *s);
 
 /* ---- station_run.c ---- */
 struct run *run_new(struct station *s, const struct lease *l);
-struct run *run_find(const struct station *s, const struct lease *l);
+struct run *run_of(const struct station *s, const struct lease *l);
 void run_drop(struct station *s, struct run *r); /* with its files */
 void run_assign(struct station *s, const struct assignment *a, const void *entry, size_t n);
 /* RUN_UNDATED ones, after an answer; those that waited for too long are given back. */

@@ -160,7 +160,6 @@ static void on_taken(void *arg, const redisReply *reply)
     station_take(s);
 }
 
-/* Undated ones are not yet with the owner, who counts the others. */
 static uint32_t room(const struct station *s)
 {
     return s->up && s->known && !s->drained && !s->leaving ? s->room : 0;
@@ -240,7 +239,7 @@ static void on_word(struct station *s, const struct message *m, const uint8_t *a
         run_fenced(s, &m->lease, m->on);
         break;
     case MSG_CANCEL:
-        r = run_find(s, &m->lease);
+        r = run_of(s, &m->lease);
         if (r && r->state == RUN_HELD) {
             s->ev.cancel(s->ev.arg, &m->lease);
         }

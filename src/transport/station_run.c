@@ -14,7 +14,7 @@ static bool same_lease(const struct lease *a, const struct lease *b)
            id_cmp(&a->job_id, &b->job_id) == 0;
 }
 
-struct run *run_find(const struct station *s, const struct lease *l)
+struct run *run_of(const struct station *s, const struct lease *l)
 {
     struct run *r = s->runs;
 
@@ -122,7 +122,7 @@ void run_assign(struct station *s, const struct assignment *a, const void *entry
 {
     struct run *r;
 
-    if (was_taken(s, a->lease.token) || run_find(s, &a->lease)) {
+    if (was_taken(s, a->lease.token) || run_of(s, &a->lease)) {
         return;
     }
     s->taken[s->n_taken++ % TAKEN_KEPT] = a->lease.token;
@@ -213,7 +213,7 @@ void runs_deadlines(struct station *s)
 /* With the owner, and in time. One whose time is over is lost from now on. */
 static struct run *held(struct station *s, const struct lease *l)
 {
-    struct run *r = run_find(s, l);
+    struct run *r = run_of(s, l);
 
     if (r && r->state == RUN_HELD && boot_ms() >= r->deadline_ms) {
         too_late(s, r);
@@ -248,7 +248,7 @@ void station_release(struct station *s, const struct lease *l, enum release_why 
 
     if (r) {
         run_give_back(s, r, why);
-    } else if ((r = run_find(s, l)) && r->state == RUN_LOST) {
+    } else if ((r = run_of(s, l)) && r->state == RUN_LOST) {
         run_give_back(s, r, RELEASE_LOST); /* only now: it is certain that nothing of it runs */
     }
 }
@@ -344,7 +344,7 @@ void station_end(struct station *s, const struct lease *l, const struct outcome 
 
 void run_ack(struct station *s, const struct lease *l, uint64_t seq)
 {
-    struct run *r = run_find(s, l);
+    struct run *r = run_of(s, l);
 
     if (!r || seq <= r->acked || seq > spool_last(r->spool)) {
         return;
@@ -377,7 +377,7 @@ static void offer(struct station *s, struct run *r)
 
 void run_fenced(struct station *s, const struct lease *l, bool open)
 {
-    struct run *r = run_find(s, l);
+    struct run *r = run_of(s, l);
 
     if (!r || (open && r->state == RUN_OFFERED)) {
         return; /* offered again in a while */
@@ -397,10 +397,10 @@ void run_fenced(struct station *s, const struct lease *l, bool open)
 
 void run_adopt(struct station *s, const struct lease *l, const struct lease *now)
 {
-    struct run *r = run_find(s, l);
+    struct run *r = run_of(s, l);
     struct err e = {0};
 
-    if (run_find(s, now)) {
+    if (run_of(s, now)) {
         return;
     }
     if (!r || r->state != RUN_OFFERED || spool_rename(r->spool, now, &e) != 0) {
