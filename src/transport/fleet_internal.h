@@ -73,11 +73,23 @@ struct fleet {
 
 /* ---- fleet.c ---- */
 char *fleet_key(const struct fleet *f, const char *kind, const char *name); /* caller frees */
+
+/* ---- fleet_lane.c ---- */
+struct sched_lane fleet_lane(struct fleet *f);
 struct fleet_run *fleet_run_of(struct fleet *f, const struct lease *l);
 struct fleet_queue *fleet_queue_of(struct fleet *f, const char *name); /* made if it is not there */
 void fleet_free_slot(struct fleet_run *r);
 /* Somebody has it. */
 void fleet_take(struct fleet *f, struct fleet_run *r, struct crew *c);
+/* Slots of its workers that are free, less what was pushed and may come to them. */
+int64_t fleet_free_slots(const struct fleet *f, const struct fleet_queue *q);
+void fleet_make_group(struct fleet *f, struct fleet_queue *q);
+void fleet_on_group(void *arg, const redisReply *reply); /* the answer to XGROUP CREATE */
+
+/* ---- fleet_read.c ---- */
+void fleet_read(struct fleet *f); /* goes on, unless it is waiting already */
+/* What was read before, and never acknowledged, comes first. */
+void fleet_read_anew(struct fleet *f);
 
 /* ---- fleet_crew.c ---- */
 struct crew *crew_find(const struct fleet *f, const char *name);
