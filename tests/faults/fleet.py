@@ -74,22 +74,24 @@ class Api:
             if not cursor:
                 return items
 
-    def events(self, last):
-        """Changes of jobs' states from the start up to event number `last` or beyond."""
+    def events(self, silence=3):
+        """The event log of jobs' states from its start, until nothing comes for so long."""
         c = _UnixConnection(self.path, 20)
         found, event = [], {}
         try:
-            c.request("GET", "/api/v1/events?topics=job.state,job.created", headers={
+            c.request("GET", "/api/v1/events?topics=job.state", headers={
                 "X-API-Key": KEY, "Last-Event-ID": "0", "Accept": "text/event-stream"})
             r = c.getresponse()
-            while not found or found[-1]["id"] < last:
+            c.sock.settimeout(silence)
+            while True:
                 line = r.readline().decode().rstrip("\n")
                 name, _, value = line.partition(": ")
                 if line == "" and "data" in event:
-                    found.append({**event["data"], "id": event["id"], "event": event["event"]})
+                    found.append(json.loads(event["data"]))
                     event = {}
-                elif name in ("id", "event", "data"):
-                    event[name] = value if name == "event" else json.loads(value)
+                elif name:
+                    event[name] = value
+        except TimeoutError:
             return found
         except (OSError, http.client.HTTPException) as exc:
             raise Down(str(exc)) from exc

@@ -4,6 +4,7 @@ import json
 import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from fleet import Down
@@ -57,7 +58,7 @@ def submit(api, spec):
 class Load(threading.Thread):
     """Keeps `flight` jobs open until told to halt; looks at all that there are."""
 
-    def __init__(self, api, seed, flight=200):
+    def __init__(self, api, seed, flight=220):
         super().__init__(daemon=True)
         self.api, self.flight = api, flight
         self.rng = random.Random(f"{seed}-load")
@@ -67,13 +68,21 @@ class Load(threading.Thread):
         self.open = 0  # jobs that were not over when we last looked
         self.most = 0
         self.halt = threading.Event()
+        self.pool = ThreadPoolExecutor(8)
         self.fault = None
 
-    def _feed(self, n):
-        for _ in range(n):
-            spec = make_spec(len(self.asked), self.rng)
-            self.asked[spec.task] = spec
+    def _submit(self, spec):
+        try:
             self.accepted[submit(self.api, spec)] = spec
+        except Down:
+            pass
+
+    def _feed(self, n):
+        specs = []
+        for _ in range(n):
+            specs.append(make_spec(len(self.asked), self.rng))
+            self.asked[specs[-1].task] = specs[-1]
+        list(self.pool.map(self._submit, specs))
 
     def _note(self, jobs):
         for job in jobs:

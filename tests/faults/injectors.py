@@ -1,0 +1,131 @@
+"""
+Faults: each function does one to a fleet that runs, and gives a word on it. What takes time is
+undone before it returns; the supervisor starts again what was killed.
+"""
+
+import os
+import signal
+import struct
+import threading
+import time
+
+CUT_S, FREEZE_LEASES = (5, 120), (1.1, 1.6)
+HOUR_NS = 3600 * 10**9
+
+
+def _present(fleet, child):
+    """A child that was killed is back before the next fault meets it, if it can be."""
+    fleet.wait(lambda: child.proc.poll() is None, 30, f"{child.name} to be there")
+    return child
+
+
+def _some_worker(fleet, rng):
+    return _present(fleet, rng.choice(fleet.workers))
+
+
+def kill_server(fleet, rng):
+    del rng
+    _present(fleet, fleet.server).signal(signal.SIGKILL)
+    return "server"
+
+
+def kill_worker(fleet, rng):
+    worker = _some_worker(fleet, rng)
+    worker.signal(signal.SIGKILL)
+    return worker.name
+
+
+def kill_launcher(fleet, rng):
+    worker = _some_worker(fleet, rng)
+    pid = fleet.wait(lambda: fleet.runner(worker), 30, f"the launcher of {worker.name}")
+    os.kill(pid, signal.SIGKILL)
+    return worker.name
+
+
+def kill_redis(fleet, rng):
+    redis = _present(fleet, fleet.redis)
+    redis.held = True
+    redis.signal(signal.SIGKILL)
+    away = rng.uniform(0, 2)
+    time.sleep(away)
+    redis.held = False
+    fleet.wait(lambda: fleet.redis_says("PING") == "PONG", 30, "Redis")
+    return f"for {away:.2f} s"
+
+
+def _log_uniform(rng, low, high):
+    return low * (high / low) ** rng.random()
+
+
+def cut_off(fleet, rng):
+    """From one side or both, one host or several; shorter and longer than a lease."""
+    peers = rng.sample(["server", *fleet.worker_names], rng.choice([1, 1, 2, len(fleet.workers)]))
+    cuts = [(peer, rng.choice(["in", "out", "both", "wire"])) for peer in peers]
+    seconds = _log_uniform(rng, *CUT_S) / fleet.scale
+    for peer, how in cuts:
+        fleet.hosts.cut("redis", peer, how)
+    time.sleep(seconds)
+    for peer, _ in cuts:
+        fleet.hosts.heal("redis", peer)
+    return f"{cuts} for {seconds:.2f} s"
+
+
+def freeze(fleet, rng):
+    """Beyond the end of its leases: the worker alone, or with its launcher."""
+    worker = _some_worker(fleet, rng)
+    pids = [worker.proc.pid]
+    seconds = fleet.lease_s * rng.uniform(*FREEZE_LEASES)
+    if rng.random() < 0.5:
+        pids.append(fleet.wait(lambda: fleet.runner(worker), 30, "a launcher"))
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    return f"{worker.name}, {len(pids)} processes, for {seconds:.2f} s"
+
+
+def step_clock(fleet, rng):
+    """By hours, to and fro; it stays like that."""
+    worker = rng.choice(fleet.workers)
+    hours = rng.choice([-1, 1]) * rng.uniform(1, 48)
+    with open(fleet.dir / f"{worker.name}.clock", "r+b") as f:
+        f.write(struct.pack("=q", int(hours * HOUR_NS)))
+    return f"{worker.name} by {hours:.1f} h"
+
+
+def slow_redis(fleet, rng):
+    """Long delays, or a trickle, or a server that does not move at all."""
+    seconds = rng.uniform(0.5, 3)
+    how = rng.choice(["delay", "trickle", "frozen"])
+    if how == "frozen":
+        _present(fleet, fleet.redis).signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        fleet.redis.signal(signal.SIGCONT)
+    else:
+        pace = f"{rng.randrange(20, 300)} 65536" if how == "delay" else "2 200"
+        (fleet.dir / "pace").write_text(pace, encoding="ascii")
+        time.sleep(seconds)
+        (fleet.dir / "pace").write_text("", encoding="ascii")
+    return f"{how} for {seconds:.2f} s"
+
+
+def several(inject, how_many):
+    """The same fault more than once at the same time, each a round; gives all words."""
+
+    def many(fleet, rng):
+        words, rngs = [], [type(rng)(rng.random()) for _ in range(how_many)]
+
+        def one(own_rng):
+            time.sleep(own_rng.uniform(0, 0.5))
+            words.append(inject(fleet, own_rng))
+
+        threads = [threading.Thread(target=one, args=(r,)) for r in rngs]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert len(words) == how_many, "a fault could not be made"
+        return "; ".join(words)
+
+    return many
