@@ -271,17 +271,22 @@ static void on_stored(void *arg, uint64_t id, int rc, const char *why)
 
 static void fetching_free(struct fetching *f)
 {
+    timer_stop(&f->timer);
+    fd_close(&f->fd);
+    free(f->path);
+    free(f->why);
+    free(f);
+}
+
+static void fetching_drop(struct fetching *f)
+{
     struct fetching **at = &f->shipping->fetches;
 
     while (*at != f) {
         at = &(*at)->next;
     }
     *at = f->next;
-    timer_stop(&f->timer);
-    fd_close(&f->fd);
-    free(f->path);
-    free(f->why);
-    free(f);
+    fetching_free(f);
 }
 
 static void deliver(struct fetching *f)
@@ -292,7 +297,7 @@ static void deliver(struct fetching *f)
     int fd = take_fd(&f->fd);
     int rc = f->rc;
 
-    fetching_free(f);
+    fetching_drop(f);
     done(arg, rc, fd, why ? why : "");
 }
 
@@ -303,7 +308,7 @@ static void on_fetch_timer(struct timer *t)
     if (f->answered && f->done) {
         deliver(f);
     } else if (f->answered) {
-        fetching_free(f);
+        fetching_drop(f);
     } else if (f->done) {
         void (*done)(void *, int, int, const char *) = f->done;
 
@@ -340,7 +345,7 @@ static void on_fetched(void *arg, uint64_t id, int rc, int fd, const char *why)
     if (f->done) {
         deliver(f);
     } else if (rc < 0) {
-        fetching_free(f);
+        fetching_drop(f);
     } else {
         timer_arm(s->loop, &f->timer, FETCH_KEEP_MS);
     }
@@ -422,7 +427,7 @@ static void give_up(void *arg, void *handle)
     f->done = NULL;
     timer_stop(&f->timer);
     if (f->answered && f->rc < 0) {
-        fetching_free(f);
+        fetching_drop(f);
     } else if (f->answered) {
         timer_arm(s->loop, &f->timer, FETCH_KEEP_MS);
     }
@@ -603,30 +608,37 @@ int shipping_new(const struct shipping_config *c, struct shipping **out, struct 
     return 0;
 }
 
+static void lists_free(struct parcel *p, struct orphan *o)
+{
+    while (p) {
+        struct parcel *next = p->next;
+
+        free(p->path);
+        free(p);
+        p = next;
+    }
+    while (o) {
+        struct orphan *next = o->next;
+
+        free(o);
+        o = next;
+    }
+}
+
 void shipping_free(struct shipping *s)
 {
     if (!s) {
         return;
     }
     timer_stop(&s->look);
-    while (s->fetches) {
-        struct fetching *f = s->fetches;
-
+    for (struct fetching *f = take_ptr(&s->fetches), *next; f; f = next) {
+        next = f->next;
         if (f->done) {
-            fd_close(&f->fd);
-            free(f->why);
-            answer(f, ERR_IO, -1, "the server ends");
-            deliver(f);
-        } else {
-            fetching_free(f);
+            f->done(f->arg, ERR_IO, -1, "the server ends");
         }
+        fetching_free(f);
     }
-    while (s->parcels) {
-        parcel_drop(s, s->parcels);
-    }
-    while (s->orphans) {
-        orphan_drop(s, s->orphans);
-    }
+    lists_free(s->parcels, s->orphans);
     depot_free(s->depot);
     free(s->why);
     free(s);

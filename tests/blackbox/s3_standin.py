@@ -22,6 +22,7 @@ import hashlib
 import hmac
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -359,8 +360,13 @@ class Server(ThreadingHTTPServer):
 
 class S3Standin:
     def __init__(
-        self, bucket="raw-output", access_key="AKIASTANDIN", secret_key="s3cr3t/with+signs="
+        self,
+        bucket="raw-output",
+        access_key="AKIASTANDIN",
+        secret_key="s3cr3t/with+signs=",
+        tls=None,  # (certificate, key)
     ):
+        self.tls = tls
         self.bucket, self.access_key, self.secret_key = bucket, access_key, secret_key
         self.region, self.session_token = "eu-test-1", None
         self.objects, self.uploads, self.faults = {}, {}, []
@@ -382,7 +388,7 @@ class S3Standin:
 
     @property
     def endpoint(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def uri(self, prefix="scans", **more):
         more = {"endpoint": self.endpoint, "region": self.region, **more}
@@ -401,6 +407,10 @@ class S3Standin:
             self.http = Server(("127.0.0.1", self.port), Handler)
             self.http.s3 = self
             self.port = self.http.server_address[1]
+            if self.tls:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(*self.tls)
+                self.http.socket = context.wrap_socket(self.http.socket, server_side=True)
             threading.Thread(
                 target=self.http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
             ).start()

@@ -291,6 +291,15 @@ def test_a_redirect_is_not_followed(serve, s3):
         assert not other.requests
 
 
+def test_a_certificate_that_nobody_vouches_for_is_refused(serve, scanpod, workdir):
+    made = scanpod("tls", "init", env={"SCANPOD_DATA_DIR": workdir / "pair"}, check=True)
+    with S3Standin(tls=made.stdout.split()) as secure:
+        server = serve(uri=secure.uri())
+        scan(server)
+        wait_until(lambda: "certificate" in server.log(), 20, "the certificate to be refused")
+        assert waiting(server) == 1 and not secure.requests
+
+
 def test_a_file_that_is_gone_is_told_and_holds_up_nothing(serve, s3):
     server = serve()
     s3.outage()
