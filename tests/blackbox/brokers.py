@@ -120,7 +120,7 @@ class RedisServer:
 
 
 class RabbitServer:
-    """rabbitmq-server with its own epmd; user guest, password guest, vhost /."""
+    """rabbitmq-server with its own epmd; user guest, password guest, vhost /; TLS on tls_port."""
 
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="scanpod-rabbit-")
@@ -130,8 +130,17 @@ class RabbitServer:
         os.mkdir(self.dir + "/home")
         with open(self.dir + "/plugins", "w", encoding="ascii") as f:
             f.write("[].\n")
+        self.tls_port, self.ca = free_port(), self.dir + "/tls.crt"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-keyout", self.dir + "/tls.key", "-out", self.ca, "-days", "2",
+             "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+            check=True, capture_output=True)
         with open(self.dir + "/rabbitmq.conf", "w", encoding="ascii") as f:
             f.write(f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
+                    f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\n"
+                    f"ssl_options.certfile = {self.ca}\n"
+                    f"ssl_options.keyfile = {self.dir}/tls.key\n"
                     "vm_memory_high_watermark.relative = 0.6\n"
                     "disk_free_limit.absolute = 1MB\n")
         self.env = {

@@ -387,6 +387,20 @@ def test_what_keeps_us_out_is_told_without_secrets(rabbit, make_edge, jobs):
         edge.stop()
 
 
+def test_tls_needs_a_certificate_that_is_known(rabbit, make_edge, pikas, jobs):
+    url = f"amqps://guest:guest@localhost:{rabbit.tls_port}/"
+    edge = make_edge(f"{url}?queue={jobs}&results={jobs}.results&ca={rabbit.ca}")
+    r = pikas(jobs)
+    r.publish({"task_id": "a"})
+    edge.take(edge.message())
+    assert edge.give()["rc"] == "ok"
+    wait_for(lambda: r.depth(jobs) == 0)
+    for source_ in (f"{url}?queue={jobs}", f"{url}?queue={jobs}&ca=/none"):
+        assert "cert" in make_edge(source_, up=False).state(False)["why"]
+    plain = make_edge(f"amqps://localhost:{rabbit.port}/?queue={jobs}", up=False)
+    plain.state(False)
+
+
 # ---------------------------------------------------------------- Celery
 
 
