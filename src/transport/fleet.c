@@ -28,6 +28,13 @@ static void on_owner(void *arg, const redisReply *reply)
     if (!reply) {
         return;
     }
+    if (reply->type == REDIS_REPLY_ERROR) { /* it loads its data, or does not let us */
+        if (strcmp(f->stats.why, reply->str) != 0) {
+            log_warn("transport_refused", KV("error", reply->str));
+        }
+        snprintf(f->stats.why, sizeof f->stats.why, "%s", reply->str);
+        return;
+    }
     if (reply->type != REDIS_REPLY_STRING || strcmp(reply->str, f->server) != 0) {
         snprintf(f->stats.why, sizeof f->stats.why,
                  "another ScanPod server uses this Redis; give this one a prefix of its own "

@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "transport/fleet_internal.h"
 
+enum { FORGET_MS = 600000 }; /* a worker that was not heard of */
+
 struct crew *crew_find(const struct fleet *f, const char *name)
 {
     struct crew *c = f->crews;
@@ -43,16 +45,21 @@ static void forget(struct crew *c)
     c->queues = c->tools = (struct strvec){0};
 }
 
+static void crew_free(struct crew *c)
+{
+    forget(c);
+    buf_done(&c->out);
+    free(c->name);
+    free(c);
+}
+
 void crews_free(struct fleet *f)
 {
     while (f->crews) {
         struct crew *c = f->crews;
 
         f->crews = c->next;
-        forget(c);
-        buf_done(&c->out);
-        free(c->name);
-        free(c);
+        crew_free(c);
     }
 }
 
@@ -227,12 +234,48 @@ void crew_bye(struct fleet *f, struct crew *c)
     lose_all(f, c, NULL);
 }
 
+static bool holds_any(const struct fleet *f, const struct crew *c)
+{
+    for (size_t i = 0; i < FLEET_RUN_HASH; i++) {
+        for (const struct fleet_run *r = f->by_token[i]; r; r = r->next) {
+            if (r->crew == c) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Names come and go where workers are made by the dozen: nothing of them stays in Redis either. */
+static void remove_traces(struct fleet *f, const struct crew *c)
+{
+    auto_free char *own = fleet_key(f, "w:", c->name);
+
+    redis_cmd(f->cmd, NULL, NULL, "DEL %s", own);
+    for (size_t i = 0; i < c->queues.n; i++) {
+        auto_free char *key = fleet_key(f, "q:", c->queues.v[i]);
+
+        redis_cmd(f->cmd, NULL, NULL, "XGROUP DELCONSUMER %s workers %s", key, c->name);
+    }
+}
+
 void crews_sweep(struct fleet *f)
 {
-    for (struct crew *c = f->crews; c; c = c->next) {
+    struct crew **at = &f->crews;
+
+    while (*at) {
+        struct crew *c = *at;
+
         if (!c->gone && !alive(f, c)) {
             log_warn("worker_gone", KV("worker", c->name), KV("host", c->host));
             c->gone = true;
+        }
+        if (c->gone && !c->drain && boot_ms() - c->heard_ms > FORGET_MS && !holds_any(f, c)) {
+            remove_traces(f, c);
+            *at = c->next;
+            crew_free(c);
+        } else {
+            at = &c->next;
         }
     }
 }
