@@ -118,6 +118,20 @@ def test_results_are_rebuilt_from_what_was_moved(serve, s3):
     assert any(method == "GET" for method, _ in s3.requests)
 
 
+def test_each_task_of_a_planned_job_has_its_object(serve, s3, real_nmap, listener):
+    server = serve(tool=real_nmap)
+    body = {"targets": "127.0.0.1", "ports": str(listener.port), "profile": "quick"}
+    job = server.post("/api/v1/scans", json=body).json()["id"]
+    assert server.wait(job)["status"] == "completed"
+    tasks = server.get(f"/api/v1/scans/{job}/tasks").json()["items"]
+    moved(server)
+    assert len(s3.objects) == len(tasks) > 1
+    texts = {raw(server, job, params={"task": t["task"]}).text for t in tasks}
+    assert len(texts) == len(tasks) and all("</nmaprun>" in text for text in texts)
+    server.delete(f"/api/v1/scans/{job}")
+    wait_until(lambda: not s3.objects, 20, "all of them to be removed")
+
+
 def test_an_object_is_removed_with_its_job_even_if_the_storage_was_away(serve, s3):
     server = serve()
     first, second = scan(server), scan(server)
