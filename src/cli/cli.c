@@ -76,6 +76,12 @@ int command_unknown(const struct command *const *list, const char *name, struct 
     return err_set(e, ERR_INVALID, "unknown command '%s'", name);
 }
 
+/* A command that runs by itself too is meant, unless one of its own commands follows at once. */
+static bool runs_itself(const struct command *cmd, int argc, const char *const *argv)
+{
+    return cmd->run && (argc == 0 || !command_find(cmd->subs, argv[0]));
+}
+
 /* Finds the command; *rest is what follows its name. cmd stays NULL if there was none. */
 static int find_command(struct cli *c, int argc, const char *const *argv, int *rest, struct err *e)
 {
@@ -100,7 +106,7 @@ static int find_command(struct cli *c, int argc, const char *const *argv, int *r
             return rc;
         }
         (*rest)++;
-        if (!c->cmd->subs) {
+        if (!c->cmd->subs || runs_itself(c->cmd, argc - *rest, argv + *rest)) {
             return 0;
         }
         list = c->cmd->subs;
@@ -167,6 +173,9 @@ static int check_operands(const struct cli *c, struct err *e)
     if (c->args.n < cmd->min) {
         return err_set(e, ERR_INVALID, "%s: %s is missing", cmd->name,
                        cmd->operands ? cmd->operands : "an operand");
+    }
+    if (c->args.n > cmd->max && cmd->subs) {
+        return command_unknown(cmd->subs, c->args.operands[cmd->max], e);
     }
     if (c->args.n > cmd->max) {
         return err_set(e, ERR_INVALID, "%s: unexpected '%s'", cmd->name,

@@ -43,11 +43,11 @@ struct command {
     const char *more;                     /* further text of its help; NULL: none */
     const struct flag *flags;             /* ends with name NULL; NULL: none */
     const struct flag *(*flags_fn)(void); /* instead of `flags`; NULL: none */
-    const struct command *const *subs;    /* NULL-terminated; NULL: runs itself */
+    const struct command *const *subs;    /* NULL-terminated; NULL: none */
     size_t min, max;                      /* operands */
     unsigned formats;                     /* bit set of 1u << FORMAT_* that it can write */
     bool hidden;                          /* for our own processes: not in the help */
-    int (*run)(struct cli *c);
+    int (*run)(struct cli *c);            /* with subs: NULL, or what it does without one */
 };
 
 extern const struct command *const commands[]; /* NULL-terminated */

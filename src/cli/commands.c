@@ -5,7 +5,8 @@ extern const struct command command_serve, command_worker, command_netd, command
     command_job_list, command_job_show, command_job_watch, command_job_cancel, command_job_retry,
     command_job_delete, command_job_raw, command_job_tasks, command_profiles, command_import,
     command_export, command_diff, command_jobs, command_doctor, command_key, command_audit,
-    command_policy, command_tls, command_reparse, command_config, command_version, command_help;
+    command_policy, command_tls, command_reparse, command_config, command_version, command_help,
+    command_queue, command_dead_letter, command_health;
 
 static const struct command *const job_commands[] = {
     &command_job_list,   &command_job_show,  &command_job_watch,
@@ -20,11 +21,10 @@ static const struct command command_job = {
 };
 
 const struct command *const commands[] = {
-    &command_serve,    &command_worker, &command_scan,
-    &command_run,      &command_job,    &command_jobs,
-    &command_profiles, &command_import, &command_export,
-    &command_diff,     &command_key,    &command_audit,
-    &command_policy,   &command_tls,    &command_doctor,
-    &command_reparse,  &command_config, &command_help,
-    &command_version,  &command_netd,   NULL,
+    &command_serve,    &command_worker,  &command_scan,    &command_run,
+    &command_job,      &command_jobs,    &command_queue,   &command_dead_letter,
+    &command_profiles, &command_import,  &command_export,  &command_diff,
+    &command_key,      &command_audit,   &command_policy,  &command_tls,
+    &command_health,   &command_doctor,  &command_reparse, &command_config,
+    &command_help,     &command_version, &command_netd,    NULL,
 };

@@ -76,7 +76,7 @@ static void add_commands(struct buf *b, const struct command *const *list)
     buf_adds(b, "\nCommands\n");
     for (; *list; list++) {
         if (!(*list)->hidden) {
-            add_row(b, (*list)->name, 10, (*list)->summary);
+            add_row(b, (*list)->name, 11, (*list)->summary);
         }
     }
 }
@@ -103,9 +103,13 @@ void help_command(const struct cli *c, const struct command *parent, const struc
         out_buf(&b);
         return;
     }
-    buf_addf(&b, "usage: scanpod %s%s%s%s%s%s\n\n%s\n", parent ? parent->name : "",
-             parent ? " " : "", cmd->name, cmd->subs ? " COMMAND ..." : " [FLAGS]",
-             cmd->operands ? " " : "", cmd->operands ? cmd->operands : "", cmd->summary);
+    buf_addf(&b, "usage: scanpod %s%s%s%s%s%s\n", parent ? parent->name : "", parent ? " " : "",
+             cmd->name, cmd->run ? " [FLAGS]" : " COMMAND ...", cmd->operands ? " " : "",
+             cmd->operands ? cmd->operands : "");
+    if (cmd->run && cmd->subs) {
+        buf_addf(&b, "       scanpod %s COMMAND ...\n", cmd->name);
+    }
+    buf_addf(&b, "\n%s\n", cmd->summary);
     if (cmd->more) {
         buf_addf(&b, "\n%s", cmd->more);
     }

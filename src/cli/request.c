@@ -115,6 +115,7 @@ int scan_flags_read(const struct args *a, struct scan_flags *f, struct err *e)
         .arguments = args_value(a, "arguments"),
         .profile = args_value(a, "profile"),
         .pace = args_value(a, "pace"),
+        .zone = args_value(a, "zone"),
         .clip = args_has(a, "clip"),
     };
     rc = number(a, "timeout", JOB_TIMEOUT_MIN_S, JOB_TIMEOUT_MAX_S, &f->timeout_s, e);
@@ -167,11 +168,8 @@ void scan_flags_json(const struct scan_flags *f, struct buf *out)
                    {"shards", f->shards}};
     const struct {
         const char *name, *value;
-    } texts[] = {{"tool", f->tool},
-                 {"ports", f->ports},
-                 {"arguments", f->arguments},
-                 {"profile", f->profile},
-                 {"pace", f->pace}};
+    } texts[] = {{"tool", f->tool},       {"ports", f->ports}, {"arguments", f->arguments},
+                 {"profile", f->profile}, {"pace", f->pace},   {"zone", f->zone}};
     struct json j = json_to(out);
 
     json_obj(&j);

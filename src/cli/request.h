@@ -13,7 +13,7 @@ struct scan_flags {
     struct buf limits;                    /* owned; as limits_put() writes them, "" if none */
     struct buf list;                      /* owned; the text of --targets-file, "" if none */
     const char *tool, *ports, *arguments; /* NULL: not given */
-    const char *profile, *pace;
+    const char *profile, *pace, *zone;
     int64_t timeout_s, priority, retries; /* INT64_MIN: not given */
     int64_t rate, shards;
     bool clip;

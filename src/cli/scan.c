@@ -11,6 +11,7 @@ enum { TRIES = 3 };
 
 static const struct flag flags[] = {
     SCAN_FLAGS,
+    {.name = "zone", .value = "ZONE", .help = "only workers of this zone run it (any without one)"},
     {.name = "priority", .value = "0-9", .help = "9 goes first (4)"},
     {.name = "retries", .value = "N", .help = "further attempts after the scanner failed"},
     {.name = "watch", .help = "show progress while waiting, then the results (the default)"},

@@ -1,6 +1,7 @@
 /* worker - runs the tasks of a server elsewhere. */
 #include "cli/cli.h"
 #include "cli/connect.h"
+#include "cli/fleet.h"
 #include "daemon/work.h"
 
 enum { FLAGS_MAX = 128 };
@@ -46,11 +47,12 @@ static int run(struct cli *c)
 
 const struct command command_worker = {
     .name = "worker",
-    .summary = "run the scans of a server elsewhere",
+    .summary = "run the scans of a server elsewhere; or: list, drain, resume",
     .more = "It needs a transport that the server has too: --transport redis://HOST[:PORT][/DB].\n"
             "SIGTERM: it takes nothing more, finishes what runs, and hands back what still runs\n"
             "after --drain-timeout.\n",
     .flags_fn = worker_flags,
+    .subs = fleet_worker_commands,
     .formats = 1u << FORMAT_TABLE,
     .run = run,
 };
