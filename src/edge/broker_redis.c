@@ -59,7 +59,7 @@ static int log_in(struct broker *b, redisContext *c, struct err *e)
     return rc;
 }
 
-redisContext *redis_dial(struct broker *b, struct err *e)
+redisContext *broker_redis_dial(struct broker *b, struct err *e)
 {
     struct timeval within = span(DIAL_MS);
     redisContext *c = b->url.path ? redisConnectUnixWithTimeout(b->url.path, within)
@@ -84,7 +84,7 @@ redisContext *redis_dial(struct broker *b, struct err *e)
     return NULL;
 }
 
-void redis_lost(struct broker *b, const char *why)
+void broker_redis_lost(struct broker *b, const char *why)
 {
     auto_buf text = {0};
 
@@ -111,7 +111,7 @@ redisReply *redis_ask(struct broker *b, int argc, const char *const *argv, const
     memcpy(v, argv, (size_t)argc * sizeof *v); /* hiredis wants a table that may be written to */
     r = redisCommandArgv(b->cmd, argc, v, lens);
     if (!r) {
-        redis_lost(b, *b->cmd->errstr ? b->cmd->errstr : "it does not answer");
+        broker_redis_lost(b, *b->cmd->errstr ? b->cmd->errstr : "it does not answer");
     }
     return r;
 }
@@ -147,7 +147,7 @@ redisReply *redis_ask_sized(struct broker *b, bool *large, struct buf *shown, in
         }
     }
     if (!reply) {
-        redis_lost(b, *b->cmd->errstr ? b->cmd->errstr : "it does not answer");
+        broker_redis_lost(b, *b->cmd->errstr ? b->cmd->errstr : "it does not answer");
     }
     return reply;
 }
@@ -327,8 +327,8 @@ static int redis_open(const struct broker_start *s, struct broker **out, struct 
     b->watch.fd = -1;
     b->tick.fn = on_tick;
     if (rc == 0) {
-        b->cmd = redis_dial(b, e);
-        b->taker = b->cmd ? redis_dial(b, e) : NULL;
+        b->cmd = broker_redis_dial(b, e);
+        b->taker = b->cmd ? broker_redis_dial(b, e) : NULL;
         rc = b->taker ? redis_take_open(b, e) : ERR_IO;
     }
     if (rc != 0) {

@@ -44,8 +44,8 @@ struct broker {
 };
 
 /* Both log in and select the database. NULL: e says why. */
-redisContext *redis_dial(struct broker *b, struct err *e);
-void redis_lost(struct broker *b, const char *why);
+redisContext *broker_redis_dial(struct broker *b, struct err *e);
+void broker_redis_lost(struct broker *b, const char *why);
 
 /* On the second connection. NULL: it is lost, which was told. The caller frees the reply. */
 redisReply *redis_ask(struct broker *b, int argc, const char *const *argv, const size_t *lens);

@@ -159,7 +159,7 @@ static void put_large(const struct broker *b, const char *entry, struct buf *out
 /* A connection of its own, whose answers are not sent: the message would be one. */
 static bool move_unread(struct broker *b, struct err *e)
 {
-    redisContext *c = redis_dial(b, e);
+    redisContext *c = broker_redis_dial(b, e);
     redisReply *r = NULL;
     auto_buf text = {0};
     bool ok = false;
@@ -194,7 +194,7 @@ static bool drop_large_head(struct broker *b, struct err *e)
         return r != NULL;
     }
     redisFree(b->cmd);
-    b->cmd = redis_dial(b, e);
+    b->cmd = broker_redis_dial(b, e);
     if (!b->cmd) {
         return false;
     }
@@ -214,7 +214,7 @@ static void recover_list(struct broker *b)
     unsigned n = 0;
 
     if (!drop_large_head(b, &e)) {
-        redis_lost(b, e.code ? e.msg : "it does not answer");
+        broker_redis_lost(b, e.code ? e.msg : "it does not answer");
         return;
     }
     for (; n < RECOVER_MAX && !b->lost; n++) {
@@ -245,7 +245,7 @@ static bool give_up_large(struct broker *b, const char *after, char next[48], st
     bool ok;
 
     redisFree(b->cmd);
-    b->cmd = redis_dial(b, e);
+    b->cmd = broker_redis_dial(b, e);
     if (!b->cmd) {
         return false;
     }
@@ -283,7 +283,7 @@ static void recover_stream(struct broker *b)
         r = redis_ask_sized(b, &large, &shown, ARRAY_LEN(argv), argv);
         if (large) {
             if (!give_up_large(b, after, after, &shown, &e)) {
-                redis_lost(b, e.code ? e.msg : "it does not answer");
+                broker_redis_lost(b, e.code ? e.msg : "it does not answer");
             }
             continue;
         }
@@ -335,7 +335,7 @@ static void ask(struct broker *b)
     b->asked_ms = boot_ms();
     while (!done) {
         if (redisBufferWrite(b->taker, &done) != REDIS_OK) {
-            redis_lost(b, b->taker->errstr);
+            broker_redis_lost(b, b->taker->errstr);
             return;
         }
     }
@@ -354,7 +354,7 @@ static void took(struct broker *b, const redisReply *r)
         struct err e;
 
         redis_error(r, ERR_IO, &e);
-        redis_lost(b, e.msg);
+        broker_redis_lost(b, e.msg);
     } else if (b->stream) {
         const redisReply *x = only_entry(r);
 
@@ -377,18 +377,18 @@ static void taker_met_large(struct broker *b)
     watch_del(&b->watch);
     redisFree(b->taker);
     b->asked = false;
-    b->taker = redis_dial(b, &e);
+    b->taker = broker_redis_dial(b, &e);
     if (!b->taker) {
-        redis_lost(b, e.msg);
+        broker_redis_lost(b, e.msg);
         return;
     }
     b->watch.fd = b->taker->fd;
     if (watch_add(b->loop, &b->watch, &e) != 0) {
-        redis_lost(b, e.msg);
+        broker_redis_lost(b, e.msg);
     } else if (b->stream) {
-        redis_lost(b, "an entry is too large to be read");
+        broker_redis_lost(b, "an entry is too large to be read");
     } else if (!drop_large_head(b, &e)) {
-        redis_lost(b, e.code ? e.msg : "it does not answer");
+        broker_redis_lost(b, e.code ? e.msg : "it does not answer");
     }
     redis_take_more(b);
 }
@@ -401,7 +401,7 @@ static void on_taker(struct watch *w, uint32_t events)
     (void)events;
     if (redisBufferRead(b->taker) != REDIS_OK ||
         redisGetReplyFromReader(b->taker, &reply) != REDIS_OK) {
-        redis_lost(b, b->taker->errstr);
+        broker_redis_lost(b, b->taker->errstr);
         return;
     }
     if (reply) {
@@ -425,7 +425,7 @@ static void step(struct broker *b, int argc, const char *const *argv, const size
         struct err e;
 
         redis_error(r, ERR_IO, &e);
-        redis_lost(b, e.msg);
+        broker_redis_lost(b, e.msg);
     }
     freeReplyObject(r);
 }
@@ -488,7 +488,7 @@ static void claim_others(struct broker *b)
 
         r = redis_ask_sized(b, &large, &shown, ARRAY_LEN(argv), argv);
         if (large) {
-            redis_lost(b, "an entry is too large to be read");
+            broker_redis_lost(b, "an entry is too large to be read");
             return;
         }
         end = !r || r->type != REDIS_REPLY_ARRAY || r->elements < 2 || !is_text(r->element[0]) ||
@@ -513,7 +513,7 @@ void redis_take_tick(struct broker *b)
         return;
     }
     if (b->asked && boot_ms() - b->asked_ms > SILENT_MS) {
-        redis_lost(b, "it does not answer");
+        broker_redis_lost(b, "it does not answer");
         return;
     }
     if (b->stream && boot_ms() - b->swept_ms > REFRESH_MS) {
