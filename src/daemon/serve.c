@@ -21,6 +21,7 @@
 #include "daemon/conduct.h"
 #include "daemon/imports.h"
 #include "daemon/in_force.h"
+#include "daemon/intake.h"
 #include "daemon/logging.h"
 #include "daemon/means.h"
 #include "daemon/outposts.h"
@@ -61,6 +62,7 @@ struct server {
     struct budget *budget;
     struct conduct *conduct;
     struct outposts *outposts; /* NULL: scans run here */
+    struct intakes *intakes;   /* NULL: no message queues */
     struct planning planning;
     struct loop *loop;
     struct store *store;
@@ -138,7 +140,9 @@ static int start_privileged(struct server *s, struct err *e)
         return rc;
     }
 
-    if ((rc = roles_start_depot(&s->roles, &s->blob_to, &s->user, s->blob_dir, e)) != 0) {
+    if ((rc = roles_start_depot(&s->roles, &s->blob_to, &s->user, s->blob_dir, e)) != 0 ||
+        (rc = intakes_spawn(option_str(s->settings, "intake"), s->dir, &s->user, &s->intakes, e)) !=
+            0) {
         return rc;
     }
     return roles_start(&s->roles, s->settings, &s->user, s->lock_fd, s->work_dir, e);
@@ -437,6 +441,8 @@ static int start_http(struct server *s, struct err *e)
         .import_max = (uint64_t)option_int(o, "max-import-mb") << 20,
         .elsewhere = outposts_own_queues(s->outposts) != NULL,
         .fleet = outposts_fleet(s->outposts),
+        .intake = intakes_stats,
+        .intake_arg = s->intakes,
     };
     struct http_config hc = {
         .hosts = s->hosts,
@@ -491,6 +497,7 @@ static void on_stop(int signo, void *arg)
     }
     log_info("stopping", KV("signal", signo));
     s->draining = true;
+    intakes_drain(s->intakes);
     sched_drain(s->sched);
     worker_stop_all(s->worker);
     http_server_drain(s->http);
@@ -528,6 +535,14 @@ static int on_signals(struct server *s, struct err *e)
     return rc == 0 ? loop_signal(s->loop, SIGINT, on_stop, s, e) : rc;
 }
 
+static int start_intakes(struct server *s, struct err *e)
+{
+    const struct intakes_start c = {
+        .loop = s->loop, .store = s->store, .api = s->api, .depot = s->shipping ? &s->depot : NULL};
+
+    return intakes_start(s->intakes, &c, e);
+}
+
 static int start_unprivileged(struct server *s, struct err *e)
 {
     int rc;
@@ -549,7 +564,7 @@ static int start_unprivileged(struct server *s, struct err *e)
     }
     if ((rc = start_shipping(s, e)) != 0 || (rc = start_outposts(s, e)) != 0 ||
         (rc = start_work(s, e)) != 0 || (rc = start_http(s, e)) != 0 ||
-        (rc = seccomp_role(ROLE_DAEMON, e)) != 0) {
+        (rc = start_intakes(s, e)) != 0 || (rc = seccomp_role(ROLE_DAEMON, e)) != 0) {
         return rc;
     }
     worker_on_runner_gone(s->worker, on_runner_gone, s);
@@ -558,6 +573,7 @@ static int start_unprivileged(struct server *s, struct err *e)
     s->turn.sched = s->sched;
     s->turn.worker = s->worker;
     s->turn.shipping = s->shipping;
+    s->turn.intakes = s->intakes;
     s->turn.api = s->api;
     s->turn.http = s->http;
     s->turn.fleet = outposts_fleet(s->outposts);
@@ -569,6 +585,7 @@ static void server_done(struct server *s)
 {
     timer_stop(&s->drain_timer);
     http_server_free(s->http);
+    intakes_free(s->intakes);
     api_free(s->api);
     outposts_free(s->outposts);
     sched_free(s->sched);

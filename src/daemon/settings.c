@@ -82,8 +82,9 @@ const struct option settings_table[] = {
     {STR("tool-masscan", "TOOL_MASSCAN", .help = "path of masscan (looked up in PATH)")},
     {STR("tool-zmap", "TOOL_ZMAP", .help = "path of zmap (looked up in PATH)")},
     {STR("blob", "BLOB",
-         .help = "where raw output is kept: s3://BUCKET[/PREFIX][?endpoint=URL&region=R&style=path or "
-                 "host], see docs/storage.md (the data directory)")},
+         .help =
+             "where raw output is kept: s3://BUCKET[/PREFIX][?endpoint=URL&region=R&style=path or "
+             "host], see docs/storage.md (the data directory)")},
     {STR("blob-config", "BLOB_CONFIG", .env2 = "OUTPUT_STORAGE_CONFIG", .secret = true,
          .help = "the same as JSON, which may hold credentials; counts where blob is not set")},
     {STR("profiles", "PROFILES_FILE",
@@ -130,6 +131,9 @@ const struct option settings_table[] = {
          .help = "zone of a worker elsewhere: it takes the tasks of requests that name it (none)")},
     {INT("drain-timeout", "DRAIN_TIMEOUT", 0, 86400, .def = "60",
          .help = "seconds after which a worker elsewhere that ends hands back what still runs")},
+    {STR("intake", "INTAKE", .env2 = "MESSAGE_QUEUE_URL", .secret = true,
+         .help = "message queues from which requests come: amqp://... or redis://..., with "
+                 "?queue=NAME&key=KEY&results=NAME, blanks between; see docs/queues.md (none)")},
     {STR("tls-cert", "TLS_CERT", .help = "certificate chain, PEM; listen with TLS")},
     {STR("tls-key", "TLS_KEY", .help = "private key of the certificate, PEM")},
     {STR("hosts", "HOSTS",

@@ -35,6 +35,7 @@ static void on_turn_end(struct turn_hook *hook)
     worker_turn_done(t->worker, committed);
     shipping_after_commit(t->shipping, committed);
     sched_after_commit(t->sched, committed);
+    intakes_after_commit(t->intakes, committed);
     if (t->fleet) {
         fleet_after_commit(t->fleet, committed);
     }

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "daemon/intake.h"
 #include "daemon/shipping.h"
 #include "daemon/worker.h"
 #include "event/loop.h"
@@ -22,6 +23,7 @@ struct turn {
     struct shipping *shipping; /* NULL: raw output stays here */
     struct api *api;           /* NULL: no server */
     struct http_server *http;  /* NULL: no server */
+    struct intakes *intakes;   /* NULL: no message queues */
     struct fleet *fleet;       /* NULL: no transport */
 };
 
