@@ -45,15 +45,9 @@ void audit_job(struct api *a, const struct http_req *r, const char *action, cons
     audit_add(a, api_key(r), action, id, &n);
 }
 
-struct audit_page {
-    struct json j;
-    int64_t last;
-    uint32_t n;
-};
-
 static int put_entry(void *arg, const struct audit *e, struct err *err)
 {
-    struct audit_page *pg = arg;
+    struct number_page *pg = arg;
     char hex[65];
 
     for (size_t i = 0; i < sizeof e->hash; i++) {
@@ -73,11 +67,12 @@ static int put_entry(void *arg, const struct audit *e, struct err *err)
     return 0;
 }
 
-void v1_audit(struct http_req *r, void *app)
+void api_number_page(struct http_req *r, struct store *s,
+                     int (*list)(struct store *s, int64_t after, uint32_t limit,
+                                 struct number_page *pg, struct err *e))
 {
     static const char *const known[] = {"after", "limit", NULL};
-    struct api *a = app;
-    struct audit_page pg = {0};
+    struct number_page pg = {0};
     int64_t after = 0;
     int64_t limit = API_PAGE_DEFAULT;
     struct err e = {0};
@@ -86,10 +81,11 @@ void v1_audit(struct http_req *r, void *app)
         !api_query_int(r, "limit", 1, API_PAGE_MAX, &limit)) {
         return;
     }
+    http_not_stored(r);
     pg.j = json_to(http_out(r));
     json_obj(&pg.j);
     json_arr_in(&pg.j, "items");
-    if (store_audit_list(a->store, after, (uint32_t)limit, put_entry, &pg, &e) < 0) {
+    if (list(s, after, (uint32_t)limit, &pg, &e) < 0) {
         buf_reset(pg.j.b);
         api_fail(r, &e);
         return;
@@ -98,4 +94,17 @@ void v1_audit(struct http_req *r, void *app)
     view_known(&pg.j, "next", pg.n == limit ? pg.last : 0, 0);
     json_end(&pg.j);
     api_json_reply(r, 200);
+}
+
+static int list_audit(struct store *s, int64_t after, uint32_t limit, struct number_page *pg,
+                      struct err *e)
+{
+    return store_audit_list(s, after, limit, put_entry, pg, e);
+}
+
+void v1_audit(struct http_req *r, void *app)
+{
+    struct api *a = app;
+
+    api_number_page(r, a->store, list_audit);
 }

@@ -259,14 +259,9 @@ void v1_worker_resume(struct http_req *r, void *app)
 
 /* ---- messages that were no requests ---- */
 
-struct dead_page {
-    struct json j;
-    int64_t last, n;
-};
-
 static int put_dead(void *arg, const struct dead_letter *d, struct err *e)
 {
-    struct dead_page *pg = arg;
+    struct number_page *pg = arg;
 
     (void)e;
     json_obj(&pg->j);
@@ -282,29 +277,15 @@ static int put_dead(void *arg, const struct dead_letter *d, struct err *e)
     return 0;
 }
 
+static int list_dead(struct store *s, int64_t after, uint32_t limit, struct number_page *pg,
+                     struct err *e)
+{
+    return store_dead_list(s, after, limit, put_dead, pg, e);
+}
+
 void v1_dead_letters(struct http_req *r, void *app)
 {
-    static const char *const known[] = {"after", "limit", NULL};
     struct api *a = app;
-    struct dead_page pg = {0};
-    int64_t after = 0, limit = API_PAGE_DEFAULT;
-    struct err e = {0};
 
-    if (!api_query_known(r, known) || !api_query_int(r, "after", 0, INT64_MAX, &after) ||
-        !api_query_int(r, "limit", 1, API_PAGE_MAX, &limit)) {
-        return;
-    }
-    http_not_stored(r);
-    pg.j = json_to(http_out(r));
-    json_obj(&pg.j);
-    json_arr_in(&pg.j, "items");
-    if (store_dead_list(a->store, after, (uint32_t)limit, put_dead, &pg, &e) < 0) {
-        buf_reset(pg.j.b);
-        api_fail(r, &e);
-        return;
-    }
-    json_end(&pg.j);
-    view_known(&pg.j, "next", pg.n == limit ? pg.last : 0, 0);
-    json_end(&pg.j);
-    api_json_reply(r, 200);
+    api_number_page(r, a->store, list_dead);
 }

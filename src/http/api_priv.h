@@ -148,6 +148,16 @@ const struct policy_rules *api_rules(const struct api *a, const struct key *k);
 /* Applies SCANPOD_JOB_TTL_SECONDS where it is set. */
 void api_sweep(struct api *a);
 
+/* A page of what is numbered: ?after=, ?limit=, "items" and "next". */
+struct number_page {
+    struct json j;
+    int64_t last; /* number of the last one that was put */
+    int64_t n;    /* how many were */
+};
+void api_number_page(struct http_req *r, struct store *s,
+                     int (*list)(struct store *s, int64_t after, uint32_t limit,
+                                 struct number_page *pg, struct err *e));
+
 /* ---- queues (api_fleet.c) ---- */
 void api_each_queue(const struct api *a,
                     void (*fn)(void *arg, const char *name, int64_t ready, int64_t oldest_us,
