@@ -131,6 +131,7 @@ static void lose(struct station *s)
     s->known = false;
     s->writing = 0;
     runs_keep(s);
+    station_flush_soon(s);
 }
 
 static void on_down(void *arg, const char *why)

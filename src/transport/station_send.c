@@ -118,11 +118,12 @@ static void put_reports(struct station *s, struct buf *b)
     }
 }
 
-/* Nothing is left that this process could still deliver. */
+/* Nothing is left that this process could still deliver; while there is nobody, nothing that would
+ * be lost with it. */
 static bool delivered(const struct station *s)
 {
     for (const struct run *r = s->runs; r; r = r->next) {
-        if (r->state != RUN_OFFERED) {
+        if (r->state != RUN_OFFERED && (s->up || !spool_settled(r->spool))) {
             return false;
         }
     }
@@ -136,6 +137,9 @@ void on_flush(struct timer *t)
 
     if (!s->up || !s->placed) {
         buf_reset(&s->out); /* whoever connects says it anew */
+        if (s->leaving && !s->up && delivered(s)) {
+            station_left(s);
+        }
         return;
     }
     s->out = (struct buf){0};

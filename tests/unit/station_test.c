@@ -599,6 +599,27 @@ static void a_worker_that_cannot_deliver_leaves_in_time_and_keeps_what_it_has(vo
     rig_done(&r);
 }
 
+static void a_worker_without_a_connection_leaves_at_once_when_nothing_is_lost_by_it(void)
+{
+    struct rig r;
+    struct lease l;
+
+    rig_init(&r);
+    rig_ready(&r);
+    l = take_one(&r, 1);
+    redis_stop(&r);
+    UNTIL(&r, !stats(&r).up);
+    station_leave(r.station, 3600 * 1000, on_left, &r);
+    for (int i = 0; i < 5; i++) {
+        turn(&r);
+    }
+    CHECK_INT(r.left, 0); /* it runs */
+    end_run(&r, &l, NULL);
+    UNTIL(&r, r.left == 1);
+    CHECK_INT(files_in(r.spool), 1);
+    rig_done(&r);
+}
+
 TESTS(a_task_is_taken_reported_and_forgotten_when_it_is_acknowledged,
       no_more_is_taken_than_there_is_room_for, an_assignment_that_came_twice_runs_once,
       what_an_earlier_process_read_and_did_not_run_is_given_back,
@@ -617,4 +638,5 @@ TESTS(a_task_is_taken_reported_and_forgotten_when_it_is_acknowledged,
       a_complete_result_outlives_the_worker_and_is_delivered_under_another_lease,
       a_result_whose_lease_was_lost_is_offered_if_it_was_complete_in_time,
       a_kept_result_that_nobody_wants_is_removed, a_worker_says_goodbye_when_all_is_delivered,
-      a_worker_that_cannot_deliver_leaves_in_time_and_keeps_what_it_has)
+      a_worker_that_cannot_deliver_leaves_in_time_and_keeps_what_it_has,
+      a_worker_without_a_connection_leaves_at_once_when_nothing_is_lost_by_it)
