@@ -177,12 +177,12 @@ class Child:
 
 class Fleet:
     """
-    with Fleet(binary, tools, directory, scale=20, workers=4, slots=4) as fleet: ...
+    with Fleet(binary, tools, directory, scale=20, workers=4, slots=6) as fleet: ...
 
     tools: where fakescan and stepclock.so are. slow: Redis is reached through the proxy.
     """
 
-    def __init__(self, binary, tools, directory, scale=20, workers=4, slots=4, slow=False,
+    def __init__(self, binary, tools, directory, scale=20, workers=4, slots=6, slow=False,
                  server_env=None):
         self.binary, self.tools, self.dir = Path(binary), Path(tools), Path(directory)
         self.scale, self.slots = scale, slots
@@ -324,17 +324,20 @@ class Fleet:
             for child in self.children:
                 child.tend()
 
-    def stop(self):
-        """Ends workers, server and Redis in order; gives what went wrong with that."""
-        self._halt.set()
-        if self._tender.is_alive():
-            self._tender.join()
+    def _stop(self, children):
+        """Ends them in order; gives what went wrong with that."""
         wrong = []
-        for child in [*self.workers, self.server]:
-            status = child.stop() if child else 0
+        for child in children:
+            status = child.stop()
             if status != 0:
                 wrong.append(f"{child.name} was asked to end, and ended with {status}")
         return wrong
+
+    def stop_workers(self):
+        return self._stop(self.workers)
+
+    def stop_server(self):
+        return self._stop([self.server])
 
     def close(self):
         self._halt.set()
