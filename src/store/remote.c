@@ -8,10 +8,7 @@ enum { LIST_MAX = 1000 };
 
 int store_blobs_local(struct store *s, uint32_t limit, blob_fn fn, void *arg, struct err *e)
 {
-    if (limit == 0 || limit > LIST_MAX) {
-        limit = LIST_MAX;
-    }
-    return store_read_end(s, s->ops->blobs_local(s, limit, fn, arg), e);
+    return store_read_end(s, s->ops->blobs_local(s, limit ? limit : LIST_MAX, fn, arg), e);
 }
 
 int store_blob_moved(struct store *s, int64_t job_num, int32_t idx, const char *uri, struct err *e)
@@ -52,10 +49,7 @@ int orphan_add(struct store *s, const char *uri)
 
 int store_blobs_orphaned(struct store *s, uint32_t limit, orphan_fn fn, void *arg, struct err *e)
 {
-    if (limit == 0 || limit > LIST_MAX) {
-        limit = LIST_MAX;
-    }
-    return store_read_end(s, s->ops->orphans(s, limit, fn, arg), e);
+    return store_read_end(s, s->ops->orphans(s, limit ? limit : LIST_MAX, fn, arg), e);
 }
 
 int store_blob_removed(struct store *s, int64_t orphan, struct err *e)

@@ -377,7 +377,7 @@ int store_memo_get(struct store *s, const char *name, char **value, struct err *
 
 /* ---- raw output elsewhere ---- */
 
-/* Files that are not in object storage yet, at most `limit`, oldest first. */
+/* Files that are not in object storage yet, at most `limit` (0 is 1000), oldest first. */
 typedef int (*blob_fn)(void *arg, int64_t job_num, int32_t idx, const char *path, struct err *e);
 int store_blobs_local(struct store *s, uint32_t limit, blob_fn fn, void *arg, struct err *e);
 /* It is at `uri` now: the local file may go after the commit. ERR_NOT_FOUND: the job is gone, and
@@ -385,8 +385,9 @@ int store_blobs_local(struct store *s, uint32_t limit, blob_fn fn, void *arg, st
 int store_blob_moved(struct store *s, int64_t job_num, int32_t idx, const char *uri, struct err *e);
 /* *uri NULL: it is local. Caller frees. */
 int store_blob_uri(struct store *s, int64_t job_num, int32_t idx, char **uri, struct err *e);
-/* Objects whose jobs are gone, oldest first: to be removed there, each then store_blob_removed().
- * Their local names, too, come out of store_purge_step(), whether or not a file is left. */
+/* Objects whose jobs are gone, oldest first, `limit` as above: to be removed there, each then
+ * store_blob_removed(). Their local names, too, come out of store_purge_step(), whether or not a
+ * file is left. */
 typedef int (*orphan_fn)(void *arg, int64_t orphan, const char *uri, struct err *e);
 int store_blobs_orphaned(struct store *s, uint32_t limit, orphan_fn fn, void *arg, struct err *e);
 int store_blob_removed(struct store *s, int64_t orphan, struct err *e);
