@@ -443,8 +443,9 @@ static void settle_entry(struct broker *b, const struct broker_message *m)
     const char *ack[] = {"XACK", b->source->queue, "scanpod", m->entry};
     const char *del[] = {"XDEL", b->source->queue, m->entry};
 
-    step(b, ARRAY_LEN(ack), ack, NULL);
+    /* In between it is one of ours that was deleted: found at the next start, and acknowledged. */
     step(b, ARRAY_LEN(del), del, NULL);
+    step(b, ARRAY_LEN(ack), ack, NULL);
 }
 
 void redis_settle(struct broker *b, struct broker_message *m, const struct buf *dead)

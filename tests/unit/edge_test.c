@@ -544,6 +544,67 @@ static void wrong_credentials_are_told_without_them(void)
     close_world(&w);
 }
 
+static char *line_of(pid_t pid, const char *file, const char *name)
+{
+    auto_free char *path = str_fmt("/proc/%d/%s", (int)pid, file);
+    char line[256];
+    FILE *f = fopen(path, "r");
+    char *found = NULL;
+
+    CHECK(f);
+    while (!found && fgets(line, sizeof line, f)) {
+        if (str_starts(line, name)) {
+            line[strcspn(line, "\n")] = '\0';
+            found = xstrdup(line + strlen(name) + strspn(line + strlen(name), " \t"));
+        }
+    }
+    fclose(f);
+    return found;
+}
+
+static void the_process_has_no_privileges(void)
+{
+    static const struct {
+        const char *name, *value;
+    } rows[] = {
+        {"Name:", "scanpod-edge"},
+        {"CapPrm:", "0000000000000000"},
+        {"CapEff:", "0000000000000000"},
+        {"NoNewPrivs:", "1"},
+        {"Seccomp:", "2"},
+    };
+    auto_free char *pid = NULL;
+    struct world w;
+    char fd[32];
+
+    open_world(&w, "");
+    if (geteuid() == 0) {
+        const struct edge_config c = {
+            .source = &w.source, .server = "s1", .change_user = true, .uid = 65534, .gid = 65534};
+        const struct edge_events ev = {
+            .message = on_message, .sent = on_sent, .state = on_state, .gone = on_gone, .arg = &w};
+        int chan_fd;
+
+        end(&w);
+        CHECK_OK(edge_spawn(&c, &chan_fd, &w.pidfd, ERR));
+        CHECK_OK(edge_connect(w.loop, chan_fd, &ev, &w.edge, ERR));
+        UNTIL(&w, w.n_up == 2);
+    }
+    snprintf(fd, sizeof fd, "fdinfo/%d", w.pidfd);
+    pid = line_of(getpid(), fd, "Pid:");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_free char *got = line_of(atoi(pid), "status", rows[i].name);
+
+        CHECK_STR(got, rows[i].value);
+    }
+    if (geteuid() == 0) {
+        auto_free char *uid = line_of(atoi(pid), "status", "Uid:");
+
+        CHECK_STR(uid, "65534\t65534\t65534\t65534");
+    }
+    close_world(&w);
+}
+
 static void the_end_of_the_process_is_told_with_what_it_owed(void)
 {
     const struct edge_result r = {
@@ -569,4 +630,4 @@ TESTS(a_message_is_kept_until_it_is_taken, what_was_not_decided_comes_again_to_t
       a_task_of_celery_never_goes_back_to_started, entries_of_a_stream_are_acknowledged_and_removed,
       entries_of_a_server_that_is_gone_are_claimed, messages_that_vanished_take_no_room,
       a_queue_of_another_kind_is_told, wrong_credentials_are_told_without_them,
-      the_end_of_the_process_is_told_with_what_it_owed)
+      the_process_has_no_privileges, the_end_of_the_process_is_told_with_what_it_owed)
