@@ -587,8 +587,8 @@ static void server_done(struct server *s)
     http_server_free(s->http);
     intakes_free(s->intakes);
     api_free(s->api);
+    sched_free(s->sched); /* tells the outposts of each run that it drops */
     outposts_free(s->outposts);
-    sched_free(s->sched);
     shipping_free(s->shipping);
     worker_free(s->worker);
     syslog_stop(s->syslog);
