@@ -808,35 +808,6 @@ static void names_of_workers_are_plain_words(void)
     CHECK(!worker_name_ok("ä"));
 }
 
-static void json_is_told_from_what_is_none(void)
-{
-    static const char *const good[] = {
-        "{}",    " [ ] ", "{\"a\":{\"b\":[1,2,\"\\u00e4\\n\"]},\"c\":-0.5E-3}", "[true,false,null]",
-        "\"x\"", "0",
-    };
-    static const char *const bad[] = {
-        "",      " ",      "{",   "[1,]", "{\"a\"}", "{\"a\":}",   "{a:1}",
-        "[1 2]", "01",     "1.",  "-",    "+1",      "\"\\x\"",    "\"\\u12g4\"",
-        "\"a",   "\"\n\"", "nul", "{}}",  "[]x",     "{\"a\":1,}", "1e",
-    };
-    char deep[256];
-
-    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-        if (!message_json_ok(good[i], strlen(good[i]))) {
-            tap_fail(__FILE__, __LINE__, "'%s' was refused", good[i]);
-        }
-    }
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        if (message_json_ok(bad[i], strlen(bad[i]))) {
-            tap_fail(__FILE__, __LINE__, "'%s' was taken", bad[i]);
-        }
-    }
-    memset(deep, '[', 128);
-    memset(deep + 128, ']', 128);
-    CHECK(!message_json_ok(deep, 256));
-    CHECK(message_json_ok(deep + 128 - MESSAGE_JSON_DEPTH, 2 * MESSAGE_JSON_DEPTH));
-}
-
 TESTS(a_hello_comes_back_as_it_was, a_beat_names_the_leases_that_are_held,
       an_end_comes_back_with_its_cells_and_without_its_path, an_assignment_comes_back_with_the_job,
       an_assignment_may_leave_out_what_was_not_asked_for, an_answer_tells_the_times_in_force,
@@ -850,5 +821,4 @@ TESTS(a_hello_comes_back_as_it_was, a_beat_names_the_leases_that_are_held,
       counts_are_held_against_what_is_there, a_boolean_is_nought_or_one,
       a_lease_is_adopted_for_the_same_task_only, texts_for_people_are_made_fit_to_be_read,
       a_message_that_does_not_fit_leaves_the_others_whole, a_lease_is_text_and_back,
-      text_that_is_no_lease_is_none, names_of_workers_are_plain_words,
-      json_is_told_from_what_is_none)
+      text_that_is_no_lease_is_none, names_of_workers_are_plain_words)
