@@ -61,6 +61,7 @@ struct reader {
     const char *what;
     bool up, waiting;
     int64_t turned_ms; /* when it last came back, or was sent */
+    int64_t rest_ms;   /* it was refused: not before then */
     void (*go_on)(struct station *s);
 };
 

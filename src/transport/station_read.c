@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "transport/station_internal.h"
 
-enum { BLOCK_MAX_MS = 4000, WORDS_BATCH = 100, PENDING_BATCH = 1000 };
+enum { BLOCK_MAX_MS = 4000, WORDS_BATCH = 100, PENDING_BATCH = 1000, REST_MS = 1000 };
 
 static int block_ms(const struct station *s)
 {
@@ -142,6 +142,7 @@ static void on_taken(void *arg, const redisReply *reply)
         return; /* `down` follows */
     }
     if (reply->type == REDIS_REPLY_ERROR) {
+        s->take.rest_ms = boot_ms() + MIN(s->beat_ms, (uint32_t)REST_MS);
         if (strncmp(reply->str, "NOGROUP", 7) == 0) {
             station_groups(s); /* Redis lost its data; tried again with the next beat */
         } else {
@@ -173,7 +174,8 @@ void station_take(struct station *s)
     char count[16], block[16];
     int argc = 5;
 
-    if (!s->take.up || s->take.waiting || n == 0 || !(s->own_pending ? s->up : room(s) > 0)) {
+    if (!s->take.up || s->take.waiting || n == 0 || !(s->own_pending ? s->up : room(s) > 0) ||
+        boot_ms() < s->take.rest_ms) {
         return;
     }
     /* COUNT is meant for each stream. */
@@ -207,6 +209,7 @@ static void on_group(void *arg, const redisReply *reply)
     if (reply && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "BUSYGROUP", 9) != 0) {
         log_warn("transport_refused", KV("error", reply->str));
     } else if (reply) {
+        s->take.rest_ms = 0;
         station_take(s);
     }
 }

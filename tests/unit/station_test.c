@@ -446,6 +446,43 @@ static void a_lost_redis_comes_back_empty_and_work_goes_on(void)
     rig_done(&r);
 }
 
+/* How often Redis refused to let it read tasks. */
+static int64_t refusals(struct rig *r)
+{
+    redisReply *reply = command(r, "INFO commandstats");
+    const char *at = strstr(reply->str, "cmdstat_xreadgroup:");
+    int64_t n = 0;
+
+    at = at ? strstr(at, "rejected_calls=") : NULL;
+    if (at) {
+        n = strtoll(at + strlen("rejected_calls="), NULL, 10);
+    }
+    freeReplyObject(reply);
+    return n;
+}
+
+static void a_worker_that_may_not_read_tasks_does_not_ask_all_the_time(void)
+{
+    struct rig r;
+    struct lease l = lease_made(1);
+    int64_t since;
+
+    rig_init(&r);
+    rig_ready(&r);
+    freeReplyObject(command(&r, "ACL SETUSER default -xreadgroup"));
+    since = boot_ms();
+    UNTIL(&r, refusals(&r) > 0);
+    for (int i = 0; i < 100; i++) {
+        turn(&r);
+        station_room(r.station, 4); /* as its owner does each turn */
+    }
+    CHECK(refusals(&r) <= (boot_ms() - since) / BEAT_MS + 2);
+    freeReplyObject(command(&r, "ACL SETUSER default +xreadgroup"));
+    assign(&r, &l);
+    UNTIL(&r, r.assigned == 1);
+    rig_done(&r);
+}
+
 static void a_redis_that_hangs_is_connected_to_anew(void)
 {
     struct rig r;
@@ -634,6 +671,7 @@ TESTS(a_task_is_taken_reported_and_forgotten_when_it_is_acknowledged,
       nothing_is_sent_again_and_again_to_a_server_that_is_not_there,
       many_reports_wait_in_a_file_and_only_so_many_are_under_way,
       raw_output_comes_in_pieces_before_the_end, a_lost_redis_comes_back_empty_and_work_goes_on,
+      a_worker_that_may_not_read_tasks_does_not_ask_all_the_time,
       a_redis_that_hangs_is_connected_to_anew,
       a_complete_result_outlives_the_worker_and_is_delivered_under_another_lease,
       a_result_whose_lease_was_lost_is_offered_if_it_was_complete_in_time,
