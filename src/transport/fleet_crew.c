@@ -227,13 +227,6 @@ void crew_beat(struct fleet *f, struct crew *c, const struct beat *b)
     answer(f, c, b->n);
 }
 
-void crew_bye(struct fleet *f, struct crew *c)
-{
-    log_info("worker_left", KV("worker", c->name));
-    c->gone = true;
-    lose_all(f, c, NULL);
-}
-
 static bool holds_any(const struct fleet *f, const struct crew *c)
 {
     for (size_t i = 0; i < FLEET_RUN_HASH; i++) {
@@ -246,17 +239,37 @@ static bool holds_any(const struct fleet *f, const struct crew *c)
     return false;
 }
 
+/* Entries that it read and never acknowledged would stay for ever: nobody else is given them, and
+ * what they say is over. `end` ends the script. */
+static void clear_pending(struct fleet *f, const struct crew *c, const char *end)
+{
+    auto_free char *script = str_fmt(
+        "for _, e in ipairs(redis.call('XPENDING', KEYS[1], 'workers', '-', '+', 1000, ARGV[1])) "
+        "do redis.call('XACK', KEYS[1], 'workers', e[1]) redis.call('XDEL', KEYS[1], e[1]) end %s",
+        end);
+
+    for (size_t i = 0; i < c->queues.n; i++) {
+        auto_free char *key = fleet_key(f, "q:", c->queues.v[i]);
+
+        redis_cmd(f->cmd, NULL, NULL, "EVAL %s 1 %s %s", script, key, c->name);
+    }
+}
+
+void crew_bye(struct fleet *f, struct crew *c)
+{
+    log_info("worker_left", KV("worker", c->name));
+    c->gone = true;
+    lose_all(f, c, NULL);
+    clear_pending(f, c, "");
+}
+
 /* Names come and go where workers are made by the dozen: nothing of them stays in Redis either. */
 static void remove_traces(struct fleet *f, const struct crew *c)
 {
     auto_free char *own = fleet_key(f, "w:", c->name);
 
     redis_cmd(f->cmd, NULL, NULL, "DEL %s", own);
-    for (size_t i = 0; i < c->queues.n; i++) {
-        auto_free char *key = fleet_key(f, "q:", c->queues.v[i]);
-
-        redis_cmd(f->cmd, NULL, NULL, "XGROUP DELCONSUMER %s workers %s", key, c->name);
-    }
+    clear_pending(f, c, "redis.call('XGROUP', 'DELCONSUMER', KEYS[1], 'workers', ARGV[1])");
 }
 
 void crews_sweep(struct fleet *f)

@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "transport/station_internal.h"
 
+enum { PENDING_BEATS = 2 };
+
 static uint32_t load_x100(void)
 {
     double load;
@@ -123,6 +125,9 @@ void on_beat(struct timer *t)
     timer_arm(s->loop, t, s->beat_ms);
     runs_deadlines(s);
     station_watch(s);
+    /* A command of a connection that we gave up may have reached Redis late, and taken a task for
+     * nobody. */
+    s->own_pending |= s->last_beat % PENDING_BEATS == 0;
     runs_date(s);
     runs_tick(s);
     station_beat(s);
