@@ -251,13 +251,16 @@ int fleet_drain(struct fleet *f, const char *worker, bool on, struct err *e)
 {
     struct crew *c = crew_find(f, worker);
     auto_free char *memo = str_fmt("drain:%s", worker);
-    int rc;
+    auto_free char *before = NULL;
+    int rc = store_memo_get(f->store, memo, &before, e);
 
-    if (!c) {
+    if (rc == 0 && !c && (on || !before)) {
         return err_set(e, ERR_NOT_FOUND, "there is no worker '%.64s'", worker);
     }
-    rc = store_memo_put(f->store, memo, on ? "1" : NULL, e);
     if (rc == 0) {
+        rc = store_memo_put(f->store, memo, on ? "1" : NULL, e);
+    }
+    if (rc == 0 && c) {
         c->drain = on;
         put_drain(&c->out, on);
         loop_again(f->loop);

@@ -19,6 +19,15 @@ struct crew *crew_find(const struct fleet *f, const char *name)
     return c;
 }
 
+/* A drain is remembered for the name, over restarts of both sides. */
+static bool drained(struct fleet *f, const char *name)
+{
+    auto_free char *memo = str_fmt("drain:%s", name);
+    auto_free char *value = NULL;
+
+    return store_memo_get(f->store, memo, &value, NULL) == 0 && value;
+}
+
 struct crew *crew_make(struct fleet *f, const char *name)
 {
     struct crew *c = crew_find(f, name);
@@ -27,6 +36,7 @@ struct crew *crew_make(struct fleet *f, const char *name)
         c = xcalloc(1, sizeof *c);
         c->name = xstrdup(name);
         c->gone = true;
+        c->drain = drained(f, name);
         c->next = f->crews;
         f->crews = c;
     }
@@ -137,15 +147,6 @@ static void refuse(struct fleet *f, struct crew *c, const char *name, const char
     log_warn("worker_refused", KV("worker", name), KV("reason", "its name is taken"));
 }
 
-/* A drain is remembered for the name, over restarts of both sides. */
-static bool drained(struct fleet *f, const char *name)
-{
-    auto_free char *memo = str_fmt("drain:%s", name);
-    auto_free char *value = NULL;
-
-    return store_memo_get(f->store, memo, &value, NULL) == 0 && value;
-}
-
 static void take_facts(struct crew *c, const char *instance, const struct hello *h)
 {
     forget(c);
@@ -179,7 +180,6 @@ void crew_hello(struct fleet *f, const char *name, const char *instance, const s
     }
     if (!same) {
         buf_reset(&c->out);
-        c->drain = drained(f, name);
         log_info("worker_up", KV("worker", name), KV("host", h->host), KV("slots", h->slots),
                  KV("version", h->version), KV("zone", h->zone));
     }

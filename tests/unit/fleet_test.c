@@ -197,6 +197,17 @@ static redisReply *heard(struct bench *b, enum message_type type, struct message
     tap_fail(__FILE__, __LINE__, "message %d does not come", type);
 }
 
+static struct answer answered(struct bench *b)
+{
+    struct message m = {0};
+    redisReply *r = heard(b, MSG_ANSWER, &m);
+    struct answer a = m.answer;
+
+    message_done(&m);
+    freeReplyObject(r);
+    return a;
+}
+
 static void expect(struct bench *b, enum message_type type, const struct lease *l)
 {
     struct message m = {0};
@@ -580,6 +591,39 @@ static void a_worker_that_drains_gets_nothing_more(void)
     tear_down(&b);
 }
 
+static void beat(struct bench *b, uint64_t n)
+{
+    const struct beat at = {.n = n};
+
+    SAY(b, ONE, put_beat(&out, &at));
+}
+
+static void a_drain_outlives_a_restart_of_the_server(void)
+{
+    struct bench b = set_up();
+    struct lease l;
+
+    hello(&b, ONE, "home", NULL);
+    expect(&b, MSG_ANSWER, NULL);
+    CHECK_OK(fleet_drain(b.fleet, "hand", true, ERR));
+    expect(&b, MSG_DRAIN, NULL);
+    stop_server(&b);
+    start_server(&b);
+    submit(&b);
+    beat(&b, 7); /* its hello was before the server's time */
+    CHECK(answered(&b).drain);
+    hello(&b, ONE, "home", NULL); /* ... until it says it again */
+    CHECK(answered(&b).drain);
+    CHECK(!take(&b, &l, 300));
+    stop_server(&b);
+    start_server(&b);
+    CHECK_OK(fleet_drain(b.fleet, "hand", false, ERR)); /* before it is heard of */
+    CHECK_INT(fleet_drain(b.fleet, "hand", false, ERR), ERR_NOT_FOUND);
+    hello(&b, ONE, "home", NULL);
+    CHECK(take(&b, &l, WAIT_MS));
+    tear_down(&b);
+}
+
 static void entries_that_are_none_are_counted_and_removed(void)
 {
     struct bench b = set_up();
@@ -614,4 +658,4 @@ TESTS(a_task_goes_to_a_worker_and_its_result_comes_back,
       a_second_worker_of_a_name_that_is_taken_is_refused,
       runs_go_on_while_the_server_is_started_again, what_a_failed_commit_undid_is_read_again,
       a_cancel_reaches_the_worker, a_worker_that_drains_gets_nothing_more,
-      entries_that_are_none_are_counted_and_removed)
+      a_drain_outlives_a_restart_of_the_server, entries_that_are_none_are_counted_and_removed)
