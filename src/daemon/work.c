@@ -38,7 +38,7 @@
 #include "transport/station.h"
 #include "version.h"
 
-enum { STOP_MS = 5000, LEAVE_MS = 5000, STEP_MS = 20 };
+enum { STOP_MS = 5000, LEAVE_MS = 5000, STEP_MS = 20, LOOK_MS = 30000 };
 
 enum phase {
     PHASE_WORK,
@@ -70,6 +70,8 @@ struct work {
     struct syslog *syslog; /* NULL: none */
     bool asked;            /* for the tools' versions */
     bool told_drain;
+    struct timer look;
+    uint64_t seen; /* of the tools as they were said to be */
     enum phase phase;
     struct timer step;
     int64_t phase_end_ms;
@@ -157,6 +159,34 @@ static void hello(struct work *w)
     }
 }
 
+/* FNV-1a, of names and versions. */
+static uint64_t sum_tools(const struct work *w)
+{
+    auto_strvec tools = {0};
+    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+
+    add_tools(w, &tools);
+    for (size_t i = 0; i < tools.n; i++) {
+        for (const char *p = tools.v[i]; *p; p++) {
+            sum = (sum ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+        }
+    }
+    return sum;
+}
+
+/* Tools come, go and change while we work. */
+static void on_look(struct timer *t)
+{
+    struct work *w = container_of(t, struct work, look);
+    uint64_t sum = sum_tools(w);
+
+    if (sum != w->seen && programs_settled(w->programs)) {
+        w->seen = sum;
+        hello(w);
+    }
+    timer_arm(w->loop, t, LOOK_MS);
+}
+
 /* ---- the station ---- */
 
 static void on_assigned(void *arg, const struct assignment *a, int64_t deadline_ms)
@@ -224,6 +254,9 @@ static int start_station(struct work *w, struct err *e)
     int rc;
 
     describe(w, &c.hello);
+    w->seen = sum_tools(w);
+    w->look.fn = on_look;
+    timer_arm(w->loop, &w->look, LOOK_MS);
     rc = station_new(w->loop, &c, &ev, &w->station, e);
     w->reports.station = w->station;
     strvec_done(&c.hello.queues);
@@ -475,6 +508,7 @@ static int start_unprivileged(struct work *w, struct err *e)
 static void work_done(struct work *w)
 {
     timer_stop(&w->step);
+    timer_stop(&w->look);
     worker_free(w->worker);
     station_reports_done(&w->reports);
     station_free(w->station);
