@@ -221,6 +221,32 @@ def test_a_worker_whose_process_hangs_does_not_let_its_tool_live_on(fleet, fake_
     assert w.running()
 
 
+def test_a_server_that_is_killed_finds_its_runs_going_on(fleet, fake_nmap):
+    w = fleet.worker(fake_nmap("progress", steps=10, pause=0.2))
+    job = fleet.server.submit(targets="127.0.0.1")
+    fleet.running(job)
+    wait_until(w.tools, 10, "the tool to run")
+    fleet.server.kill()
+    wait_until(lambda: not w.tools(), 10, "the end of the tool")
+    fleet.server.start()
+    got = fleet.over(job)
+    assert (got["state"], got["attempts"], got["lost"]) == ("completed", 1, 0)
+    again = fleet.server.submit(targets="127.0.0.1")  # it has learnt anew who works for it
+    assert fleet.over(again)["state"] == "completed"
+
+
+def test_a_zone_has_its_own_workers(fleet):
+    fleet.worker(args=["--name", "outside"])
+    r = fleet.server.post("/api/v1/scans",
+                          json={"tool": "nmap", "targets": "127.0.0.1", "zone": "dmz"})
+    job = r.json()["id"]
+    other = fleet.server.submit(targets="127.0.0.1")
+    assert fleet.over(other)["state"] == "completed"
+    assert fleet.state(job)["state"] == "queued"
+    fleet.worker(args=["--name", "inside", "--zone", "dmz"])
+    assert fleet.over(job)["state"] == "completed"
+
+
 # ---- what cannot work
 
 
