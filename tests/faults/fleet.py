@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -229,12 +230,19 @@ class Fleet:
         for name in ("server", *self.worker_names):
             (self.truth / "bin" / name).mkdir(parents=True)
             shutil.copy(self.tools / "fakescan", self.truth / "bin" / name / "nmap")
-            (self.dir / f"{name}.clock").write_bytes(bytes(8))
+            self.set_clock(name)
         for folder in ("locks", "marks"):
             (self.truth / folder).mkdir()
             (self.truth / folder).chmod(0o777)
         (self.truth / "truth.log").touch()
         (self.truth / "truth.log").chmod(0o666)
+
+    def set_clock(self, name, step_ns=0, slow=0):
+        """Of a worker: see stepclock.c. In place: it is mapped."""
+        path = self.dir / f"{name}.clock"
+        path.touch()
+        with open(path, "r+b") as f:
+            f.write(struct.pack("=qqq", step_ns, slow, time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
 
     def _start_redis(self):
         (self.dir / "redis").mkdir()

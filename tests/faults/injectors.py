@@ -3,13 +3,13 @@ Faults: each function does one to a fleet that runs, and gives a word on it. Wha
 undone before it returns; the supervisor starts again what was killed.
 """
 
+import contextlib
 import os
 import signal
-import struct
 import threading
 import time
 
-CUT_S, FREEZE_LEASES = (5, 120), (1.1, 1.6)
+CUT_S, AWAY_S, FREEZE_LEASES = (5, 120), 40, (1.1, 1.6)
 HOUR_NS = 3600 * 10**9
 
 
@@ -21,6 +21,12 @@ def _present(fleet, child):
 
 def _some_worker(fleet, rng):
     return _present(fleet, rng.choice(fleet.workers))
+
+
+def _signal_all(pids, number):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # another fault may have met it
+            os.kill(pid, number)
 
 
 def kill_server(fleet, rng):
@@ -38,7 +44,7 @@ def kill_worker(fleet, rng):
 def kill_launcher(fleet, rng):
     worker = _some_worker(fleet, rng)
     pid = fleet.wait(lambda: fleet.runner(worker), 30, f"the launcher of {worker.name}")
-    os.kill(pid, signal.SIGKILL)
+    _signal_all([pid], signal.SIGKILL)
     return worker.name
 
 
@@ -46,7 +52,7 @@ def kill_redis(fleet, rng):
     redis = _present(fleet, fleet.redis)
     redis.held = True
     redis.signal(signal.SIGKILL)
-    away = rng.uniform(0, 2)
+    away = rng.uniform(0, AWAY_S) / fleet.scale
     time.sleep(away)
     redis.held = False
     fleet.wait(lambda: fleet.redis_says("PING") == "PONG", 30, "Redis")
@@ -77,11 +83,9 @@ def freeze(fleet, rng):
     seconds = fleet.lease_s * rng.uniform(*FREEZE_LEASES)
     if rng.random() < 0.5:
         pids.append(fleet.wait(lambda: fleet.runner(worker), 30, "a launcher"))
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    _signal_all(pids, signal.SIGSTOP)
     time.sleep(seconds)
-    for pid in pids:
-        os.kill(pid, signal.SIGCONT)
+    _signal_all(pids, signal.SIGCONT)
     return f"{worker.name}, {len(pids)} processes, for {seconds:.2f} s"
 
 
@@ -89,8 +93,7 @@ def step_clock(fleet, rng):
     """By hours, to and fro; it stays like that."""
     worker = rng.choice(fleet.workers)
     hours = rng.choice([-1, 1]) * rng.uniform(1, 48)
-    with open(fleet.dir / f"{worker.name}.clock", "r+b") as f:
-        f.write(struct.pack("=q", int(hours * HOUR_NS)))
+    fleet.set_clock(worker.name, int(hours * HOUR_NS))
     return f"{worker.name} by {hours:.1f} h"
 
 
@@ -108,6 +111,14 @@ def slow_redis(fleet, rng):
         time.sleep(seconds)
         (fleet.dir / "pace").write_text("", encoding="ascii")
     return f"{how} for {seconds:.2f} s"
+
+
+ALL = (kill_server, kill_worker, kill_launcher, kill_redis, cut_off, freeze, step_clock, slow_redis)
+
+
+def anything(fleet, rng):
+    inject = rng.choice(ALL)
+    return f"{inject.__name__} {inject(fleet, rng)}"
 
 
 def several(inject, how_many):

@@ -1,8 +1,11 @@
 /*
- * stepclock - LD_PRELOAD: another wall clock, the same monotonic ones.
+ * stepclock - LD_PRELOAD: other clocks than the machine's.
  *
- * $STEPCLOCK names a file of eight bytes, nanoseconds to add: whoever writes it steps the clock of
- * every process that was started with it, at once.
+ * $STEPCLOCK names a file of three numbers of eight bytes. Whoever writes it changes the clocks of
+ * every process that was started with it, at once:
+ *   nanoseconds to add to the wall clock
+ *   how many times too slow CLOCK_BOOTTIME is; 0: it is right
+ *   since when it is, nanoseconds of it
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -15,39 +18,54 @@
 
 enum { BILLION = 1000000000 };
 
-static const volatile int64_t *step_ns;
+struct clocks {
+    int64_t step_ns, slow, since_ns;
+};
+
+static const volatile struct clocks *clocks;
 static int (*real_gettime)(clockid_t clock, struct timespec *out);
+
+static void find_real(void)
+{
+    *(void **)&real_gettime = dlsym(RTLD_NEXT, "clock_gettime");
+}
 
 __attribute__((constructor)) static void start(void)
 {
     const char *path = getenv("STEPCLOCK");
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    void *p = fd >= 0 ? mmap(NULL, sizeof *step_ns, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+    void *p = fd >= 0 ? mmap(NULL, sizeof *clocks, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
 
     if (p != MAP_FAILED) {
-        step_ns = p;
+        clocks = p;
     }
     if (fd >= 0) {
         close(fd);
     }
-    *(void **)&real_gettime = dlsym(RTLD_NEXT, "clock_gettime");
+    find_real();
 }
 
 int clock_gettime(clockid_t clock, struct timespec *out)
 {
+    int64_t ns;
     int rc;
 
     if (!real_gettime) { /* somebody's constructor came before ours */
-        *(void **)&real_gettime = dlsym(RTLD_NEXT, "clock_gettime");
+        find_real();
     }
     rc = real_gettime(clock, out);
-    if (rc == 0 && step_ns && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
-        int64_t ns = out->tv_nsec + *step_ns % BILLION;
-
-        out->tv_sec += *step_ns / BILLION + (ns < 0 ? -1 : ns / BILLION);
-        out->tv_nsec = (ns + BILLION) % BILLION;
+    if (rc != 0 || !clocks) {
+        return rc;
     }
-    return rc;
+    ns = (int64_t)out->tv_sec * BILLION + out->tv_nsec;
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) {
+        ns += clocks->step_ns;
+    } else if (clock == CLOCK_BOOTTIME && clocks->slow > 0) {
+        ns = clocks->since_ns + (ns - clocks->since_ns) / clocks->slow;
+    }
+    out->tv_sec = ns / BILLION;
+    out->tv_nsec = ns % BILLION;
+    return 0;
 }
 
 int gettimeofday(struct timeval *restrict out, void *restrict zone)
