@@ -101,6 +101,7 @@ void station_answered(struct station *s, const struct answer *a)
     if (a->beat > 0 && b->n == a->beat) {
         b->answered = true;
         s->answered_ms = boot_ms();
+        s->answered_beat_ms = MAX(s->answered_beat_ms, b->sent_ms);
         b->boot = a->boot;
         b->at_ms = a->at_ms;
         s->known = true;

@@ -107,9 +107,10 @@ struct station {
     struct timer flush_timer, beat_timer, deadline_timer;
     struct sent_beat beats[BEATS_KEPT];
     uint64_t last_beat;
-    bool known; /* an answer came since the connection was made */
-    int64_t answered_ms;
-    uint64_t boot; /* of the server that was heard last */
+    bool known;               /* an answer came since the connection was made */
+    int64_t answered_ms;      /* when an answer last came */
+    int64_t answered_beat_ms; /* when the newest beat that was answered was sent */
+    uint64_t boot;            /* of the server that was heard last */
     uint32_t beat_ms, kill_ms;
     size_t flight;
     struct station_stats stats;

@@ -483,11 +483,10 @@ void runs_keep(struct station *s)
     }
 }
 
-/* The server has answered beats that were sent after it, and not acknowledged it. */
+/* The server has answered a beat that was sent after it, and not acknowledged it. */
 static bool unheard(const struct station *s, const struct run *r)
 {
-    return boot_ms() - r->moved_ms > 2 * (int64_t)s->beat_ms &&
-           s->answered_ms - r->moved_ms > (int64_t)s->beat_ms;
+    return boot_ms() - r->moved_ms > 2 * (int64_t)s->beat_ms && s->answered_beat_ms > r->moved_ms;
 }
 
 void runs_tick(struct station *s)
