@@ -322,6 +322,41 @@ void buf_add_escaped(struct buf *b, const char *s, size_t n)
     }
 }
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+char *str_percent_decode(const char *s, size_t n)
+{
+    auto_free char *out = xmalloc(n + 1);
+    size_t len = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        char c = s[i];
+
+        if (c == '%') {
+            int high = n - i > 2 ? hex_digit(s[i + 1]) : -1;
+            int low = n - i > 2 ? hex_digit(s[i + 2]) : -1;
+
+            if (high < 0 || low < 0) {
+                return NULL;
+            }
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
+        if ((unsigned char)c < ' ' || c == 0x7f) {
+            return NULL;
+        }
+        out[len++] = c;
+    }
+    out[len] = 0;
+    return take_ptr(&out);
+}
+
 unsigned str_distance(const char *a, const char *b)
 {
     unsigned row[64];

@@ -66,5 +66,8 @@ bool utf8_valid(const char *s, size_t n);
  * malformed UTF-8 and bidi controls become \xNN or \u{NNNN}; tab and newline too.
  */
 void buf_add_escaped(struct buf *b, const char *s, size_t n);
+/* Percent-decoded; caller frees. NULL: a '%' without two hex digits, or something that becomes a
+ * control character. */
+char *str_percent_decode(const char *s, size_t n);
 /* Edit distance, for "did you mean". */
 unsigned str_distance(const char *a, const char *b);

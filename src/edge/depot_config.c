@@ -177,37 +177,6 @@ static int complete(struct depot_config *c, char style, struct err *e)
 
 /* ---- s3://BUCKET/PREFIX?... ---- */
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-/* Owned; NULL: it is not well formed. */
-static char *unescaped(const char *s, size_t n)
-{
-    auto_buf out = {0};
-
-    for (size_t i = 0; i < n; i++) {
-        char c = s[i];
-
-        if (c == '%') {
-            int hi = i + 2 < n ? hex_digit(s[i + 1]) : -1;
-            int lo = i + 2 < n ? hex_digit(s[i + 2]) : -1;
-
-            if (hi < 0 || lo < 0 || hi + lo == 0) {
-                return NULL;
-            }
-            c = (char)(hi * 16 + lo);
-            i += 2;
-        }
-        buf_addc(&out, c);
-    }
-    return buf_take(&out);
-}
-
 static int set_style(const char *value, char *style, struct err *e)
 {
     if (!str_eq(value, "path") && !str_eq(value, "host")) {
@@ -223,7 +192,7 @@ static int take_parameter(const char *p, size_t n, struct depot_config *c, char 
 {
     const char *eq = memchr(p, '=', n);
     size_t name = eq ? (size_t)(eq - p) : n;
-    auto_free char *value = unescaped(p + name + (eq != NULL), n - name - (eq != NULL));
+    auto_free char *value = str_percent_decode(p + name + (eq != NULL), n - name - (eq != NULL));
     char **to = NULL;
 
     if (name == 8 && memcmp(p, "endpoint", 8) == 0) {

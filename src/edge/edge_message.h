@@ -2,8 +2,8 @@
  * edge_message - what a message of a queue asks for, found without trusting any of it. No I/O.
  * Private to edge/.
  *
- * A message is plain JSON of the third system (or with repo_url), the envelope that kombu makes for
- * Redis around anything, or a task of Celery. Whatever it is not is said as a sentence.
+ * A message is plain JSON of the third system, or of a repository request; the envelope that kombu
+ * makes for Redis around anything, or a task of Celery. Whatever it is not is said as a sentence.
  */
 #pragma once
 

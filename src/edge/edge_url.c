@@ -2,43 +2,10 @@
 
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 enum { AMQP_PORT = 5672, AMQPS_PORT = 5671, REDIS_PORT = 6379, REDIS_DB_MAX = 65535 };
-
-static int hex(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-/* NULL: a percent sign without two digits, or what makes a NUL or a control. */
-static char *decode(const char *s, size_t n)
-{
-    auto_buf b = {0};
-
-    for (size_t i = 0; i < n; i++) {
-        char c = s[i];
-
-        if (c == '%') {
-            int high = i + 2 < n ? hex(s[i + 1]) : -1;
-            int low = i + 2 < n ? hex(s[i + 2]) : -1;
-
-            if (high < 0 || low < 0) {
-                return NULL;
-            }
-            c = (char)(high << 4 | low);
-            i += 2;
-        }
-        if ((unsigned char)c < ' ' || c == 0x7f) {
-            return NULL;
-        }
-        buf_addc(&b, c);
-    }
-    return buf_take(&b);
-}
 
 static int bad(struct err *e, const char *what)
 {
@@ -50,8 +17,8 @@ static int take_user(struct edge_url *u, const char *s, size_t n, struct err *e)
     const char *colon = memchr(s, ':', n);
     size_t user = colon ? (size_t)(colon - s) : n;
 
-    u->user = decode(s, user);
-    u->password = colon ? decode(colon + 1, n - user - 1) : NULL;
+    u->user = str_percent_decode(s, user);
+    u->password = colon ? str_percent_decode(colon + 1, n - user - 1) : NULL;
     if (!u->user || (colon && !u->password)) {
         return bad(e, "user and password must be percent-encoded");
     }
@@ -73,12 +40,12 @@ static int take_place(struct edge_url *u, const char *s, size_t n, struct err *e
             return bad(e, "']' is missing");
         }
         host = (size_t)(end - s) + 1;
-        u->host = decode(s + 1, host - 2);
+        u->host = str_percent_decode(s + 1, host - 2);
     } else {
         const char *colon = memchr(s, ':', n);
 
         host = colon ? (size_t)(colon - s) : n;
-        u->host = decode(s, host);
+        u->host = str_percent_decode(s, host);
     }
     if (!u->host || !*u->host || strlen(u->host) > 255) {
         return bad(e, "the host is missing");
@@ -96,7 +63,7 @@ static int take_place(struct edge_url *u, const char *s, size_t n, struct err *e
 
 static int take_path(struct edge_url *u, const char *s, size_t n, struct err *e)
 {
-    auto_free char *text = decode(s, n);
+    auto_free char *text = str_percent_decode(s, n);
     uint64_t db = 0;
 
     if (!text) {
@@ -118,8 +85,8 @@ static int take_parameters(struct edge_url *u, const char *s, struct err *e)
     while (*s) {
         size_t n = strcspn(s, "&");
         const char *is = memchr(s, '=', n);
-        auto_free char *name = is ? decode(s, (size_t)(is - s)) : NULL;
-        auto_free char *text = is ? decode(is + 1, n - (size_t)(is - s) - 1) : NULL;
+        auto_free char *name = is ? str_percent_decode(s, (size_t)(is - s)) : NULL;
+        auto_free char *text = is ? str_percent_decode(is + 1, n - (size_t)(is - s) - 1) : NULL;
 
         if (!name || !text || !*name) {
             return bad(e, "parameters are NAME=VALUE, joined by '&'");
@@ -175,7 +142,7 @@ static int take_apart(struct edge_url *u, const char *s, struct err *e)
     }
     rc = s[n] ? take_parameters(u, s + n + 1, e) : 0;
     if (rc == 0 && str_starts(s, "unix:")) {
-        u->path = decode(s + 5, n - 5);
+        u->path = str_percent_decode(s + 5, n - 5);
         return u->path && *u->path == '/' ? 0 : bad(e, "unix: needs an absolute path");
     }
     at = s;

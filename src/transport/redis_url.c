@@ -16,39 +16,18 @@ enum { URL_MAX = 4096, HOST_MAX = 253, PREFIX_MAX = 64, DB_MAX = 65535, PORT_DEF
 
 #define PREFIX_DEFAULT "scanpod:"
 
-static int hex(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-/* `what` names the part. *out is set on success only, and has no NUL inside. */
+/* `what` names the part. *out is set on success only. */
 static int decode(const char *s, size_t n, const char *what, char **out, struct err *e)
 {
-    struct buf b = {0};
+    char *text = str_percent_decode(s, n);
 
-    for (size_t i = 0; i < n; i++) {
-        if (s[i] != '%') {
-            buf_addc(&b, s[i]);
-            continue;
-        }
-        if (n - i < 3 || hex(s[i + 1]) < 0 || hex(s[i + 2]) < 0 ||
-            (s[i + 1] == '0' && s[i + 2] == '0')) {
-            if (b.data) {
-                secure_zero(b.data, b.len);
-            }
-            buf_done(&b);
-            return err_set(e, ERR_INVALID,
-                           "Redis URL: in the %s a '%%' is not followed by two hex digits of a "
-                           "character; a percent sign itself is written as %%25",
-                           what);
-        }
-        buf_addc(&b, (char)(hex(s[i + 1]) << 4 | hex(s[i + 2])));
-        i += 2;
+    if (!text) {
+        return err_set(e, ERR_INVALID,
+                       "Redis URL: in the %s a '%%' is not followed by two hex digits of a "
+                       "character; a percent sign itself is written as %%25",
+                       what);
     }
-    *out = buf_take(&b);
+    *out = text;
     return 0;
 }
 

@@ -156,7 +156,20 @@ static void a_flood_of_one_event_is_cut_and_counted(void)
     CHECK_INT(others, 1);
 }
 
-TESTS(a_message_that_is_cut_ends_in_a_whole_character,
+static void text_is_percent_decoded_or_refused(void)
+{
+    static const char *const bad[] = {"%", "%4", "%zz", "a%0", "%00", "%1b", "a\nb", "%7F"};
+    auto_free char *good = str_percent_decode("a%20b%2Fc%c3%a4+", 16);
+
+    CHECK_STR(good, "a b/c\xc3\xa4+");
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        if (str_percent_decode(bad[i], strlen(bad[i]))) {
+            tap_fail(__FILE__, __LINE__, "taken: %s", bad[i]);
+        }
+    }
+}
+
+TESTS(text_is_percent_decoded_or_refused, a_message_that_is_cut_ends_in_a_whole_character,
       a_buffer_with_a_cap_drops_what_does_not_fit_and_says_so, ids_increase_and_survive_text,
       times_are_written_and_read_back, a_hostile_string_cannot_leave_its_json_quotes,
       a_terminal_never_sees_control_or_bidi_characters, numbers_are_read_whole_or_not_at_all,
