@@ -19,4 +19,9 @@ struct check {
     void (*fn)(struct cli *c, struct check_result *r);
 };
 
+/* What was found, and the fix or NULL. */
+void doctor_result(struct check_result *r, enum finding f, const char *fix, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+void check_transport(struct cli *c, struct check_result *r); /* doctor_transport.c */
+
 extern const struct check doctor_checks[]; /* ends with name NULL */

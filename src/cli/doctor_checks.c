@@ -24,10 +24,7 @@
 enum { DISK_FAIL_MB = 100, DISK_WARN_MB = 1024, EXPIRES_SOON_S = 14 * 86400 };
 enum { YEAR_2025_S = 1735689600 };
 
-static void result(struct check_result *r, enum finding f, const char *fix, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static void result(struct check_result *r, enum finding f, const char *fix, const char *fmt, ...)
+void doctor_result(struct check_result *r, enum finding f, const char *fix, const char *fmt, ...)
 {
     va_list ap;
 
@@ -47,9 +44,9 @@ static void check_settings(struct cli *c, struct check_result *r)
     struct err e = {0};
 
     if (connect_settings_check(&c->args, &e) != 0) {
-        result(r, FINDING_FAIL, "scanpod config show --origin", "%s", e.msg);
+        doctor_result(r, FINDING_FAIL, "scanpod config show --origin", "%s", e.msg);
     } else {
-        result(r, FINDING_OK, NULL, "valid");
+        doctor_result(r, FINDING_OK, NULL, "valid");
     }
 }
 
@@ -86,11 +83,11 @@ static void absent_data_dir(const char *dir, struct check_result *r)
     auto_free char *parent = existing(dir);
 
     if (access(parent, W_OK | X_OK) < 0) {
-        result(r, FINDING_FAIL, "scanpod serve --data-dir DIR", "%s cannot be made: '%s': %s", dir,
-               parent, strerror(errno));
+        doctor_result(r, FINDING_FAIL, "scanpod serve --data-dir DIR",
+                      "%s cannot be made: '%s': %s", dir, parent, strerror(errno));
         return;
     }
-    result(r, FINDING_OK, NULL, "%s (made at the first start)", dir);
+    doctor_result(r, FINDING_OK, NULL, "%s (made at the first start)", dir);
 }
 
 static void check_data_dir(struct cli *c, struct check_result *r)
@@ -102,22 +99,22 @@ static void check_data_dir(struct cli *c, struct check_result *r)
     struct stat st;
 
     if (!dir) {
-        result(r, FINDING_FAIL, "export SCANPOD_DATA_DIR=/path", "there is none");
+        doctor_result(r, FINDING_FAIL, "export SCANPOD_DATA_DIR=/path", "there is none");
     } else if (service_user_find(option_str(s, "user"), &user, &e) != 0) {
-        result(r, FINDING_FAIL, "scanpod config show --origin", "%s", e.msg);
+        doctor_result(r, FINDING_FAIL, "scanpod config show --origin", "%s", e.msg);
     } else if (stat(dir, &st) < 0 && errno == ENOENT) {
         absent_data_dir(dir, r);
     } else if (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode)) {
-        result(r, FINDING_FAIL, "scanpod serve --data-dir DIR", "%s cannot be used: %s", dir,
-               S_ISDIR(st.st_mode) ? strerror(errno) : "it is no directory");
+        doctor_result(r, FINDING_FAIL, "scanpod serve --data-dir DIR", "%s cannot be used: %s", dir,
+                      S_ISDIR(st.st_mode) ? strerror(errno) : "it is no directory");
     } else if (!may_write(&st, &user)) {
         auto_free char *fix = user.change
                                   ? str_fmt("chown %s '%s' && chmod 700 '%s'", user.name, dir, dir)
                                   : str_fmt("sudo chown $(id -u) '%s' && chmod 700 '%s'", dir, dir);
 
-        result(r, FINDING_FAIL, fix, "%s belongs to another user, or is not writable", dir);
+        doctor_result(r, FINDING_FAIL, fix, "%s belongs to another user, or is not writable", dir);
     } else {
-        result(r, FINDING_OK, NULL, "%s", dir);
+        doctor_result(r, FINDING_OK, NULL, "%s", dir);
     }
 }
 
@@ -129,19 +126,20 @@ static void check_disk(struct cli *c, struct check_result *r)
     uint64_t free_mb, total_mb;
 
     if (!there || statvfs(there, &v) < 0) {
-        result(r, FINDING_WARN, "df -h", "the disk of the data directory cannot be looked at");
+        doctor_result(r, FINDING_WARN, "df -h",
+                      "the disk of the data directory cannot be looked at");
         return;
     }
     free_mb = (uint64_t)v.f_bavail * v.f_frsize >> 20;
     total_mb = (uint64_t)v.f_blocks * v.f_frsize >> 20;
     if (free_mb < DISK_WARN_MB) {
-        result(r, free_mb < DISK_FAIL_MB ? FINDING_FAIL : FINDING_WARN,
-               "scanpod serve --retention-days N    (keep less), or a larger disk",
-               "%" PRIu64 " MB free of %" PRIu64 " MB", free_mb, total_mb);
+        doctor_result(r, free_mb < DISK_FAIL_MB ? FINDING_FAIL : FINDING_WARN,
+                      "scanpod serve --retention-days N    (keep less), or a larger disk",
+                      "%" PRIu64 " MB free of %" PRIu64 " MB", free_mb, total_mb);
         return;
     }
-    result(r, FINDING_OK, NULL, "%" PRIu64 " GB free of %" PRIu64 " GB", free_mb >> 10,
-           total_mb >> 10);
+    doctor_result(r, FINDING_OK, NULL, "%" PRIu64 " GB free of %" PRIu64 " GB", free_mb >> 10,
+                  total_mb >> 10);
 }
 
 /* False: it cannot be used, *e says why. */
@@ -161,11 +159,11 @@ static void check_nmap(struct cli *c, struct check_result *r)
     struct err e = {0};
 
     if (find_tool(c, &tool_nmap, version, &path, &e)) {
-        result(r, FINDING_OK, NULL, "%s (%s)", version, path);
+        doctor_result(r, FINDING_OK, NULL, "%s (%s)", version, path);
     } else {
-        result(r, FINDING_FAIL,
-               configured ? "scanpod serve --tool-nmap PATH" : "sudo apt-get install nmap", "%s",
-               e.msg);
+        doctor_result(r, FINDING_FAIL,
+                      configured ? "scanpod serve --tool-nmap PATH" : "sudo apt-get install nmap",
+                      "%s", e.msg);
     }
 }
 
@@ -185,10 +183,10 @@ static void check_sweepers(struct cli *c, struct check_result *r)
         }
     }
     if (there > 0) {
-        result(r, FINDING_OK, NULL, "%s", text.data);
+        doctor_result(r, FINDING_OK, NULL, "%s", text.data);
     } else {
-        result(r, FINDING_WARN, "sudo apt-get install masscan zmap",
-               "neither masscan nor zmap is here: nmap sweeps, too, and takes longer");
+        doctor_result(r, FINDING_WARN, "sudo apt-get install masscan zmap",
+                      "neither masscan nor zmap is here: nmap sweeps, too, and takes longer");
     }
 }
 
@@ -208,7 +206,7 @@ static const struct look *look_at(struct cli *c, struct check_result *r)
         looked.rc = sandbox_look(cli_settings(c), &looked.look, &looked.why);
     }
     if (looked.rc != 0) {
-        result(r, FINDING_FAIL, "scanpod config check", "%s", looked.why.msg);
+        doctor_result(r, FINDING_FAIL, "scanpod config check", "%s", looked.why.msg);
         return NULL;
     }
     return &looked.look;
@@ -222,7 +220,7 @@ static void check_sandbox(struct cli *c, struct check_result *r)
         return;
     }
     if (!l->caps.view) {
-        result(
+        doctor_result(
             r, FINDING_WARN,
             str_eq(l->caps.box, "plain")
                 ? "sudo sysctl kernel.unprivileged_userns_clone=1    (or start the server as root)"
@@ -232,7 +230,8 @@ static void check_sandbox(struct cli *c, struct check_result *r)
             l->caps.landlock ? ", guarded by Landlock" : "");
         return;
     }
-    result(r, FINDING_OK, NULL, "boxes at level %s, limits by %s", l->caps.box, l->caps.limits);
+    doctor_result(r, FINDING_OK, NULL, "boxes at level %s, limits by %s", l->caps.box,
+                  l->caps.limits);
 }
 
 static void check_egress(struct cli *c, struct check_result *r)
@@ -249,11 +248,11 @@ static void check_egress(struct cli *c, struct check_result *r)
         buf_adds(&text, l->caps.usable[level] ? "yes" : l->caps.why[level]);
     }
     filtered = l->caps.usable[EGRESS_NFT] || l->caps.usable[EGRESS_ROOTLESS];
-    result(r, filtered ? FINDING_OK : FINDING_WARN,
-           filtered ? NULL
-                    : "start the server as root (it drops its privileges), or run 'scanpod "
-                      "netd' beside it",
-           "%s", text.data);
+    doctor_result(r, filtered ? FINDING_OK : FINDING_WARN,
+                  filtered ? NULL
+                           : "start the server as root (it drops its privileges), or run 'scanpod "
+                             "netd' beside it",
+                  "%s", text.data);
 }
 
 static void check_raw(struct cli *c, struct check_result *r)
@@ -264,18 +263,18 @@ static void check_raw(struct cli *c, struct check_result *r)
         return;
     }
     if (!l->caps.usable[EGRESS_NFT] && !l->caps.usable[EGRESS_ROOTLESS]) {
-        result(r, FINDING_WARN, "start the server as root (it drops its privileges)",
-               "not available: nmap makes connect scans, no OS detection");
+        doctor_result(r, FINDING_WARN, "start the server as root (it drops its privileges)",
+                      "not available: nmap makes connect scans, no OS detection");
     } else if (!l->caps.usable[EGRESS_NFT]) {
-        result(
+        doctor_result(
             r, FINDING_OK, NULL,
             "for -sS and -sU, through a user-mode network stack (level rootless); the other scan "
             "types need netd");
     } else if (!l->caps.dedicated_v4 && !l->caps.dedicated_v6) {
-        result(r, FINDING_OK, NULL,
-               "available to tools, behind NAT (-sF, -sN, -sX, -sM need scan-addresses)");
+        doctor_result(r, FINDING_OK, NULL,
+                      "available to tools, behind NAT (-sF, -sN, -sX, -sM need scan-addresses)");
     } else {
-        result(r, FINDING_OK, NULL, "available to tools");
+        doctor_result(r, FINDING_OK, NULL, "available to tools");
     }
 }
 
@@ -309,8 +308,9 @@ static void check_roles(struct cli *c, struct check_result *r)
         loose = loose || s->uid == 0 || rest || !s->filter || !s->no_new_privs;
     }
     if (l) {
-        result(r, loose ? FINDING_FAIL : FINDING_OK, loose ? "scanpod serve --user USER" : NULL,
-               "%s", text.len ? text.data : "none could be seen");
+        doctor_result(r, loose ? FINDING_FAIL : FINDING_OK,
+                      loose ? "scanpod serve --user USER" : NULL, "%s",
+                      text.len ? text.data : "none could be seen");
     }
 }
 
@@ -322,12 +322,12 @@ static void check_scope(struct cli *c, struct check_result *r)
     struct err e = {0};
 
     if (!path) {
-        result(r, FINDING_OK, NULL, "built-in: loopback and private ranges");
+        doctor_result(r, FINDING_OK, NULL, "built-in: loopback and private ranges");
     } else if (service_user_find(option_str(cli_settings(c), "user"), &user, &e) != 0 ||
                policy_load(path, user.uid, &p, &e) != 0) {
-        result(r, FINDING_FAIL, "scanpod policy edit", "%s", e.msg);
+        doctor_result(r, FINDING_FAIL, "scanpod policy edit", "%s", e.msg);
     } else {
-        result(r, FINDING_OK, NULL, "%s", path);
+        doctor_result(r, FINDING_OK, NULL, "%s", path);
         policy_unref(p);
     }
 }
@@ -340,18 +340,18 @@ static void check_pair_files(struct check_result *r, const char *cert, const cha
     struct stat st;
 
     if (pair_check(cert, key, &expires, &e) != 0) {
-        result(r, FINDING_FAIL, "scanpod tls init --force", "%s", e.msg);
+        doctor_result(r, FINDING_FAIL, "scanpod tls init --force", "%s", e.msg);
     } else if (stat(key, &st) == 0 && (st.st_mode & 077)) {
         auto_free char *fix = str_fmt("chmod 600 '%s'", key);
 
-        result(r, FINDING_FAIL, fix, "'%s' can be read by others", key);
+        doctor_result(r, FINDING_FAIL, fix, "'%s' can be read by others", key);
     } else if (expires < now) {
-        result(r, FINDING_FAIL, "scanpod tls init --force", "'%s' has expired", cert);
+        doctor_result(r, FINDING_FAIL, "scanpod tls init --force", "'%s' has expired", cert);
     } else if (expires < now + EXPIRES_SOON_S) {
-        result(r, FINDING_WARN, "scanpod tls init --force", "'%s' expires in %" PRId64 " days",
-               cert, (expires - now) / 86400);
+        doctor_result(r, FINDING_WARN, "scanpod tls init --force",
+                      "'%s' expires in %" PRId64 " days", cert, (expires - now) / 86400);
     } else {
-        result(r, FINDING_OK, NULL, "valid for %" PRId64 " days", (expires - now) / 86400);
+        doctor_result(r, FINDING_OK, NULL, "valid for %" PRId64 " days", (expires - now) / 86400);
     }
 }
 
@@ -368,7 +368,7 @@ static void check_tls(struct cli *c, struct check_result *r)
     } else if (own_cert && own_key && access(own_cert, R_OK) == 0 && access(own_key, R_OK) == 0) {
         check_pair_files(r, own_cert, own_key);
     } else {
-        result(r, FINDING_OK, NULL, "not used (needed to listen beyond this machine)");
+        doctor_result(r, FINDING_OK, NULL, "not used (needed to listen beyond this machine)");
     }
 }
 
@@ -380,12 +380,12 @@ static void check_clock(struct cli *c, struct check_result *r)
 
     (void)c;
     if (now < YEAR_2025_S) {
-        result(r, FINDING_FAIL, "sudo timedatectl set-ntp true", "the clock is wrong: %" PRId64,
-               now);
+        doctor_result(r, FINDING_FAIL, "sudo timedatectl set-ntp true",
+                      "the clock is wrong: %" PRId64, now);
     } else if (state == TIME_ERROR || (t.status & STA_UNSYNC)) {
-        result(r, FINDING_WARN, "sudo timedatectl set-ntp true", "not synchronised");
+        doctor_result(r, FINDING_WARN, "sudo timedatectl set-ntp true", "not synchronised");
     } else {
-        result(r, FINDING_OK, NULL, "synchronised");
+        doctor_result(r, FINDING_OK, NULL, "synchronised");
     }
 }
 
@@ -397,15 +397,15 @@ static void check_storage(struct cli *c, struct check_result *r)
     struct err e = {0};
 
     if (depot_config_parse(uri ? uri : json ? json : "", &to, &e) != 0) {
-        result(r, FINDING_FAIL, "docs/storage.md", "%s", e.msg);
+        doctor_result(r, FINDING_FAIL, "docs/storage.md", "%s", e.msg);
     } else if (to.local) {
-        result(r, FINDING_OK, NULL, "raw output stays in %s",
-               to.path ? to.path : "the data directory");
+        doctor_result(r, FINDING_OK, NULL, "raw output stays in %s",
+                      to.path ? to.path : "the data directory");
     } else {
         auto_free char *where = depot_uri(&to, "");
 
-        result(r, FINDING_OK, NULL, "raw output goes to %s at %s, region %s", where, to.endpoint,
-               to.region);
+        doctor_result(r, FINDING_OK, NULL, "raw output goes to %s at %s, region %s", where,
+                      to.endpoint, to.region);
     }
     depot_config_done(&to);
 }
@@ -417,9 +417,9 @@ static void check_libcurl(struct cli *c, struct check_result *r)
 
     (void)c;
     if (curl_lib(&lib, &e) != 0) {
-        result(r, FINDING_FAIL, "sudo apt-get install libcurl3-gnutls", "%s", e.msg);
+        doctor_result(r, FINDING_FAIL, "sudo apt-get install libcurl3-gnutls", "%s", e.msg);
     } else {
-        result(r, FINDING_OK, NULL, "there");
+        doctor_result(r, FINDING_OK, NULL, "there");
     }
 }
 
@@ -462,34 +462,44 @@ static void check_server(struct cli *c, struct check_result *r)
     auto_free char *hint = NULL;
 
     if (!client) {
-        result(r, FINDING_FAIL, "scanpod doctor --server URL --key-file FILE",
-               "no server or key to try");
+        doctor_result(r, FINDING_FAIL, "scanpod doctor --server URL --key-file FILE",
+                      "no server or key to try");
         return;
     }
     if (client_call(client, &(struct call){.method = "GET", .path = "/api/v1/scans?limit=1"}, &a,
                     &e) != 0) {
-        result(r, FINDING_FAIL, cli_hint_unreachable(client), "%s", e.msg);
+        doctor_result(r, FINDING_FAIL, cli_hint_unreachable(client), "%s", e.msg);
     } else if (a.status == 401) {
         hint = connect_key_hint(c);
-        result(r, FINDING_FAIL, hint, "%s answers, but refuses the key", client_server(client));
+        doctor_result(r, FINDING_FAIL, hint, "%s answers, but refuses the key",
+                      client_server(client));
     } else if (client_check(&a, &e, &hint) != 0) {
-        result(r, FINDING_FAIL, hint ? hint : "look at the server's log", "%s: %s",
-               client_server(client), e.msg);
+        doctor_result(r, FINDING_FAIL, hint ? hint : "look at the server's log", "%s: %s",
+                      client_server(client), e.msg);
     } else {
         add_levels(client, &levels);
-        result(r, FINDING_OK, NULL, "%s, key accepted%s", client_server(client),
-               levels.data ? levels.data : "");
+        doctor_result(r, FINDING_OK, NULL, "%s, key accepted%s", client_server(client),
+                      levels.data ? levels.data : "");
     }
     answer_done(&a);
 }
 
 const struct check doctor_checks[] = {
-    {"settings", check_settings}, {"data", check_data_dir},
-    {"disk", check_disk},         {"nmap", check_nmap},
-    {"sweepers", check_sweepers}, {"scope", check_scope},
-    {"sandbox", check_sandbox},   {"egress", check_egress},
-    {"raw sockets", check_raw},   {"roles", check_roles},
-    {"tls", check_tls},           {"clock", check_clock},
-    {"storage", check_storage},   {"libcurl", check_libcurl},
-    {"server", check_server},     {0},
+    {"settings", check_settings},
+    {"data", check_data_dir},
+    {"disk", check_disk},
+    {"nmap", check_nmap},
+    {"sweepers", check_sweepers},
+    {"scope", check_scope},
+    {"sandbox", check_sandbox},
+    {"egress", check_egress},
+    {"raw sockets", check_raw},
+    {"roles", check_roles},
+    {"tls", check_tls},
+    {"clock", check_clock},
+    {"transport", check_transport},
+    {"storage", check_storage},
+    {"libcurl", check_libcurl},
+    {"server", check_server},
+    {0},
 };
