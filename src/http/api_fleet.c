@@ -104,6 +104,18 @@ static struct queue_view view_of(const struct api *a, const struct queue_list *l
     return v;
 }
 
+bool api_queue_served(const struct api *a, const char *name)
+{
+    struct queue_view v = {.name = name};
+
+    if (!a->cfg.fleet) {
+        return true; /* by this process, or by nobody on purpose */
+    }
+    fleet_room(a->cfg.fleet, name, &v.workers, &v.slots, &v.free_slots);
+    add_local(a, &v);
+    return v.workers > 0;
+}
+
 void api_each_queue(const struct api *a,
                     void (*fn)(void *arg, const char *name, int64_t ready, int64_t oldest_us,
                                uint32_t slots, uint32_t free_slots),

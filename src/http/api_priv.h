@@ -159,6 +159,7 @@ void api_number_page(struct http_req *r, struct store *s,
                                  struct number_page *pg, struct err *e));
 
 /* ---- queues (api_fleet.c) ---- */
+bool api_queue_served(const struct api *a, const char *name); /* by whoever is there now */
 void api_each_queue(const struct api *a,
                     void (*fn)(void *arg, const char *name, int64_t ready, int64_t oldest_us,
                                uint32_t slots, uint32_t free_slots),

@@ -312,6 +312,11 @@ static void note_submit(const struct submit *s, const struct decision *d, const 
 
     id_text(&j->id, id);
     log_info("job_created", KV("job", id), KV("targets", j->targets), KV("peer", sender(s)));
+    if (!api_queue_served(s->api, j->queue)) {
+        log_warn(
+            "queue_unserved", KV("queue", j->queue), KV("job", id),
+            KV("hint", "no worker serves this queue now; `scanpod worker list` shows which do"));
+    }
     note_begin(s, &n);
     json_str(&n.j, "tool", j->tool);
     json_strn(&n.j, "targets", j->targets, strnlen(j->targets, JOB_TARGETS_MAX));
