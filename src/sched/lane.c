@@ -57,6 +57,7 @@ int lane_job(struct sched *s, const struct id *job, struct job *out, struct err 
         out->key_id = take_ptr(&j.key_id);
         out->planned = j.planned;
         out->created_us = j.created_us;
+        out->cancel_requested = j.cancel_requested;
     }
     job_done(&j);
     return rc;
@@ -77,6 +78,9 @@ int lane_recover(struct sched *s, const struct task *t, struct err *e)
     sched_run_add(s, r);
     l = sched_run_lease(r);
     s->lane->claimed(s->lane->link.arg, &l, NULL);
+    if (r->job.cancel_requested) {
+        s->lane->link.cancel(s->lane->link.arg, &l);
+    }
     return rc;
 }
 

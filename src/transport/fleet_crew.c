@@ -9,12 +9,23 @@
 
 enum { FORGET_MS = 600000 }; /* a worker that was not heard of */
 
+/* FNV-1a */
+static uint32_t bucket(const char *name)
+{
+    uint32_t h = 2166136261U;
+
+    for (; *name; name++) {
+        h = (h ^ (uint8_t)*name) * 16777619U;
+    }
+    return h % CREW_HASH;
+}
+
 struct crew *crew_find(const struct fleet *f, const char *name)
 {
-    struct crew *c = f->crews;
+    struct crew *c = f->by_name[bucket(name)];
 
     while (c && strcmp(c->name, name) != 0) {
-        c = c->next;
+        c = c->alike;
     }
     return c;
 }
@@ -39,6 +50,8 @@ struct crew *crew_make(struct fleet *f, const char *name)
         c->drain = drained(f, name);
         c->next = f->crews;
         f->crews = c;
+        c->alike = f->by_name[bucket(name)];
+        f->by_name[bucket(name)] = c;
     }
     return c;
 }
@@ -53,6 +66,8 @@ static void forget(struct crew *c)
     strvec_done(&c->queues);
     strvec_done(&c->tools);
     c->queues = c->tools = (struct strvec){0};
+    free(take_ptr(&c->serves));
+    c->n_serves = 0;
 }
 
 static void crew_free(struct crew *c)
@@ -73,6 +88,16 @@ void crews_free(struct fleet *f)
     }
 }
 
+static void unlink_name(struct fleet *f, const struct crew *c)
+{
+    struct crew **at = &f->by_name[bucket(c->name)];
+
+    while (*at != c) {
+        at = &(*at)->alike;
+    }
+    *at = c->alike;
+}
+
 static bool has(const struct strvec *v, const char *s)
 {
     for (size_t i = 0; i < v->n; i++) {
@@ -90,7 +115,12 @@ bool crew_works(const struct crew *c)
 
 bool crew_serves(const struct crew *c, const struct fleet_queue *q)
 {
-    return crew_works(c) && has(&c->queues, q->name);
+    bool serves = false;
+
+    for (uint32_t i = 0; i < c->n_serves && !serves; i++) {
+        serves = c->serves[i] == q;
+    }
+    return serves && crew_works(c);
 }
 
 /* ---- hello ---- */
@@ -166,6 +196,22 @@ static void take_facts(struct crew *c, const char *instance, const struct hello 
     c->draining = h->draining;
 }
 
+static void find_queues(struct fleet *f, struct crew *c)
+{
+    c->serves = xcalloc(MAX(c->queues.n, (size_t)1), sizeof(struct fleet_queue *));
+    for (size_t i = 0; i < c->queues.n; i++) {
+        struct fleet_queue *q = fleet_queue_of(f, c->queues.v[i]);
+        bool known = false;
+
+        for (uint32_t k = 0; k < c->n_serves && !known; k++) {
+            known = c->serves[k] == q;
+        }
+        if (!known) {
+            c->serves[c->n_serves++] = q;
+        }
+    }
+}
+
 void crew_hello(struct fleet *f, const char *name, const char *instance, const struct hello *h)
 {
     struct crew *c = crew_make(f, name);
@@ -186,9 +232,7 @@ void crew_hello(struct fleet *f, const char *name, const char *instance, const s
     take_facts(c, instance, h);
     c->gone = false;
     c->heard_ms = boot_ms();
-    for (size_t i = 0; i < c->queues.n; i++) {
-        fleet_queue_of(f, c->queues.v[i]);
-    }
+    find_queues(f, c);
     answer(f, c, 0);
 }
 
@@ -218,6 +262,9 @@ void crew_beat(struct fleet *f, struct crew *c, const struct beat *b)
         if (sched_heard(f->sched, l)) {
             if (r && !r->crew) {
                 fleet_take(f, r, c);
+            }
+            if (r && r->cancel) { /* it may have been lost on its way, however often */
+                put_cancel(&c->out, l);
             }
         } else {
             f->stats.fenced++;
@@ -286,6 +333,7 @@ void crews_sweep(struct fleet *f)
         if (c->gone && !c->drain && boot_ms() - c->heard_ms > FORGET_MS && !holds_any(f, c)) {
             remove_traces(f, c);
             *at = c->next;
+            unlink_name(f, c);
             crew_free(c);
         } else {
             at = &c->next;
@@ -302,9 +350,12 @@ static void sent(void *arg, const redisReply *reply)
 
 void crew_send(struct fleet *f, struct crew *c)
 {
-    auto_free char *key = fleet_key(f, "w:", c->name);
+    if (c->out.len == 0) {
+        return;
+    }
+    if (redis_is_up(f->cmd)) {
+        auto_free char *key = fleet_key(f, "w:", c->name);
 
-    if (c->out.len > 0 && redis_is_up(f->cmd)) {
         redis_cmd(f->cmd, sent, f, "XADD %s MAXLEN ~ %d * v %d w %s i %s d %b", key,
                   CONTROL_ENTRIES, TRANSPORT_PROTOCOL, c->name, c->instance, c->out.data,
                   c->out.len);

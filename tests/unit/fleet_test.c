@@ -591,11 +591,40 @@ static void a_worker_that_drains_gets_nothing_more(void)
     tear_down(&b);
 }
 
-static void beat(struct bench *b, uint64_t n)
+/* l NULL: it holds nothing. */
+static void beat(struct bench *b, uint64_t n, const struct lease *l)
 {
-    const struct beat at = {.n = n};
+    struct beat at = {.n = n, .busy = l != NULL, .n_leases = l != NULL};
 
+    if (l) {
+        at.leases[0] = *l;
+    }
     SAY(b, ONE, put_beat(&out, &at));
+}
+
+static void a_cancel_is_said_again_until_the_run_ends_over_a_restart_too(void)
+{
+    struct bench b = set_up();
+    struct id id = submit(&b);
+    const struct outcome stopped = {
+        .state = JOB_CANCELLED, .reason = REASON_CANCELLED, .exit_status = -1};
+    enum job_state now;
+    struct lease l;
+
+    hello(&b, ONE, "home", NULL);
+    CHECK(take(&b, &l, WAIT_MS));
+    SAY(&b, ONE, put_took(&out, &l));
+    CHECK_OK(sched_cancel(b.sched, &id, &now, ERR));
+    expect(&b, MSG_CANCEL, &l); /* and this one is lost */
+    beat(&b, 1, &l);
+    expect(&b, MSG_CANCEL, &l);
+    stop_server(&b);
+    start_server(&b);
+    beat(&b, 2, &l);
+    expect(&b, MSG_CANCEL, &l);
+    SAY(&b, ONE, put_end(&out, &l, 1, &stopped));
+    wait_state(&b, &id, JOB_CANCELLED);
+    tear_down(&b);
 }
 
 static void a_drain_outlives_a_restart_of_the_server(void)
@@ -610,7 +639,7 @@ static void a_drain_outlives_a_restart_of_the_server(void)
     stop_server(&b);
     start_server(&b);
     submit(&b);
-    beat(&b, 7); /* its hello was before the server's time */
+    beat(&b, 7, NULL); /* its hello was before the server's time */
     CHECK(answered(&b).drain);
     hello(&b, ONE, "home", NULL); /* ... until it says it again */
     CHECK(answered(&b).drain);
@@ -658,4 +687,6 @@ TESTS(a_task_goes_to_a_worker_and_its_result_comes_back,
       a_second_worker_of_a_name_that_is_taken_is_refused,
       runs_go_on_while_the_server_is_started_again, what_a_failed_commit_undid_is_read_again,
       a_cancel_reaches_the_worker, a_worker_that_drains_gets_nothing_more,
-      a_drain_outlives_a_restart_of_the_server, entries_that_are_none_are_counted_and_removed)
+      a_drain_outlives_a_restart_of_the_server,
+      a_cancel_is_said_again_until_the_run_ends_over_a_restart_too,
+      entries_that_are_none_are_counted_and_removed)
