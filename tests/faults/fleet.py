@@ -180,17 +180,18 @@ class Fleet:
     """
     with Fleet(binary, tools, directory, scale=20, workers=4, slots=6) as fleet: ...
 
-    tools: where fakescan and stepclock.so are. slow: Redis is reached through the proxy.
+    tools: where fakescan and stepclock.so are. slow: Redis is reached through the proxy. broker: a
+    function that gives a RabbitServer; it runs on the server's host, and is where requests come from.
     """
 
     def __init__(self, binary, tools, directory, scale=20, workers=4, slots=6, slow=False,
-                 server_env=None):
+                 broker=None):
         self.binary, self.tools, self.dir = Path(binary), Path(tools), Path(directory)
         self.scale, self.slots = scale, slots
         self.worker_names = [f"w{i}" for i in range(workers)]
         self.hosts = Hosts(["redis", "server", *self.worker_names])
         self.port = SLOW_PORT if slow else REDIS_PORT
-        self.server_env = server_env or {}
+        self.make_broker, self.broker = broker, None
         self.slow = slow
         self.truth = self.dir / "truth"
         self.api = Api(self.dir / "api.sock")
@@ -261,9 +262,13 @@ class Fleet:
         self._make_truth()
         self.hosts.start()
         self._start_redis()
+        intake = {}
+        if self.make_broker:
+            self.broker = self.hosts.call("server", self.make_broker)
+            intake["SCANPOD_INTAKE"] = self.broker.url()
         self.server = self._child("server", "server", [
             self.binary, "serve", "--listen", f"unix:{self.api.path}",
-            "--data-dir", self.dir / "server"], self._env("server", **self.server_env))
+            "--data-dir", self.dir / "server"], self._env("server", **intake))
         self.server.start()
         for name in self.worker_names:
             env = self._env(name, SCANPOD_WORKER_NAME=name, STEPCLOCK=self.dir / f"{name}.clock",
@@ -359,6 +364,8 @@ class Fleet:
                 except ProcessLookupError:
                     pass
                 child.proc.wait()
+        if self.broker:
+            self.broker.stop()
         self.hosts.close()
 
     def __enter__(self):

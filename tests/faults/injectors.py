@@ -59,6 +59,14 @@ def kill_redis(fleet, rng):
     return f"for {away:.2f} s"
 
 
+def kill_broker(fleet, rng):
+    """Of requests: RabbitMQ, which takes its time to come back."""
+    fleet.hosts.call("server", fleet.broker.kill)
+    time.sleep(rng.uniform(0, 1))
+    fleet.hosts.call("server", fleet.broker.start)
+    return "RabbitMQ"
+
+
 def _log_uniform(rng, low, high):
     return low * (high / low) ** rng.random()
 
