@@ -70,6 +70,35 @@ say stopped "$(state scanpod)" "$(state scanpod-netd)"
 say result "$(systemctl show -p Result --value scanpod)" \
     "$(systemctl show -p Result --value scanpod-netd)"
 say left "$(ps -o user | awk '/^scanpod/ {n++} END {print n + 0}')"
+
+# A fleet: the server leaves its scans, and netd, to the worker. Redis is between them.
+mkdir -p /etc/systemd/system/scanpod.service.d
+cp /usr/share/scanpod-fleet.conf /etc/systemd/system/scanpod.service.d/fleet.conf
+echo SCANPOD_TRANSPORT=redis://127.0.0.1 >/etc/scanpod/server.env
+chmod 600 /etc/scanpod/server.env /etc/scanpod/worker.env
+systemctl daemon-reload
+systemctl start guest-redis scanpod scanpod-worker
+worker_is() { scanpod worker list -o json | grep -q "\"state\":\"$1\""; }
+wait_for worker_is up
+say fleet "$(state scanpod)" worker "$(state scanpod-worker)"
+say fleet-workers "$(scanpod worker list -o json 2>&1 | tr -d '\n')"
+while read -r pid; do
+    say rights-worker "$(rights "$pid")" user "$(stat -c %U "/proc/$pid")"
+done </sys/fs/cgroup/system.slice/scanpod-worker.service/supervisor/cgroup.procs
+say fleet-scan-127.0.0.1 "$(scan 127.0.0.1)"
+say fleet-scan-10.77.1.7 "$(scan 10.77.1.7)"
+
+# Told to end, it hands back what runs on after the drain time, and nothing of it is left.
+job=$(scanpod scan --detach --retries 0 --tool nmap -p 1-3 10.77.1.8)
+wait_for running
+systemctl stop scanpod-worker
+handed_back() { ! running; }
+wait_for handed_back
+say fleet-handed-back "$(scanpod job show "$job" -o json 2>&1 | tr -d '\n')"
+say fleet-worker-result "$(systemctl show -p Result --value scanpod-worker)"
+say fleet-processes "$(pgrep -f 'sleep 600' | wc -l)"
+systemctl stop scanpod scanpod-netd guest-redis
+journalctl -b --no-pager -o cat -u scanpod-worker -u guest-redis | tail -n 30 | sed 's/^/log: /'
 journalctl -b --no-pager -o cat -u scanpod -u scanpod-netd | tail -n 60 | sed 's/^/log: /'
 say end
 poweroff -f

@@ -119,6 +119,12 @@ StandardError=tty
 TTYPath=/dev/ttyS0
 """
 
+REDIS_SERVICE = """
+[Service]
+ExecStart=/usr/bin/redis-server --bind 127.0.0.1 --dir /var/lib/redis --save "" --appendonly yes
+StateDirectory=redis
+"""
+
 SYSUSERS_SERVICE = """
 [Unit]
 DefaultDependencies=no
@@ -147,8 +153,14 @@ def systemd_image(kernel):
         for link in (systemd / "system" / folder).glob("*"):
             if link.name in UNITS:
                 image.link(str(link), f"../{link.name}")
-    for name in ("scanpod.service", "scanpod-netd.service"):
+    for name in ("scanpod.service", "scanpod-netd.service", "scanpod-worker.service"):
         image.file(str(ROOT / "deploy/systemd" / name), f"/etc/systemd/system/{name}")
+    image.file(str(ROOT / "deploy/systemd/scanpod-fleet.conf"), "/usr/share/scanpod-fleet.conf")
+    image.put("/etc/scanpod/worker.env",
+              "SCANPOD_TRANSPORT=redis://127.0.0.1\nSCANPOD_WORKER_NAME=guest-worker\n"
+              "SCANPOD_DRAIN_TIMEOUT=1\n")
+    image.put("/etc/systemd/system/guest-redis.service", REDIS_SERVICE)
+    image.program(os.path.realpath("/usr/bin/redis-server"), "/usr/bin/redis-server")
     image.file(str(ROOT / "deploy/systemd/scanpod.sysusers"), "/usr/lib/sysusers.d/scanpod.conf")
     image.put("/etc/systemd/system/guest.target", GUEST_TARGET)
     image.put("/etc/systemd/system/guest.service", GUEST_SERVICE)
@@ -203,7 +215,7 @@ class Guest:
 @pytest.fixture(scope="session")
 def guest(kernel):
     console = systemd_image(kernel).boot(
-        "/usr/lib/systemd/systemd", seconds=170, memory_mb=1024,
+        "/usr/lib/systemd/systemd", seconds=175, memory_mb=1024,
         append="loglevel=1 systemd.unit=guest.target systemd.show_status=0 "
                "systemd.log_level=warning",
     )
@@ -281,3 +293,37 @@ def test_nothing_is_left_of_any_scan(guest):
     assert guest.one("groups") == "0", guest.console
     assert guest.one("links") == "0", guest.console
     assert guest.one("processes") == "0", guest.console
+
+
+# ---- a fleet, under systemd
+
+
+def test_server_redis_and_worker_run_as_units(guest):
+    assert guest.one("fleet") == "active worker active", guest.console
+    (worker,) = json.loads(guest.one("fleet-workers"))
+    assert (worker["name"], worker["state"]) == ("guest-worker", "up")
+    assert {"net", "net-raw"} <= set(worker["queues"])
+
+
+def test_the_workers_processes_hold_no_capability(guest):
+    rows = guest.rows["rights-worker"]
+    assert len(rows) >= 3, guest.console  # the worker, the runner, the resolver
+    for row in rows:
+        held = rights(row)
+        assert row.endswith("user scanpod"), row
+        assert int(held["CapEff"], 16) == int(held["CapBnd"], 16) == 0, row
+        assert held["NoNewPrivs"] == "1" and held["Seccomp"] == "2", row
+
+
+@pytest.mark.parametrize("target, way", [("127.0.0.1", "broker"), ("10.77.1.7", "nft")])
+def test_a_scan_goes_through_the_fleet(guest, target, way):
+    job = guest.job(f"fleet-scan-{target}")
+    assert job["state"] == "completed" and job["counts"]["ports_open"] == 1, job
+    assert job["confinement"] == f"userns+{way}+cgroup2"
+
+
+def test_a_worker_that_is_stopped_hands_back_what_it_runs(guest):
+    job = guest.job("fleet-handed-back")
+    assert job["state"] == "queued" and job["lost"] == 0, job
+    assert guest.one("fleet-worker-result") == "success"
+    assert guest.one("fleet-processes") == "0"

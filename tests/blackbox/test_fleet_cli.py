@@ -1,0 +1,271 @@
+"""
+What a fleet does, from the command line: a server and workers with settings, users and rights of
+Redis as deploy/make-secrets makes them.
+"""
+
+import csv
+import io
+import json
+import re
+import subprocess
+
+import pytest
+import redis as redis_py
+
+from brokers import RedisServer, free_port, have_redis
+from conftest import ROOT, Server, _new_dir, clean_env, wait_until
+
+pytestmark = pytest.mark.skipif(not have_redis(), reason="there is no redis-server")
+
+
+class Worker(Server):
+    def command(self):
+        return [str(self.binary), "worker", "--data-dir", str(self.data_dir), *map(str, self.args)]
+
+    def wait_ready(self, seconds=30):
+        def ready():
+            assert self.running(), self.log()
+            return "transport_up" in self.log()
+
+        wait_until(ready, seconds, "the worker to be connected")
+
+
+class Fleet:
+    """.server .redis .secrets .worker(NAME, ...)"""
+
+    def __init__(self, make_server, binary, workdir, tool, tag):
+        self.make_server, self.binary, self.workdir, self.tool = make_server, binary, workdir, tool
+        self.secrets = workdir / "secrets"
+        port = free_port()
+        subprocess.run([ROOT / "deploy/make-secrets", self.secrets, f"127.0.0.1:{port}"], check=True,
+                       capture_output=True)
+        for folder in (self.secrets, self.secrets / "api-key"):
+            folder.chmod(0o755)  # the service user of the test is not ours
+        with open(self.secrets / "users.acl", "a", encoding="ascii") as f:
+            f.write("user admin on >admin ~* +@all\n")
+        conf = (ROOT / "deploy/kubernetes/redis/redis.conf").read_text()
+        options = dict(line.split(None, 1) for line in conf.splitlines()
+                       if line and not line.startswith("#"))
+        options.update({"aclfile": str(self.secrets / "users.acl")})
+        more = [word for name, value in options.items() if name not in ("port", "dir", "save")
+                for word in (f"--{name}", *value.split())]
+        self.redis = RedisServer.__new__(RedisServer)
+        self.redis.port = port
+        self.redis.aof, self.redis.options = None, more
+        self.redis.dir = str(_new_dir(workdir, "redis"))
+        self.redis.start()
+        self.server = make_server(
+            env={"SCANPOD_CONFIG": self.secrets / "server.conf", "SCANPOD_LEASE_SCALE": "20",
+                 "SCANPOD_LOG_FORMAT": "json", "SCANPOD_API_KEY": None,
+                 "SCANPOD_WORKER_NAME": tag},
+            key=(self.secrets / "api-key").read_text().strip())
+
+    def worker(self, name, *args, **env):
+        home = _new_dir(self.workdir, "worker")
+        w = Worker(self.binary, home, home / "data", free_port(), None,
+                   clean_env(home, SCANPOD_CONFIG=self.secrets / "worker.conf",
+                             SCANPOD_LEASE_SCALE="20", SCANPOD_TOOL_NMAP=self.tool("ok"), **env),
+                   ["--name", name, *args])
+        self.make_server.made.append(w)
+        w.start()
+        wait_until(lambda: name in self.names(), 20, f"worker {name} to be known")
+        return w
+
+    def names(self):
+        return {w["name"]: w for w in self.server.get("/api/v1/workers").json()["items"]
+                if w["state"] != "gone"}
+
+
+@pytest.fixture
+def fleet(make_server, scanpod_bin, workdir, fake_nmap):
+    one = Fleet(make_server, scanpod_bin, workdir, fake_nmap, "unused")
+    yield one
+    make_server.finish()
+    one.redis.stop()
+
+
+# ---- what is shown
+
+
+def test_workers_are_listed_in_every_form(fleet, scanpod):
+    fleet.worker("one", "--max-scan-workers", "3")
+    fleet.worker("two", "--zone", "dmz")
+    table = scanpod("worker", "list", server=fleet.server, check=True).stdout.splitlines()
+    assert table[0].split()[:7] == ["NAME", "STATE", "SLOTS", "BUSY", "LOAD", "SPOOL", "HEARD"]
+    rows = {line.split()[0]: line.split() for line in table[1:]}
+    assert rows["one"][1:4] == ["up", "3", "0"]
+    assert rows.keys() == {"one", "two"} and "net@dmz" in table[-1] + table[-2]
+    found = json.loads(scanpod("worker", "list", "-o", "json", server=fleet.server, check=True).stdout)
+    assert {w["name"]: w["zone"] or None for w in found} == {"one": None, "two": "dmz"}
+    lines = scanpod("worker", "list", "-o", "ndjson", server=fleet.server, check=True).stdout
+    assert [json.loads(x)["name"] for x in lines.splitlines()] == [w["name"] for w in found]
+    text = scanpod("worker", "list", "-o", "csv", server=fleet.server, check=True).stdout
+    sheet = list(csv.DictReader(io.StringIO(text)))
+    assert {r["name"]: r["slots"] for r in sheet} == {"one": "3", "two": "4"}
+
+
+def test_queues_show_what_waits_and_who_serves_it(fleet, scanpod):
+    done = scanpod("scan", "127.0.0.1", "--tool", "nmap", "--zone", "dmz", "-d",
+                   server=fleet.server, check=True)
+    job = done.stdout.strip()
+    rows = {line.split()[0]: line.split()[1:]
+            for line in scanpod("queue", "list", server=fleet.server, check=True).stdout.splitlines()}
+    assert rows["QUEUE"] == ["READY", "OLDEST", "WORKERS", "SLOTS", "FREE"]
+    assert rows["net@dmz"][0] == "1" and rows["net@dmz"][-3:] == ["0", "0", "0"]
+    assert rows["net"] == ["0", "-", "0", "0", "0"]
+    fleet.worker("outside")
+    fleet.worker("inside", "--zone", "dmz")
+    shown = scanpod("job", "watch", job, "-o", "json", server=fleet.server, check=True).stdout
+    assert json.loads(shown)["state"] == "completed"
+    queues = {q["queue"]: q for q in json.loads(
+        scanpod("queue", "list", "-o", "json", server=fleet.server, check=True).stdout)}
+    assert (queues["net@dmz"]["ready"], queues["net@dmz"]["workers"]) == (0, 1)
+    assert queues["net"]["slots"] == 4
+
+
+def test_a_zone_that_is_none_is_refused(fleet, scanpod):
+    done = scanpod("scan", "127.0.0.1", "--zone", "No Zone", "-d", server=fleet.server)
+    assert done.returncode == 2 and "zone" in done.stderr
+
+
+# ---- drain and resume
+
+
+def test_a_drained_worker_gets_nothing_until_it_is_resumed(fleet, scanpod):
+    fleet.worker("one")
+    done = scanpod("worker", "drain", "one", server=fleet.server, check=True)
+    assert "worker 'one' finishes what it has" in done.stderr and done.stdout == ""
+    wait_until(lambda: fleet.names()["one"]["state"] == "draining", 10, "the worker to drain")
+    job = scanpod("scan", "127.0.0.1", "--tool", "nmap", "-d", server=fleet.server,
+                  check=True).stdout.strip()
+    held = scanpod("job", "watch", job, "--timeout", "2", server=fleet.server)
+    assert held.returncode == 124
+    scanpod("worker", "resume", "one", server=fleet.server, check=True)
+    scanpod("job", "watch", job, server=fleet.server, check=True)
+
+
+@pytest.mark.parametrize("verb", ["drain", "resume"])
+def test_a_worker_that_is_not_there_is_told(fleet, scanpod, verb):
+    done = scanpod("worker", verb, "no such/one", server=fleet.server)
+    assert done.returncode == 1 and "error: " in done.stderr
+
+
+def test_a_server_without_transport_says_so(server, scanpod):
+    done = scanpod("worker", "list", server=server, check=True)
+    assert "no transport" in done.stderr and done.stdout.split()[0] == "NAME"
+    assert json.loads(scanpod("worker", "list", "-o", "json", server=server, check=True).stdout) == []
+    assert scanpod("worker", "drain", "one", server=server).returncode == 1
+
+
+@pytest.mark.parametrize("words, hint", [
+    (["worker", "lst"], "did you mean 'list'"),
+    (["worker", "drain"], "NAME... is missing"),
+    (["queue"], "a command is missing"),
+    (["queue", "list", "more"], "unexpected 'more'"),
+    (["dead-letter", "list", "-n", "-1"], "--limit"),
+    (["queue", "list", "-o", "nmap"], "no such form"),
+])  # fmt: skip
+def test_a_wrong_command_line_is_refused(scanpod, words, hint):
+    done = scanpod(*words)
+    assert done.returncode == 2 and hint in done.stderr, done.stderr
+
+
+# ---- dead letters
+
+
+def test_there_are_no_dead_letters_at_first(server, scanpod):
+    assert scanpod("dead-letter", "list", server=server, check=True).stdout.split() == [
+        "SEQ", "TIME", "SOURCE", "TASK", "REASON", "MESSAGE"]  # fmt: skip
+    text = scanpod("dead-letter", "list", "-o", "json", "--limit", "0", server=server, check=True)
+    assert json.loads(text.stdout) == []
+
+
+# ---- health
+
+
+def test_health_tells_a_server_that_is_ready_from_none(server, scanpod):
+    done = scanpod("health", server=server, env={"SCANPOD_API_KEY": None})
+    assert (done.returncode, done.stdout) == (0, "ready\n"), done.stderr
+    doc = json.loads(scanpod("health", "-o", "json", server=server, check=True).stdout)
+    assert doc["status"] == "ready"
+    gone = scanpod("health", "--quiet", "--server", f"http://127.0.0.1:{free_port()}")
+    assert gone.returncode == 5 and gone.stdout == ""
+
+
+# ---- documents
+
+
+def test_the_documentation_has_each_of_these_commands(scanpod):
+    text = (ROOT / "docs/cli.md").read_text()
+    for words in ("worker list", "worker drain", "worker resume", "queue list", "dead-letter list"):
+        assert f"`{words}" in text, words
+    for flag in ("--zone", "--name", "--drain-timeout"):
+        assert flag in text, flag
+
+
+# ---- rights in Redis
+
+
+def acl(text, name):
+    return re.search(rf"^user {name} (.*)$", text, re.M).group(1).split()[1:]
+
+
+def test_the_rules_of_the_documentation_are_those_that_are_made():
+    made = (ROOT / "deploy/users.acl").read_text()
+    text = (ROOT / "docs/fleet.md").read_text()
+    for name in ("scanpod-server", "scanpod-worker"):
+        shown = re.search(rf"^ +user {name} ((?:.*\\\n)*.*)$", text, re.M).group(1)
+        words = shown.replace("\\\n", " ").split()
+        assert words[1:] == acl(made, name), name
+
+
+@pytest.mark.parametrize("name, files", [("scanpod-server", "fleet*.c"), ("scanpod-worker", "station*.c")])
+def test_every_command_that_a_role_sends_is_in_its_rules(name, files):
+    rules = acl((ROOT / "deploy/users.acl").read_text(), name)
+    sent = set()
+    for path in (ROOT / "src/transport").glob(files):
+        sent |= set(re.findall(r'"(X[A-Z]+|DEL|EVAL|GET|SET)[" ]', path.read_text()))
+    assert len(sent) >= 5
+    for word in sent:
+        allowed = [r for r in rules if re.match(rf"\+{word.lower()}(\||$)", r)]
+        assert allowed or (word.startswith("X") and "+@stream" in rules), word
+
+
+def test_redis_lets_each_role_do_its_work_and_no_more(fleet):
+    """A scan goes through; nothing that server or worker ever ask for is refused."""
+    at = {"port": fleet.redis.port, "decode_responses": True}
+    admin = redis_py.Redis(username="admin", password="admin", **at)
+    one = fleet.worker("one")
+    job = fleet.server.submit(targets="127.0.0.1")
+    assert fleet.server.wait(job)["status"] == "completed"
+    assert fleet.server.post("/api/v1/workers/one/drain").status_code == 204
+    one.restart()
+    fleet.server.restart()
+    wait_until(lambda: "one" in fleet.names(), 20, "the worker to be known again")
+    one.stop()
+    # A worker does without knowing what the server looks at.
+    denied = {(x["username"], x["object"]) for x in admin.acl_log()}
+    assert denied <= {("scanpod-worker", "config|get")}
+    # What is done only to workers that were gone for a while.
+    for later in (["DEL", "scanpod:w:one"],
+                  ["XGROUP", "DELCONSUMER", "scanpod:q:net", "workers", "one"]):
+        assert admin.execute_command("ACL", "DRYRUN", "scanpod-server", *later) == "OK"
+    log = fleet.server.log() + one.log()
+    assert "NOPERM" not in log and "refused" not in log, log
+    conf = (fleet.secrets / "worker.conf").read_text()
+    password = re.search(r"scanpod-worker:(\w+)@", conf).group(1)
+    worker = redis_py.Redis(username="scanpod-worker", password=password, **at)
+    assert worker.ping()
+    for forbidden in (
+        ("GET", "scanpod:server"), ("SET", "scanpod:server", "me"), ("XADD", "scanpod:w:one", "*", "a", "b"),
+        ("XREAD", "STREAMS", "scanpod:reports", "0"), ("DEL", "scanpod:q:net"), ("KEYS", "*"),
+        ("CONFIG", "GET", "*"), ("ACL", "LIST"), ("FLUSHALL",), ("EVAL", "return 1", "0"),
+        ("XADD", "other", "*", "a", "b"), ("XGROUP", "DESTROY", "scanpod:q:net", "workers"),
+    ):  # fmt: skip
+        with pytest.raises(redis_py.exceptions.NoPermissionError):
+            worker.execute_command(*forbidden)
+    with pytest.raises(redis_py.exceptions.NoPermissionError):
+        redis_py.Redis(**at).execute_command("XLEN", "scanpod:reports")
+    assert redis_py.Redis(**at).ping()
+    with pytest.raises(redis_py.exceptions.ResponseError, match="WRONGPASS"):
+        redis_py.Redis(username="scanpod-server", password=password, **at).ping()
