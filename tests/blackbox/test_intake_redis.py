@@ -3,6 +3,8 @@
 import base64
 import gc
 import json
+import os
+import signal
 import uuid
 
 import pytest
@@ -282,6 +284,37 @@ def test_nothing_is_lost_when_the_server_is_killed_again_and_again(intake_server
     assert all(len(ids) == 1 for ids in by_task.values()), "a repeat has the same event_id"
     wait_until(lambda: client.keys(f"{JOBS}:taken:*") == [], 20, "all being acknowledged")
     assert client.llen(JOBS) == 0
+
+
+def taken_list(srv):
+    return f"{JOBS}:taken:{(srv.data_dir / 'intake-id').read_text()}"
+
+
+def test_a_message_that_was_taken_and_not_committed_is_one_job_after_a_kill(intake_server, client):
+    srv = intake_server()
+    wait_log(srv, "intake_up")
+    os.kill(srv.pid, signal.SIGSTOP)
+    put(client, message("a"))
+    wait_until(lambda: client.llen(taken_list(srv)) == 1, 20, "the message to be taken")
+    srv.kill()
+    assert client.llen(taken_list(srv)) == 1
+    srv.start()
+    assert [r["task_id"] for r in results(client)] == ["a"]
+    assert len(jobs(srv)) == 1
+    wait_until(lambda: client.llen(taken_list(srv)) == 0, 20, "it being acknowledged")
+
+
+def test_a_message_that_was_committed_and_not_acknowledged_is_the_same_job(intake_server, client):
+    srv = intake_server()
+    put(client, message("a"))
+    results(client)
+    srv.kill()
+    client.lpush(taken_list(srv), json.dumps(message("a")))  # as if the kill had come earlier
+    srv.start()
+    wait_until(lambda: client.llen(taken_list(srv)) == 0, 20, "it being acknowledged")
+    put(client, message("b"))
+    wait_jobs(srv, 2)
+    assert len(jobs(srv)) == 2 and dead_letters(srv) == []
 
 
 def test_a_server_and_then_a_broker_that_are_away_lose_nothing(intake_server, broker, client):
