@@ -208,6 +208,7 @@ void fleet_free(struct fleet *f)
         struct fleet_queue *q = f->queues;
 
         f->queues = q->next;
+        free(q->kin);
         free(q->name);
         free(q);
     }

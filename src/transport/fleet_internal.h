@@ -6,7 +6,7 @@
 #include "transport/fleet.h"
 #include "transport/message.h"
 
-enum { FLEET_RUN_HASH = 1024, CONTROL_ENTRIES = 1000, REPORT_BATCH = 256 };
+enum { FLEET_RUN_HASH = 1024, CREW_HASH = 256, CONTROL_ENTRIES = 1000, REPORT_BATCH = 256 };
 
 /* A worker. Strings are owned. */
 struct crew {
@@ -14,6 +14,8 @@ struct crew {
     char instance[INSTANCE_TEXT + 1];
     char *version, *zone, *host, *home, *confinement;
     struct strvec queues, tools;
+    struct fleet_queue **serves; /* `queues`, each once; owned array */
+    uint32_t n_serves;
     uint32_t slots;
     uint32_t taken; /* of its slots, by runs that have not ended */
     struct beat beat;
@@ -22,7 +24,7 @@ struct crew {
     bool draining;    /* it says so */
     bool gone;        /* said goodbye, or nothing was heard of it for the time of a lease */
     struct buf out;   /* messages of this turn, sent after the commit */
-    struct crew *next;
+    struct crew *next, *alike; /* alike: in by_name */
 };
 
 /* A run that the scheduler holds in our lane. */
@@ -43,6 +45,12 @@ struct fleet_queue {
     uint32_t untaken;   /* pushed, or claimed in this turn, and nobody has said that he took it */
     bool group;         /* was made, on this connection */
     int64_t refused_ms; /* Redis would not take an entry: nothing more before a while is over */
+    /* Within a turn: what it has room for, and the queues whose room is the same workers', itself
+     * among them (none: not looked for yet). */
+    int64_t room;
+    struct fleet_queue **kin; /* owned array */
+    uint32_t n_kin, size_kin;
+    uint64_t mark; /* the search that found it last */
     struct fleet_queue *next;
 };
 
@@ -57,7 +65,11 @@ struct fleet {
     char *server;       /* id of the store; owned */
     uint64_t boot;      /* random */
     struct crew *crews;
+    struct crew *by_name[CREW_HASH];
     struct fleet_queue *queues;
+    uint64_t mark; /* counts searches for kin */
+    bool counted;  /* rooms and kin of queues are of this turn */
+    bool filled;   /* a queue of `open` has no more room */
     struct fleet_run *by_token[FLEET_RUN_HASH];
     struct sched_lane lane;
     struct strvec open; /* what lane.open() gave last */

@@ -91,17 +91,78 @@ int64_t fleet_free_slots(const struct fleet *f, const struct fleet_queue *q)
     return n;
 }
 
+/* Queues that a worker of q serves, too: what is pushed to one takes room of all of them. */
+static void find_kin(struct fleet *f, struct fleet_queue *q)
+{
+    uint64_t mark = ++f->mark;
+
+    q->n_kin = 0;
+    for (const struct crew *c = f->crews; c; c = c->next) {
+        for (uint32_t i = 0; i < c->n_serves && crew_serves(c, q); i++) {
+            struct fleet_queue *o = c->serves[i];
+
+            if (o->mark == mark) {
+                continue;
+            }
+            o->mark = mark;
+            if (q->n_kin == q->size_kin) {
+                q->size_kin = q->size_kin ? q->size_kin * 2 : 4;
+                q->kin = xrealloc(q->kin, q->size_kin * sizeof(struct fleet_queue *));
+            }
+            q->kin[q->n_kin++] = o;
+        }
+    }
+}
+
+static void take_room(struct fleet *f, struct fleet_queue *q, int64_t n)
+{
+    if (q->n_kin == 0) {
+        find_kin(f, q);
+    }
+    for (uint32_t i = 0; i < q->n_kin; i++) {
+        q->kin[i]->room -= n;
+        f->filled |= q->kin[i]->room <= 0;
+    }
+}
+
+/* Once a turn: a claim after the other only takes from it. */
+static void count_rooms(struct fleet *f)
+{
+    for (struct fleet_queue *q = f->queues; q; q = q->next) {
+        q->room = q->n_kin = 0;
+    }
+    for (const struct crew *c = f->crews; c; c = c->next) {
+        for (uint32_t i = 0; i < c->n_serves && crew_works(c); i++) {
+            c->serves[i]->room += (int64_t)c->slots - c->taken;
+        }
+    }
+    for (struct fleet_queue *q = f->queues; q; q = q->next) {
+        if (q->untaken > 0) {
+            take_room(f, q, q->untaken);
+        }
+    }
+    f->counted = true;
+    f->filled = true;
+}
+
 static const struct strvec *lane_open(void *arg)
 {
     struct fleet *f = arg;
     int64_t now = boot_ms();
+    bool can = f->own && redis_is_up(f->cmd);
 
-    strvec_done(&f->open);
-    f->open = (struct strvec){0};
-    for (struct fleet_queue *q = f->queues; f->own && redis_is_up(f->cmd) && q; q = q->next) {
-        if ((!q->refused_ms || now - q->refused_ms > REFUSED_MS) && fleet_free_slots(f, q) > 0) {
-            strvec_push(&f->open, q->name);
+    if (!f->counted) {
+        count_rooms(f);
+    }
+    if (f->filled) {
+        strvec_done(&f->open);
+        f->open = (struct strvec){0};
+        for (const struct fleet_queue *q = f->queues; can && q; q = q->next) {
+            if ((!q->refused_ms || now - q->refused_ms > REFUSED_MS) && q->room > 0) {
+                strvec_push(&f->open, q->name);
+            }
         }
+        f->filled = false;
     }
     return &f->open;
 }
@@ -117,6 +178,9 @@ static void lane_claimed(void *arg, const struct lease *l, const char *queue)
     if (queue) {
         r->queue = fleet_queue_of(f, queue);
         r->queue->untaken++;
+        if (f->counted) {
+            take_room(f, r->queue, 1);
+        }
     }
     r->next = *at;
     *at = r;

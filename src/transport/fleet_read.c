@@ -129,6 +129,7 @@ void fleet_after_commit(struct fleet *f, bool committed)
     }
     strvec_done(&f->done);
     f->done = (struct strvec){0};
+    f->counted = false;
     for (struct crew *c = f->crews; c; c = c->next) {
         if (committed) {
             crew_send(f, c);
