@@ -111,9 +111,8 @@ bool api_queue_served(const struct api *a, const char *name)
     if (!a->cfg.fleet) {
         return true; /* by this process, or by nobody on purpose */
     }
-    fleet_room(a->cfg.fleet, name, &v.workers, &v.slots, &v.free_slots);
     add_local(a, &v);
-    return v.workers > 0;
+    return v.workers > 0 || fleet_serves(a->cfg.fleet, name);
 }
 
 void api_each_queue(const struct api *a,

@@ -28,6 +28,7 @@ struct run {
     int64_t beat_ms;               /* when the lease was renewed, or in the lane: heard of */
     bool away;                     /* in the lane */
     bool adopted;                  /* STEP_CLAIMED: there is nothing to launch */
+    uint32_t at;                   /* in `runs` */
     struct run *next;              /* of those with the same hash */
 };
 

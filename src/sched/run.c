@@ -108,6 +108,7 @@ void sched_run_add(struct sched *s, struct run *r)
         s->size = s->size ? s->size * 2 : 16;
         s->runs = xrealloc(s->runs, s->size * sizeof(struct run *));
     }
+    r->at = s->n;
     s->runs[s->n++] = r;
     s->n_away += r->away;
     r->next = *at;
@@ -126,12 +127,8 @@ static void unlink_run(struct sched *s, struct run *r)
 
 void sched_run_drop(struct sched *s, struct run *r)
 {
-    for (uint32_t i = 0; i < s->n; i++) {
-        if (s->runs[i] == r) {
-            s->runs[i] = s->runs[--s->n];
-            break;
-        }
-    }
+    s->runs[r->at] = s->runs[--s->n];
+    s->runs[r->at]->at = r->at;
     s->n_away -= r->away;
     unlink_run(s, r);
     if (r->away) {

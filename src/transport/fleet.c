@@ -288,6 +288,20 @@ void fleet_room(const struct fleet *f, const char *queue, uint32_t *workers, uin
     }
 }
 
+bool fleet_serves(const struct fleet *f, const char *queue)
+{
+    const struct fleet_queue *q = f->queues;
+    const struct crew *c = f->crews;
+
+    while (q && strcmp(q->name, queue) != 0) {
+        q = q->next;
+    }
+    while (q && c && !crew_serves(c, q)) {
+        c = c->next;
+    }
+    return q && c;
+}
+
 void fleet_stats(const struct fleet *f, struct fleet_stats *out)
 {
     *out = f->stats;

@@ -68,6 +68,7 @@ int fleet_drain(struct fleet *f, const char *worker, bool on, struct err *e);
 /* Workers that serve it, their slots, and how many of these are free. */
 void fleet_room(const struct fleet *f, const char *queue, uint32_t *workers, uint32_t *slots,
                 uint32_t *free_slots);
+bool fleet_serves(const struct fleet *f, const char *queue); /* does any worker? */
 
 struct fleet_stats {
     bool up;
