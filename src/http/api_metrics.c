@@ -3,6 +3,7 @@
  * surfaces, never ids or targets.
  */
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -314,6 +315,46 @@ static void count_worker(void *arg, const struct fleet_worker *w)
     n->spooled += w->spooled;
 }
 
+/* ---- message queues ---- */
+
+static const struct {
+    const char *name, *type, *help;
+    size_t at; /* of an int64_t in struct api_intake_stats */
+} intake_families[] = {
+    {"scanpod_intake_taken_total", "counter", "Messages that became jobs, repeats too.",
+     offsetof(struct api_intake_stats, taken)},
+    {"scanpod_intake_refused_total", "counter", "Messages that became dead letters.",
+     offsetof(struct api_intake_stats, refused)},
+    {"scanpod_intake_later_total", "counter", "Times that a message had to wait.",
+     offsetof(struct api_intake_stats, later)},
+    {"scanpod_intake_results_total", "counter", "Results that the broker has.",
+     offsetof(struct api_intake_stats, results)},
+    {"scanpod_intake_undeliverable_total", "counter", "Results that nobody will get.",
+     offsetof(struct api_intake_stats, undeliverable)},
+};
+
+static void put_intakes(const struct api *a, struct buf *b)
+{
+    struct api_intake_stats s;
+
+    if (!a->cfg.intake || !a->cfg.intake(a->cfg.intake_arg, 0, &s)) {
+        return;
+    }
+    family(b, "scanpod_intake_up", "gauge", "1 while the broker of a message queue is there.");
+    for (size_t i = 0; a->cfg.intake(a->cfg.intake_arg, i, &s); i++) {
+        labelled(b, "scanpod_intake_up", "intake", s.name, s.up);
+    }
+    for (size_t f = 0; f < ARRAY_LEN(intake_families); f++) {
+        family(b, intake_families[f].name, intake_families[f].type, intake_families[f].help);
+        for (size_t i = 0; a->cfg.intake(a->cfg.intake_arg, i, &s); i++) {
+            int64_t v;
+
+            memcpy(&v, (const char *)&s + intake_families[f].at, sizeof v);
+            labelled(b, intake_families[f].name, "intake", s.name, v);
+        }
+    }
+}
+
 static void put_fleet(const struct api *a, struct buf *b)
 {
     struct worker_count n = {0};
@@ -361,6 +402,7 @@ void api_metrics(struct http_req *r, void *app)
     put_http(a, b);
     put_queues(a, b);
     put_fleet(a, b);
+    put_intakes(a, b);
     put_process(a, b);
     http_reply_buf(r, 200, "text/plain; version=0.0.4; charset=utf-8");
 }

@@ -286,6 +286,31 @@ def test_nothing_is_lost_when_the_server_is_killed_again_and_again(intake_server
     assert client.llen(JOBS) == 0
 
 
+def test_the_counts_of_a_queue_are_in_the_metrics(intake_server, client):
+    srv = intake_server("?name=night")
+    put(client, message("a"), message("a"), "{")
+    results(client)
+    wait_dead(srv, 1)
+
+    def counts():
+        lines = srv.get("/metrics").text.splitlines()
+        return {
+            line.split("{")[0]: int(line.split()[1])
+            for line in lines
+            if line.startswith("scanpod_intake_") and 'intake="night"' in line
+        }
+
+    expected = {
+        "scanpod_intake_up": 1,
+        "scanpod_intake_taken_total": 2,
+        "scanpod_intake_refused_total": 1,
+        "scanpod_intake_later_total": 0,
+        "scanpod_intake_results_total": 1,
+        "scanpod_intake_undeliverable_total": 0,
+    }
+    wait_until(lambda: counts() == expected, 20, f"{expected}, not {counts()}")
+
+
 def taken_list(srv):
     return f"{JOBS}:taken:{(srv.data_dir / 'intake-id').read_text()}"
 
