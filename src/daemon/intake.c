@@ -69,14 +69,8 @@ struct intakes {
 
 /* ---- messages ---- */
 
-static void message_drop(struct message *m)
+static void message_free(struct message *m)
 {
-    struct message **at = &m->in->messages;
-
-    while (*at != m) {
-        at = &(*at)->next;
-    }
-    *at = m->next;
     if (m->asked) {
         api_message_give_up(m->asked);
     }
@@ -88,10 +82,24 @@ static void message_drop(struct message *m)
     free(m);
 }
 
+static void message_drop(struct message *m)
+{
+    struct message **at = &m->in->messages;
+
+    while (*at != m) {
+        at = &(*at)->next;
+    }
+    *at = m->next;
+    message_free(m);
+}
+
 static void drop_all(struct intake *in)
 {
     while (in->messages) {
-        message_drop(in->messages);
+        struct message *m = in->messages;
+
+        in->messages = m->next;
+        message_free(m);
     }
 }
 
@@ -111,11 +119,12 @@ static char *refusal_id(const struct intake *in, const struct edge_message *m)
 
 static void note_key(struct intake *in, const char *why)
 {
-    if (!str_eq(in->key_why, why)) {
-        snprintf(in->key_why, sizeof in->key_why, "%s", why);
-        if (*why) {
-            log_warn("intake_waits", KV("intake", in->source.name), KV("error", why));
-        }
+    if (str_eq(in->key_why, why)) {
+        return;
+    }
+    snprintf(in->key_why, sizeof in->key_why, "%s", why);
+    if (*in->key_why) {
+        log_warn("intake_waits", KV("intake", in->source.name), KV("error", in->key_why));
     }
 }
 
@@ -132,7 +141,7 @@ static void on_asked(void *arg, const struct api_message_end *end)
                                                : EDGE_LATER;
     /* Of another request of the same task_id nobody must think that it has failed. */
     m->tell = m->verdict == EDGE_REFUSED && !end->another && (*m->task_id || *m->reply_to);
-    note_key(m->in, end->key ? end->why : "");
+    note_key(m->in, end->key && end->why ? end->why : "");
 }
 
 static void on_message(void *arg, const struct edge_message *em)
