@@ -23,6 +23,7 @@ class History:
     jobs: dict = field(default_factory=dict)  # id: as the API shows it at the end
     hosts: dict = field(default_factory=dict)  # id: its hosts
     seen: dict = field(default_factory=dict)  # id: [(state, rev), ...] in the order they were seen
+    cancels: dict = field(default_factory=dict)  # id: status of the answer, None if there was none
     events: list = field(default_factory=list)  # of the event log, in its order
     truth: Truth = field(default_factory=Truth)
     left: list = field(default_factory=list)  # sentences on what should not be there any more
@@ -56,6 +57,7 @@ def check(h):
         if spec is None:
             wrong.append(f"{job_id}: nobody asked for {job['targets']}")
         else:
+            wrong += check_cancel(job_id, job, h.cancels)
             wrong += check_result(job_id, job, spec, h.hosts.get(job_id, []),
                                   tasks.get(spec.task, []))
             runs = len(tasks.get(spec.task, []))
@@ -92,6 +94,15 @@ def check_states(job_id, job, seen, events):
     return wrong
 
 
+def check_cancel(job_id, job, cancels):
+    """Only who was asked to is cancelled, and whoever was told so stays it."""
+    if job["state"] == "cancelled" and job_id not in cancels:
+        return [f"{job_id}: is cancelled, and nobody asked for that"]
+    if job["state"] != "cancelled" and cancels.get(job_id) == 200:
+        return [f"{job_id}: was cancelled, and is {job['state']}"]
+    return []
+
+
 def check_result(job_id, job, spec, hosts, runs):
     """The outcome is what was asked for; the hosts are what one run printed, each once."""
     wrong = []
@@ -114,7 +125,7 @@ def check_result(job_id, job, spec, hosts, runs):
     elif job["state"] == "failed" and job["reason"] == "worker_lost":
         if job["lost"] < MAX_LOST:
             wrong.append(f"{job_id}: failed with worker_lost after {job['lost']} losses")
-    elif spec.kind not in REASONS or (job["state"], job["reason"]) != ("failed", REASONS[spec.kind]):
+    elif job["state"] != "cancelled" and (spec.kind not in REASONS or (job["state"], job["reason"]) != ("failed", REASONS[spec.kind])):
         wrong.append(f"{job_id}: kind {spec.kind} ended as {job['state']}, {job['reason']}: "
                      f"{job['error']}")
     return wrong

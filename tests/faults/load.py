@@ -74,8 +74,9 @@ class Load(threading.Thread):
         self.accepted = {}  # id: spec
         self.asked = {}  # task: spec; those without an answer may be there or not
         self.seen = {}  # id: [(state, rev), ...], each change that was seen
+        self.cancels = {}  # id: status of the answer, None if there was none
         self.open = 0  # jobs that were not over when we last looked
-        self.most = 0
+        self.most, self.open_ids = 0, []
         self.halt = threading.Event()
         self.pool = ThreadPoolExecutor(8)
         self.fault = None
@@ -103,8 +104,17 @@ class Load(threading.Thread):
     def _look(self):
         jobs = self.api.pages(f"/api/v1/scans?state={OPEN}")
         self._note(jobs)
-        self.open = len(jobs)
+        self.open, self.open_ids = len(jobs), [job["id"] for job in jobs]
         self.most = max(self.most, self.open)
+
+    def _cancel(self):
+        """Now and then one of those that are not over."""
+        if self.open_ids and self.rng.random() < 0.25:
+            job = self.rng.choice(self.open_ids)
+            self.cancels.setdefault(job, None)
+            status, _ = self.api.request("POST", f"/api/v1/scans/{job}/cancel")
+            if self.cancels[job] != 200:
+                self.cancels[job] = status
 
     def run(self):
         looked = time.monotonic()
@@ -113,6 +123,7 @@ class Load(threading.Thread):
                 try:
                     self._look()
                     self._feed(self.flight - self.open)
+                    self._cancel()
                     if time.monotonic() - looked > 5:
                         self._note(self.api.pages("/api/v1/scans"))
                         looked = time.monotonic()

@@ -1,6 +1,7 @@
 """Jobs that come through RabbitMQ, which runs on the server's host."""
 
 import json
+import logging
 import random
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from load import Load, make_spec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "blackbox"))
 from brokers import RabbitServer, have_rabbit  # noqa: E402  pylint: disable=wrong-import-position
+
+logging.getLogger("pika").setLevel(logging.CRITICAL)  # that the broker is away is no news
 
 JOBS, RESULTS, DEAD = "network_scan_jobs", "network_scan_results", "network_scan_jobs.dead"
 __all__ = ["DEAD", "JOBS", "RESULTS", "MessageLoad", "RabbitServer", "body_of", "have_rabbit",

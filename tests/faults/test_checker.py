@@ -13,6 +13,7 @@ SPECS = {
     "b": Spec("127.1.0.8", 30, 50),  # completes at its second run: the first one was broken off
     "c": Spec("127.1.0.12", 32, 20050),  # crashes
     "d": Spec("127.1.0.16", 32, 50),  # its workers died three times
+    "e": Spec("127.1.0.20", 32, 50),  # was cancelled
 }
 TRUTH = """\
 start 127.1.0.4 a1 w0 1000 1
@@ -43,11 +44,13 @@ def job(name, state, reason=None, attempts=1, lost=0):
 def good():
     jobs = {"a": job("a", "completed"), "b": job("b", "completed", attempts=2, lost=1),
             "c": job("c", "failed", "tool_crashed"),
-            "d": job("d", "failed", "worker_lost", attempts=3, lost=3)}
+            "d": job("d", "failed", "worker_lost", attempts=3, lost=3),
+            "e": job("e", "cancelled", "cancelled", attempts=0)}
     return History(
         accepted=dict(SPECS), asked={s.task: s for s in SPECS.values()}, jobs=jobs,
         hosts={"a": [host("127.1.0.4", "a1")],
-               "b": [host(a, "b2") for a in SPECS["b"].addresses], "c": [], "d": []},
+               "b": [host(a, "b2") for a in SPECS["b"].addresses], "c": [], "d": [], "e": []},
+        cancels={"e": 200, "a": 409},
         seen={name: [("queued", 1), ("running", 3), (j["state"], 9)] for name, j in jobs.items()},
         events=[{"job_id": name, "state": state} for name, j in jobs.items()
                 for state in ("queued", "running", j["state"])],
@@ -73,8 +76,10 @@ def new_truth(h, old, new):
 
 
 MUTATIONS = {
+    "cancelled and nobody asked": lambda h: h.cancels.pop("e"),
+    "cancelled, and it came back": lambda h: h.cancels.update(a=200),
     "a job is lost": lambda h: h.jobs.pop("a"),
-    "a job is there twice": lambda h: h.jobs.update(e=copy.deepcopy(h.jobs["a"])),
+    "a job is there twice": lambda h: h.jobs.update(f=copy.deepcopy(h.jobs["a"])),
     "a job never ends": lambda h: set_state(h, "a", "running"),
     "a job has somebody else's targets": lambda h: h.jobs["a"].update(targets="127.1.0.8"),
     "nobody asked for it": lambda h: h.asked.pop("127.1.0.4"),

@@ -17,6 +17,8 @@ from settings import ROUNDS, SCALE, SEED
 from test_faults import finish, rounds_of
 from truth import Reader
 
+TOLD = {"cancelled": "failed", "timed_out": "timeout"}  # there are three words for an end
+
 
 def inject(fleet, rng):
     if rng.random() < 0.12:
@@ -37,7 +39,7 @@ def check_results(jobs, results):
         events.setdefault(r["job_id"], set()).add(r["event_id"])
         if job is None or r["task_id"] != f"task-{job['targets'].split('/')[0]}":
             wrong.append(f"a result of no job: {r['job_id']}, {r['task_id']}")
-        elif r["status"] != job["state"]:
+        elif r["status"] != TOLD.get(job["state"], job["state"]):
             wrong.append(f"{r['job_id']}: is {job['state']}, and was told as {r['status']}")
     wrong += [f"{job}: its end is {len(ids)} events" for job, ids in events.items() if len(ids) > 1]
     return wrong + [f"{job}: its end was not told" for job in jobs if job not in events]
@@ -66,7 +68,7 @@ def test_every_message_becomes_one_job_whose_end_is_told(make_fleet):
                  if task not in by_task]
         accepted = {by_task[t]: s for t, s in load.confirmed.items() if t in by_task}
         history = collect(fleet, truth, History(accepted=accepted, asked=load.asked,
-                                                seen=load.seen))
+                                                seen=load.seen, cancels=load.cancels))
     print(f"{faults_s:.0f} s of faults, {tally(history)}, {len(results)} results of {len(jobs)} jobs")
     wrong = left + check(history) + check_results(jobs, results)
     assert not wrong, f"{len(wrong)}:\n" + "\n".join(wrong[:40])
