@@ -9,13 +9,16 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from conftest import ROOT
+from brokers import have_redis
+from conftest import ROOT, SANITIZER_ENV, SANITIZER_REPORT, free_port, proc_text, wait_until
+from fleet_rig import FleetRedis
 
 DEPLOY = ROOT / "deploy"
 SETTINGS = {
@@ -265,6 +268,121 @@ def test_what_workers_with_raw_sockets_get_beside_is_for_them_alone(compose):
         assert set(service) == {"devices", "security_opt"}
         assert service["devices"] == ["/dev/net/tun"]
     assert "profile scanpod " in (DEPLOY / "apparmor/scanpod").read_text()
+
+
+class Container:
+    """
+    What the composition gives a service, by bubblewrap: first process of its own PID namespace, user
+    10001 without capabilities and without a way to user namespaces, a read-only system, a volume.
+    """
+
+    def __init__(self, name, service, binary, workdir, secrets):
+        self.volume = workdir / service["volumes"][0].split(":")[0]
+        self.volume.mkdir(exist_ok=True)
+        self.log_path = workdir / f"{name}.log"
+        self.proc = None
+        env = {"PATH": "/usr/bin:/bin:/usr/sbin", **SANITIZER_ENV,
+               "SCANPOD_DATA_DIR": "/var/lib/scanpod", **service.get("environment", {})}  # fmt: skip
+        # The files are elsewhere: /etc and /var are this machine's here.
+        env = {k: v.replace("/etc/scanpod", "/run/etc").replace("/var/lib/scanpod", "/run/data")
+               for k, v in env.items()}  # fmt: skip
+        self.env = env
+        # A scope file belongs to root or to whom it is for, and root is nobody in here.
+        etc = workdir / "etc"
+        etc.mkdir(exist_ok=True)
+        shutil.copy(DEPLOY / "kubernetes/base/scope.yaml", etc)
+        as_user = []
+        if os.geteuid() == 0:
+            os.chown(self.volume, 10001, 10001)
+            os.chown(etc / "scope.yaml", 10001, 10001)
+            as_user = ["setpriv", "--reuid=10001", "--regid=10001", "--clear-groups",
+                       "--bounding-set=-all"]  # fmt: skip
+        self.argv = [
+            *as_user, "bwrap", "--unshare-user", "--disable-userns", "--unshare-pid", "--unshare-ipc",
+            "--as-pid-1", "--die-with-parent", "--uid", "10001", "--gid", "10001",
+            "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp",
+            "--tmpfs", "/run", "--ro-bind", str(secrets), "/run/secrets",
+            "--ro-bind", str(etc), "/run/etc",
+            "--bind", str(self.volume), "/run/data",
+            "--ro-bind", str(binary), "/run/scanpod", "--chdir", "/run/data", "--clearenv",
+        ]  # fmt: skip
+
+    def command(self, words):
+        env = [w for k, v in self.env.items() for w in ("--setenv", k, v)]
+        return [*self.argv, *env, "/run/scanpod", *words]
+
+    def run(self, *words):
+        return subprocess.run(self.command(words), capture_output=True, text=True, timeout=60,
+                              check=False)  # fmt: skip
+
+    def start(self, words):
+        with open(self.log_path, "ab") as log:
+            # pylint: disable=consider-using-with
+            self.proc = subprocess.Popen(self.command(words), stdin=subprocess.DEVNULL, stdout=log,
+                                         stderr=log)  # fmt: skip
+        return self
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def stop(self):
+        """As `docker stop`: SIGTERM to the first process in it."""
+        for pid in (proc_text(self.proc.pid, f"task/{self.proc.pid}/children") or "").split():
+            os.kill(int(pid), signal.SIGTERM)
+        try:
+            return self.proc.wait(60)
+        finally:
+            self.proc.kill()
+            self.proc.wait()
+
+
+@pytest.mark.skipif(not have_redis() or not shutil.which("bwrap"), reason="no redis-server, or no bwrap")
+def test_the_composition_works_in_containers_that_may_do_nothing(
+    compose, scanpod, scanpod_bin, workdir, listener
+):
+    """Server and worker with the environment and the files of the composition; a scan goes through."""
+    services = compose["services"]
+    port = free_port()
+    services["server"]["environment"]["SCANPOD_LISTEN"] = f"127.0.0.1:{port}"
+    started = []
+    with FleetRedis(workdir) as redis:
+        box = {n: Container(n, services[n], scanpod_bin, workdir, redis.secrets)
+               for n in ("certificate", "server", "worker-1")}  # fmt: skip
+        try:
+            made = box["certificate"].run("tls", "init", "--host", "server")
+            assert made.returncode == 0, made.stderr
+            for name in ("server", "worker-1"):
+                started.append(box[name].start(services[name]["command"]))
+
+            said = [""]
+
+            def healthy():
+                done = box["server"].run("health")
+                said.append(f"{done.returncode} {done.stdout!r}" + done.stderr + box["server"].log()[-1500:])
+                return done.returncode == 0 and done.stdout == "degraded\n"  # box: plain
+
+            wait_until(healthy, 30, "the health of the server", said)
+            env = {"SCANPOD_SERVER": f"https://127.0.0.1:{port}", "SCANPOD_API_KEY": redis.key}
+            ca = ("--ca-file", workdir / "server/tls/cert.pem")
+
+            def workers():
+                done = scanpod("worker", "list", "-o", "json", *ca, env=env)
+                return json.loads(done.stdout) if done.returncode == 0 else []
+
+            (worker,) = wait_until(workers, 30, "the worker")
+            assert worker["name"] == "worker-1" and worker["queues"] == ["net"], worker
+            assert "egress broker" in worker["confinement"]
+            done = scanpod("scan", "127.0.0.1", "-p", listener.port, "-o", "json", *ca, env=env,
+                           check=True)  # fmt: skip
+            job = json.loads(done.stdout)
+            assert job["counts"]["ports_open"] == 1 and "+broker+" in job["confinement"], job
+            raw = scanpod("scan", "127.0.0.1", "--tool", "masscan", "-p", "1", "--wait-timeout", "1",
+                          *ca, env=env)  # fmt: skip
+            assert raw.returncode in (2, 124) or "raw" in raw.stderr, raw.stderr
+        finally:
+            ends = {c.log_path.name: c.stop() for c in reversed(started)}
+        logs = "".join(c.log() for c in started)
+        assert set(ends.values()) == {0} and not SANITIZER_REPORT.search(logs), (ends, logs)
 
 
 # ---- Kubernetes

@@ -7,13 +7,13 @@ import csv
 import io
 import json
 import re
-import subprocess
 
 import pytest
 import redis as redis_py
 
-from brokers import RedisServer, free_port, have_redis
+from brokers import free_port, have_redis
 from conftest import ROOT, Server, _new_dir, clean_env, wait_until
+from fleet_rig import FleetRedis
 
 pytestmark = pytest.mark.skipif(not have_redis(), reason="there is no redis-server")
 
@@ -33,32 +33,14 @@ class Worker(Server):
 class Fleet:
     """.server .redis .secrets .worker(NAME, ...)"""
 
-    def __init__(self, make_server, binary, workdir, tool, tag):
+    def __init__(self, make_server, binary, workdir, tool):
         self.make_server, self.binary, self.workdir, self.tool = make_server, binary, workdir, tool
-        self.secrets = workdir / "secrets"
-        port = free_port()
-        subprocess.run([ROOT / "deploy/make-secrets", self.secrets, f"127.0.0.1:{port}"], check=True,
-                       capture_output=True)
-        for folder in (self.secrets, self.secrets / "api-key"):
-            folder.chmod(0o755)  # the service user of the test is not ours
-        with open(self.secrets / "users.acl", "a", encoding="ascii") as f:
-            f.write("user admin on >admin ~* +@all\n")
-        conf = (ROOT / "deploy/kubernetes/redis/redis.conf").read_text()
-        options = dict(line.split(None, 1) for line in conf.splitlines()
-                       if line and not line.startswith("#"))
-        options.update({"aclfile": str(self.secrets / "users.acl")})
-        more = [word for name, value in options.items() if name not in ("port", "dir", "save")
-                for word in (f"--{name}", *value.split())]
-        self.redis = RedisServer.__new__(RedisServer)
-        self.redis.port = port
-        self.redis.aof, self.redis.options = None, more
-        self.redis.dir = str(_new_dir(workdir, "redis"))
-        self.redis.start()
+        self.redis = FleetRedis(workdir)
+        self.secrets = self.redis.secrets
         self.server = make_server(
             env={"SCANPOD_CONFIG": self.secrets / "server.conf", "SCANPOD_LEASE_SCALE": "20",
-                 "SCANPOD_LOG_FORMAT": "json", "SCANPOD_API_KEY": None,
-                 "SCANPOD_WORKER_NAME": tag},
-            key=(self.secrets / "api-key").read_text().strip())
+                 "SCANPOD_LOG_FORMAT": "json", "SCANPOD_API_KEY": None},
+            key=self.redis.key)
 
     def worker(self, name, *args, **env):
         home = _new_dir(self.workdir, "worker")
@@ -78,7 +60,7 @@ class Fleet:
 
 @pytest.fixture
 def fleet(make_server, scanpod_bin, workdir, fake_nmap):
-    one = Fleet(make_server, scanpod_bin, workdir, fake_nmap, "unused")
+    one = Fleet(make_server, scanpod_bin, workdir, fake_nmap)
     yield one
     make_server.finish()
     one.redis.stop()
