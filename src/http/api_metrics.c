@@ -379,7 +379,7 @@ static void put_fleet(const struct api *a, struct buf *b)
     one(b, "scanpod_reports_applied_total", "counter", "Reports of workers.", s.applied);
     one(b, "scanpod_reports_duplicate_total", "counter", "Those that had been applied before.",
         s.duplicates);
-    one(b, "scanpod_lease_fenced_total", "counter", "Reports under a lease that was over.",
+    one(b, "scanpod_reports_fenced_total", "counter", "Those under a lease that was over.",
         s.fenced);
     one(b, "scanpod_lease_adopted_total", "counter", "Late results that were taken all the same.",
         s.adopted);
