@@ -26,6 +26,7 @@ class History:
     cancels: dict = field(default_factory=dict)  # id: status of the answer, None if there was none
     events: list = field(default_factory=list)  # of the event log, in its order
     truth: Truth = field(default_factory=Truth)
+    metrics: dict = field(default_factory=dict)  # since the server's last start
     left: list = field(default_factory=list)  # sentences on what should not be there any more
     # Could runs begin of which the server never heard? Their tries are not charged.
     unheard: bool = False
@@ -146,9 +147,11 @@ def tally(h):
                      for j in h.jobs.values())
     tasks = h.truth.by_task()
     twice = sum(sum(r.status == 0 for r in runs) > 1 for runs in tasks.values())
+    counted = {name: int(h.metrics.get(f"scanpod_{name}_total", 0))
+               for name in ("reports_duplicate", "reports_fenced", "lease_adopted")}
     return {
         "jobs": len(h.jobs), "runs": len(h.truth.runs), "states": dict(states),
         "lost": sum(j["lost"] for j in h.jobs.values()),
         "ended twice, accepted once": twice,
-        "broken off": sum(r.end is None for r in h.truth.runs.values()),
+        "broken off": sum(r.end is None for r in h.truth.runs.values()), **counted,
     }

@@ -50,6 +50,7 @@ def collect(fleet, truth, h):
     """Fills `h` with all that there is to be read once every job is over; ends the fleet."""
     h.jobs = {job["id"]: job for job in fleet.api.pages("/api/v1/scans")}
     h.hosts = {job_id: fleet.api.pages(f"/api/v1/scans/{job_id}/hosts") for job_id in h.jobs}
+    h.metrics = fleet.api.metrics()
     h.events = fleet.api.events()
     h.truth = truth.read()
     # Workers that live always have something to say; what is still there without them stays.

@@ -64,6 +64,15 @@ class Api:
             raise Down(f"{path}: {status} {text[:300]!r}")
         return json.loads(text)
 
+    def metrics(self):
+        """{name: value} of those without labels, once it is certain that each family is there once."""
+        status, text = self.request("GET", "/metrics")
+        lines = text.decode().splitlines()
+        families = [line.split()[2] for line in lines if line.startswith("# TYPE ")]
+        assert status == 200 and len(families) == len(set(families)), sorted(families)
+        return {line.split()[0]: float(line.split()[1]) for line in lines
+                if line[:1] != "#" and "{" not in line}
+
     def pages(self, path):
         """All items, page by page."""
         items, cursor = [], None
