@@ -11,7 +11,7 @@ import re
 import pytest
 import redis as redis_py
 
-from brokers import free_port, have_redis
+from brokers import RedisServer, free_port, have_redis
 from conftest import ROOT, Server, _new_dir, clean_env, wait_until
 from fleet_rig import FleetRedis
 
@@ -160,6 +160,29 @@ def test_there_are_no_dead_letters_at_first(server, scanpod):
         "SEQ", "TIME", "SOURCE", "TASK", "REASON", "MESSAGE"]  # fmt: skip
     text = scanpod("dead-letter", "list", "-o", "json", "--limit", "0", server=server, check=True)
     assert json.loads(text.stdout) == []
+
+
+def test_dead_letters_are_shown_newest_first_and_harmless(make_server, scanpod):
+    """More of them than a page of the list; what is in them is a stranger's."""
+    with RedisServer() as broker:
+        srv = make_server(env={"SCANPOD_INTAKE": broker.url})
+        client = redis_py.Redis(port=broker.port)
+        bodies = [f"no. {i} \x1b[31m" for i in range(1003)]
+        client.rpush("network_scan_jobs", *reversed(bodies))
+        wait_until(lambda: client.llen("network_scan_jobs.dead") == len(bodies), 60,
+                   "the dead letters")
+        rows = scanpod("dead-letter", "list", server=srv, check=True).stdout.splitlines()
+        assert len(rows) == 1 + 50 and "\x1b" not in "".join(rows) and "\\x1b[31m" in rows[1]
+        found = json.loads(scanpod("dead-letter", "list", "-n", "0", "-o", "json", server=srv,
+                                   check=True).stdout)
+        assert [d["seq"] for d in found] == sorted((d["seq"] for d in found), reverse=True)
+        assert {int(d["body"].split()[1]) for d in found} == set(range(1003))
+        assert len(found) == len(bodies) and all(d["reason"] for d in found)
+        lines = scanpod("dead-letter", "list", "-n", "1002", "-o", "ndjson", server=srv, check=True)
+        assert [json.loads(x) for x in lines.stdout.splitlines()] == found[:1002]
+        text = scanpod("dead-letter", "list", "-n", "3", "-o", "csv", server=srv, check=True).stdout
+        assert [int(r["seq"]) for r in csv.DictReader(io.StringIO(text))] == [
+            d["seq"] for d in found[:3]]  # fmt: skip
 
 
 # ---- health
