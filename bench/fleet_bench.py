@@ -6,9 +6,10 @@ import shutil
 import subprocess
 import time
 from datetime import datetime
+from pathlib import Path
 from statistics import median
 
-from fleet_rig import Celery, Fleet, LabFleet, Redis, Rq, until
+from fleet_rig import Celery, Fleet, LabFleet, Process, Redis, Rq, until
 from measure import post_many, rounds
 from nmap_xml import document
 from scan import check, lab_of, through
@@ -24,6 +25,7 @@ def run(plan, report):
     against_peers(plan, report)
     latency(plan, report)
     long_queue(plan, report)
+    crowd(plan, report)
     seconds_of_32(plan, report)
     if os.geteuid() == 0:
         lab(plan, report)
@@ -168,7 +170,7 @@ def long_queue(plan, report):
                    claims(count, 100), 10, "ms")
     with Redis() as redis, Fleet(redis, 0, SLOTS, max_waiting="0") as fleet:
         post_many(fleet, "/api/v1/scans", NOOP, count, connections=64)
-        report.at_most(f"server with {count:,} queued jobs, memory", fleet.memory_mib(), 250, "MiB")
+        report.at_most(f"server with {count:,} queued jobs, resident", fleet.rss_mib(), 250, "MiB")
         c = fleet.connect()
         start = time.monotonic()
         fleet.add_workers(WORKERS)
@@ -177,11 +179,47 @@ def long_queue(plan, report):
         until("the end of all tasks", lambda: fleet.states(c)["queued"] == 0, pause=0.02,
               seconds=600)
         took = time.monotonic() - start
-        report.at_most("the server after them, memory", fleet.memory_mib(), 250, "MiB")
+        report.at_most("the server after them, resident", fleet.rss_mib(), 250, "MiB")
         c.close()
     report.note("these jobs worked off", f"{(count - first) / took:,.0f}/s")
     report.note("meanwhile, submit to start of an urgent one, p50", f"{median(starts):.2f} ms",
                 f"p99 {percentile(starts, 0.99):.1f} ms, {len(starts)} of them")
+
+
+# ---------------------------------------------------------------- many workers
+
+
+def cpu_us(process):
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) * 1_000_000 / os.sysconf("SC_CLK_TCK")
+
+
+def cost_with(workers, count):
+    """Processor time of the server for a task, with that many workers of four slots."""
+    with Redis() as redis, Fleet(redis, 0, 4) as fleet:
+        spools = fleet.dir / "crowd"
+        spools.mkdir()
+        crowd = Process([program("fleet_crowd"), f"unix:{redis.path}", workers, fleet.slots, spools],
+                        fleet.dir / "crowd.log")
+        try:
+            c = fleet.connect()
+            until("workers", lambda: fleet.said(c) == workers, crowd, pause=0.1)
+            time.sleep(2)  # each had an answer to its first beat
+            noops(fleet, 1000)
+            before = cpu_us(fleet.process)
+            noops(fleet, count)
+            return (cpu_us(fleet.process) - before) / count
+        finally:
+            crowd.stop()
+
+
+def crowd(plan, report):
+    """What a task costs the server does not grow with the fleet."""
+    many, count = (50, 2000) if plan.quick else (500, 20_000)
+    costs = {n: median(cost_with(n, count) for _ in range(1 if plan.quick else 3))
+             for n in (32, many)}
+    report.at_most_times(f"processor time of the server for a task, {many} workers; 32 workers",
+                         costs[many], costs[32], 1.5, "us")
 
 
 # ---------------------------------------------------------------- a tool of one second

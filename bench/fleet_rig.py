@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-from measure import private_kib
+from measure import children
 from scan_server import LabScanPod
 from servers import BENCH, BUILD, ScanPod, many_files, temp_dir
 
@@ -120,9 +121,13 @@ class Workers:
         self.workers = []
         super().end()
 
-    def memory_mib(self):
-        """Of the server and its processes."""
-        return private_kib(self.process.pid) / 1024
+    def rss_mib(self):
+        """Of the server and its processes; what they share counts for each of them."""
+        total = 0
+        for pid in children(self.process.pid):
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                total += int(line.split()[1]) if line.startswith("VmRSS:") else 0
+        return total / 1024
 
 
 class Fleet(Workers, ScanPod):
