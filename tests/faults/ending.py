@@ -2,6 +2,7 @@
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from checker import History
 
@@ -37,6 +38,17 @@ def files_left(fleet):
     return left
 
 
+def raw_left(fleet, jobs):
+    """Raw output on the server's disk that is no job's, and half of one."""
+    names = [p.name for p in (fleet.dir / "server/blob").rglob("*") if p.is_file()]
+    owners = [job_id for job_id, job in jobs.items() if job["raw"]]
+    left = [f"server: blob {name}" for name in names
+            if name.split(".")[0] not in owners or not name.endswith(".zst")]
+    if len(names) != len(owners) and not left:
+        left.append(f"server: {len(names)} blobs of {len(owners)} jobs")
+    return left
+
+
 def quiet(fleet):
     return not streams_left(fleet) and not files_left(fleet)
 
@@ -48,8 +60,10 @@ def collect_of(fleet, accepted, truth):
 
 def collect(fleet, truth, h):
     """Fills `h` with all that there is to be read once every job is over; ends the fleet."""
-    h.jobs = {job["id"]: job for job in fleet.api.pages("/api/v1/scans")}
-    h.hosts = {job_id: fleet.api.pages(f"/api/v1/scans/{job_id}/hosts") for job_id in h.jobs}
+    ids = [job["id"] for job in fleet.api.pages("/api/v1/scans")]
+    with ThreadPoolExecutor(8) as pool:
+        h.jobs = dict(zip(ids, pool.map(lambda i: fleet.api.get(f"/api/v1/scans/{i}"), ids)))
+        h.hosts = dict(zip(ids, pool.map(lambda i: fleet.api.pages(f"/api/v1/scans/{i}/hosts"), ids)))
     h.metrics = fleet.api.metrics()
     h.events = fleet.api.events()
     h.truth = truth.read()
@@ -59,6 +73,7 @@ def collect(fleet, truth, h):
     while not quiet(fleet) and time.monotonic() < deadline:
         time.sleep(0.1)
     h.left += fleet.stop_server() + streams_left(fleet) + files_left(fleet)
+    h.left += raw_left(fleet, h.jobs)
     h.left += [f"process {pid}: {words}" for pid, words in fleet.own_processes()
                if "redis" not in words]
     for child in fleet.children:
