@@ -208,6 +208,32 @@ def test_the_documentation_has_each_of_these_commands(scanpod):
         assert flag in text, flag
 
 
+def test_the_commands_of_the_page_make_a_fleet(make_server, scanpod, scanpod_bin, workdir, fake_nmap):
+    text = (ROOT / "docs/fleet.md").read_text()
+    block = re.search(r"^## By hand\n\n((?:    .*\n)+)", text, re.M).group(1)
+    lines = [line.split() for line in block.splitlines()]
+    assert [words[:2] for words in lines] == [
+        ["redis-server", "--appendonly"], ["scanpod", "serve"], ["scanpod", "worker"],
+        ["scanpod", "worker"], ["scanpod", "queue"]]  # fmt: skip
+    with RedisServer(aof=None, options=lines[0][1:]) as broker:
+
+        def here(words):
+            return [w.replace("redis://127.0.0.1/0", broker.url) for w in words]
+
+        srv = make_server(args=here(lines[1][2:]))
+        home = _new_dir(workdir, "worker")
+        worker = Worker(scanpod_bin, home, home / "one", free_port(), None,
+                        clean_env(home, SCANPOD_TOOL_NMAP=fake_nmap("ok")), here(lines[2][2:]))
+        worker.command = lambda: [str(scanpod_bin), *here(lines[2][1:])]
+        make_server.made.append(worker)
+        worker.start()
+        wait_until(lambda: " up " in scanpod(*lines[3][1:], server=srv, check=True).stdout, 20,
+                   "the worker in the list")  # fmt: skip
+        assert "net" in scanpod(*lines[4][1:], server=srv, check=True).stdout
+        assert srv.wait(srv.submit(targets="127.0.0.1"))["status"] == "completed"
+        assert worker.stop() == 0 and (home / "one/spool").is_dir()
+
+
 # ---- rights in Redis
 
 
