@@ -51,7 +51,7 @@ static int list(struct cli *c)
     struct fleet_list l;
     struct err e = {0};
     int64_t after = 0;
-    int status;
+    int status = STATUS_OK;
 
     if (limit && !str_to_u64(limit, 0, UINT32_MAX, &left)) {
         err_set(&e, ERR_INVALID, "--limit '%s': expected a number", limit);
