@@ -226,7 +226,7 @@ class Fleet:
             "HOME": str(self.dir), "SCANPOD_API_KEY": KEY, "SCANPOD_LEASE_SCALE": str(self.scale),
             "SCANPOD_WITHOUT": "nft", "SCANPOD_BOX_PATHS": f"{self.truth}:rw",
             "SCANPOD_TOOL_NMAP": str(self.truth / "bin" / name / "nmap"),
-            "SCANPOD_RETRY_DELAY_MS": "200", "SCANPOD_MAX_WAITING": "0",
+            "SCANPOD_DRAIN_TIMEOUT": "1", "SCANPOD_RETRY_DELAY_MS": "200", "SCANPOD_MAX_WAITING": "0",
             "SCANPOD_TRANSPORT": f"redis://{self.hosts.address['redis']}:{self.port}/0",
             "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=99:verify_asan_link_order=0",
             "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:exitcode=98",

@@ -59,6 +59,21 @@ def kill_redis(fleet, rng):
     return f"for {away:.2f} s"
 
 
+def restart(fleet, rng):
+    """In order, as for a new version: what a worker cannot finish in a second it hands back."""
+    child = _present(fleet, rng.choice([fleet.server, *fleet.workers]))
+    child.signal(signal.SIGTERM)
+    fleet.wait(lambda: child.proc.poll() is not None, 30, f"the end of {child.name}")
+    return child.name
+
+
+def empty_redis(fleet, rng):
+    """It lost its data: streams, groups, whose it is."""
+    del rng
+    fleet.wait(lambda: fleet.redis_says("FLUSHALL") == "OK", 30, "Redis to forget")
+    return "all keys"
+
+
 def kill_broker(fleet, rng):
     """Of requests: RabbitMQ, which takes its time to come back."""
     fleet.hosts.call("server", fleet.broker.kill)
