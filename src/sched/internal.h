@@ -23,6 +23,7 @@ struct run {
     struct outcome end;            /* strings owned, STEP_ENDED */
     int64_t retry_at_us;           /* also until when it waits, STEP_WAITING */
     bool applied;                  /* the end is in the current transaction */
+    bool fenced;                   /* ... but its task is somebody else's, or gone */
     enum job_state now;            /* of the task, by that end */
     int64_t claimed_ms, cancel_ms; /* cancel_ms: when it was asked for; 0: it was not */
     int64_t beat_ms;               /* when the lease was renewed, or in the lane: heard of */

@@ -194,6 +194,7 @@ static void apply_end(struct sched *s, struct run *r)
         s->stats.fenced++;
         log_warn("report_fenced", KV("error", e.msg));
         r->now = state_of(s, &r->task.job_id);
+        r->fenced = true;
         r->step = r->step == STEP_LOST ? STEP_RELEASED : r->step; /* it was given away before */
     } else if (rc != 0) {
         log_error("report_failed", KV("error", e.msg));
@@ -377,6 +378,9 @@ static void settle_end(struct sched *s, struct run *r)
     } else if (r->step == STEP_LOST) {
         settle_lost(s, r);
     }
+    if (r->fenced) {
+        remove_blob(s, r); /* nothing names it */
+    }
     sched_run_drop(s, r);
 }
 
@@ -422,7 +426,7 @@ void sched_after_commit(struct sched *s, bool committed)
             settle_end(s, r);
             freed = true;
         } else {
-            r->applied = false;
+            r->applied = r->fenced = false;
             if (!committed && r->away) {
                 sched_run_unend(r);
             }
