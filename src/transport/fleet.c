@@ -196,6 +196,7 @@ void fleet_free(struct fleet *f)
     timer_stop(&f->tick);
     redis_free(f->read);
     redis_free(f->cmd);
+    fleet_pushes_free(f);
     for (size_t i = 0; i < FLEET_RUN_HASH; i++) {
         while (f->by_token[i]) {
             struct fleet_run *r = f->by_token[i];

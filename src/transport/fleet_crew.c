@@ -217,7 +217,8 @@ void crew_hello(struct fleet *f, const char *name, const char *instance, const s
     struct crew *c = crew_make(f, name);
     bool same = strcmp(c->instance, instance) == 0;
 
-    if (!same && alive(f, c) && !str_eq(c->home, h->home)) {
+    /* Of one that said hello before our time it is not known where it lives. */
+    if (!same && alive(f, c) && c->home && !str_eq(c->home, h->home)) {
         refuse(f, c, name, instance);
         return;
     }
@@ -258,8 +259,9 @@ void crew_beat(struct fleet *f, struct crew *c, const struct beat *b)
     for (uint32_t i = 0; i < b->n_leases; i++) {
         const struct lease *l = &b->leases[i];
         struct fleet_run *r = fleet_run_of(f, l);
+        bool anothers = r && r->crew && r->crew != c;
 
-        if (sched_heard(f->sched, l)) {
+        if (!anothers && sched_heard(f->sched, l)) {
             if (r && !r->crew) {
                 fleet_take(f, r, c);
             }

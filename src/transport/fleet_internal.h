@@ -30,6 +30,7 @@ struct crew {
 /* A run that the scheduler holds in our lane. */
 struct fleet_run {
     struct lease lease;
+    struct lease from;         /* whose result it was adopted with; token 0: it was not */
     struct fleet_queue *queue; /* NULL: it was running when the server started, or was adopted */
     struct crew *crew;         /* NULL: nobody has said yet that it took it */
     bool taken;                /* counts as one of crew's slots */
@@ -71,6 +72,7 @@ struct fleet {
     bool counted;  /* rooms and kin of queues are of this turn */
     bool filled;   /* a queue of `open` has no more room */
     struct fleet_run *by_token[FLEET_RUN_HASH];
+    struct fleet_push *pushes; /* that Redis has not answered; owned */
     struct sched_lane lane;
     struct strvec open; /* what lane.open() gave last */
     struct strvec done; /* entries that were applied in this turn: ids */
@@ -78,6 +80,7 @@ struct fleet {
     bool own;           /* the key `server` is ours */
     bool fit;           /* the server was looked at and is good enough */
     bool pending;       /* what was read and not acknowledged is read first */
+    bool reading_old;   /* ... and that is what is being read */
     bool again;         /* after this turn: it was undone, or the connection is new */
     struct timer tick;
     struct fleet_stats stats;
@@ -91,6 +94,7 @@ struct sched_lane fleet_lane(struct fleet *f);
 struct fleet_run *fleet_run_of(struct fleet *f, const struct lease *l);
 struct fleet_queue *fleet_queue_of(struct fleet *f, const char *name); /* made if it is not there */
 void fleet_free_slot(struct fleet_run *r);
+void fleet_pushes_free(struct fleet *f);
 /* Somebody has it. */
 void fleet_take(struct fleet *f, struct fleet_run *r, struct crew *c);
 /* Slots of its workers that are free, less what was pushed and may come to them. */

@@ -215,15 +215,32 @@ static void lane_over(void *arg, const struct lease *l)
 
 /* ---- pushing ---- */
 
-struct push {
+struct fleet_push {
     struct fleet *f;
     struct lease lease;
+    struct fleet_push *next, **prev;
 };
+
+static void push_done(struct fleet_push *p)
+{
+    *p->prev = p->next;
+    if (p->next) {
+        p->next->prev = p->prev;
+    }
+    free(p);
+}
+
+void fleet_pushes_free(struct fleet *f)
+{
+    while (f->pushes) {
+        push_done(f->pushes);
+    }
+}
 
 /* Without an answer it may be in the stream or not: only time tells. Refused, it is not. */
 static void on_pushed(void *arg, const redisReply *reply)
 {
-    struct push *p = arg;
+    struct fleet_push *p = arg;
     struct fleet_run *r = fleet_run_of(p->f, &p->lease);
 
     if (reply && reply->type == REDIS_REPLY_ERROR) {
@@ -233,7 +250,7 @@ static void on_pushed(void *arg, const redisReply *reply)
         }
         sched_release(p->f->sched, &p->lease);
     }
-    free(p);
+    push_done(p);
 }
 
 void fleet_on_group(void *arg, const redisReply *reply)
@@ -262,7 +279,7 @@ static void link_run(void *arg, const struct task *t, const struct job *j)
     struct assignment a = {.lease = l, .boot = f->boot, .at_ms = boot_ms(), .job = *j};
     auto_free char *key = NULL;
     auto_buf out = {0};
-    struct push *p;
+    struct fleet_push *p;
 
     if (!redis_is_up(f->cmd) || !f->own) { /* it was never sent */
         sched_release(f->sched, &l);
@@ -276,6 +293,12 @@ static void link_run(void *arg, const struct task *t, const struct job *j)
     p = xcalloc(1, sizeof *p);
     p->f = f;
     p->lease = l;
+    p->next = f->pushes;
+    p->prev = &f->pushes;
+    if (p->next) {
+        p->next->prev = &p->next;
+    }
+    f->pushes = p;
     redis_cmd(f->cmd, on_pushed, p, "XADD %s * v %d w %s i %s d %b", key, TRANSPORT_PROTOCOL, "-",
               "-", out.data, out.len);
     f->stats.pushed++;

@@ -54,8 +54,15 @@ static void on_read(void *arg, const redisReply *reply)
         loop_again(f->loop);
         return;
     }
-    f->pending = false;
+    /* One that was sent before it was known that there is something old has not seen it. */
+    f->pending = f->pending && !f->reading_old;
     fleet_read(f);
+}
+
+/* A group that is removed wakes nobody who waits: it is found out in time for the leases. */
+static int block_ms(const struct fleet *f)
+{
+    return (int)MIN(f->config.beat_ms, (uint32_t)BLOCK_MS);
 }
 
 void fleet_read(struct fleet *f)
@@ -66,8 +73,9 @@ void fleet_read(struct fleet *f)
         return;
     }
     f->reading = true;
+    f->reading_old = f->pending;
     redis_cmd(f->read, on_read, f, "XREADGROUP GROUP server main COUNT %d BLOCK %d STREAMS %s %s",
-              REPORT_BATCH, BLOCK_MS, key, f->pending ? "0" : ">");
+              REPORT_BATCH, block_ms(f), key, f->pending ? "0" : ">");
 }
 
 /* What was read before, and never acknowledged, comes first. */

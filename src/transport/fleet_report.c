@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "ipc/record.h"
@@ -79,25 +80,30 @@ static int open_raw(struct fleet *f, const struct lease *l, int *fd, struct err 
                            : err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
 }
 
-/* Pieces come in order, each once or again: writing one twice changes nothing. */
-static int apply_raw(struct fleet *f, const struct message *m, struct err *e)
+/* Pieces come in order, each once or again: writing one twice changes nothing. One behind a piece
+ * that could not be written would leave a hole: it is dropped, and the file is found too short at
+ * the end. That fails no scan. */
+static void apply_raw(struct fleet *f, const struct message *m)
 {
     auto_fd int fd = -1;
-    int rc;
+    struct err e = {0};
+    struct stat st;
     ssize_t n;
 
     if (!f->config.blob_dir) {
-        return 0;
+        return;
     }
-    rc = open_raw(f, &m->lease, &fd, e);
-    if (rc != 0) {
-        return rc;
+    if (open_raw(f, &m->lease, &fd, &e) != 0) {
+        log_warn("raw_failed", KV("error", e.msg));
+        return;
+    }
+    if (fstat(fd, &st) != 0 || m->offset > (uint64_t)st.st_size) {
+        return;
     }
     n = pwrite(fd, m->data, m->n, (off_t)m->offset);
-    return n == (ssize_t)m->n ? 0
-                              : err_set(e, n < 0 && errno != ENOSPC ? ERR_IO : ERR_FULL,
-                                        "raw output of a worker could not be kept: %s",
-                                        n < 0 ? strerror(errno) : "the disk is full");
+    if (n != (ssize_t)m->n) {
+        log_warn("raw_failed", KV("error", n < 0 ? strerror(errno) : "the disk is full"));
+    }
 }
 
 /* All of it is on disk, and as long as it is said to be. */
@@ -138,10 +144,13 @@ static void apply_end(struct fleet *f, struct fleet_run *r, const struct message
     fleet_free_slot(r);
 }
 
+/* Whatever a worker's policy says: longer than any window is closed. */
+static const int64_t WAIT_MAX_US = INT64_C(400) * 86400 * 1000000;
+
 static void apply_release(struct fleet *f, struct fleet_run *r, const struct message *m)
 {
     if (m->type == MSG_WAIT) {
-        sched_wait_until(f->sched, &m->lease, m->until_us);
+        sched_wait_until(f->sched, &m->lease, MIN(m->until_us, wall_us() + WAIT_MAX_US));
     } else if (m->why == RELEASE_LOST) {
         sched_lost(f->sched, &m->lease);
     } else {
@@ -218,7 +227,7 @@ static void apply_one(struct fleet *f, struct crew *c, struct fleet_run *r, cons
         rc = apply_hosts(f, m, &e);
         break;
     case MSG_RAW:
-        rc = apply_raw(f, m, &e);
+        apply_raw(f, m);
         break;
     case MSG_END:
         apply_end(f, r, m);
@@ -237,11 +246,16 @@ static void apply_one(struct fleet *f, struct crew *c, struct fleet_run *r, cons
     }
 }
 
+static bool another_has(const struct fleet_run *r, const struct crew *c)
+{
+    return r->crew && r->crew != c;
+}
+
 static void sequenced(struct fleet *f, struct crew *c, const struct message *m)
 {
     struct fleet_run *r = fleet_run_of(f, &m->lease);
 
-    if (!r || (!r->end_seq && !sched_holds(f->sched, &m->lease))) {
+    if (!r || another_has(r, c) || (!r->end_seq && !sched_holds(f->sched, &m->lease))) {
         fence(f, c, &m->lease);
         return;
     }
@@ -272,7 +286,7 @@ static void took(struct fleet *f, struct crew *c, const struct message *m)
 {
     struct fleet_run *r = fleet_run_of(f, &m->lease);
 
-    if (!r || !sched_heard(f->sched, &m->lease)) {
+    if (!r || another_has(r, c) || !sched_heard(f->sched, &m->lease)) {
         fence(f, c, &m->lease);
         return;
     }
@@ -284,15 +298,43 @@ static void took(struct fleet *f, struct crew *c, const struct message *m)
     }
 }
 
+static bool same_lease(const struct lease *a, const struct lease *b)
+{
+    return a->token == b->token && a->epoch == b->epoch && a->idx == b->idx &&
+           id_cmp(&a->job_id, &b->job_id) == 0;
+}
+
+/* That its result was adopted as. */
+static struct fleet_run *adopted_as(const struct fleet *f, const struct lease *old,
+                                    const struct crew *c)
+{
+    for (size_t i = 0; i < FLEET_RUN_HASH; i++) {
+        for (struct fleet_run *r = f->by_token[i]; r; r = r->next) {
+            if (r->from.token != 0 && r->crew == c && same_lease(&r->from, old)) {
+                return r;
+            }
+        }
+    }
+    return NULL;
+}
+
 static void offered(struct fleet *f, struct crew *c, const struct message *m)
 {
+    struct fleet_run *r = adopted_as(f, &m->lease, c);
     struct lease now;
     struct err e = {0};
-    int rc = sched_adopt(f->sched, &m->lease, &now, &e);
+    int rc;
 
+    if (r) { /* offered twice, or the answer was lost */
+        if (!r->end_seq && sched_heard(f->sched, &r->lease)) {
+            put_adopt(&c->out, &m->lease, &r->lease);
+        }
+        return;
+    }
+    rc = sched_adopt(f->sched, &m->lease, &now, &e);
     if (rc == 0) {
-        struct fleet_run *r = fleet_run_of(f, &now);
-
+        r = fleet_run_of(f, &now);
+        r->from = m->lease;
         fleet_take(f, r, c);
         put_adopt(&c->out, &m->lease, &now);
         f->stats.adopted++;

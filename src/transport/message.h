@@ -5,8 +5,8 @@
  *   v  protocol number, decimal (TRANSPORT_PROTOCOL): an entry of another one is refused whole
  *   w  name of the worker that speaks or is spoken to, i its instance (16 hex digits)
  *   d  one or more messages, each: u32 length of what follows, u8 type, body (ipc/chan.h wire)
- * The reader checks lengths, types, ranges and UTF-8; an entry that breaks a rule is refused as a
- * whole, told in the log, and removed.
+ * The reader checks lengths, types, ranges and UTF-8; a message that breaks a rule is refused with
+ * all that follows it in its entry, told in the log, and removed.
  *
  * Time. Nobody compares clocks of two machines. The server puts its own CLOCK_BOOTTIME (`at_ms`)
  * and the random number of its start (`boot`) into each beat's answer and into each assignment: a

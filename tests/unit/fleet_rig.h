@@ -23,7 +23,7 @@
 enum { LEASE_MS = 400, WAIT_MS = 5000 };
 
 struct bench {
-    char *socket, *store_url;
+    char *socket, *store_url, *blob;
     pid_t redis;
     redisContext *c; /* the worker's */
     struct redis_url url;
@@ -67,9 +67,11 @@ static redisContext *dial(const char *socket)
 
 static void start_server(struct bench *b)
 {
-    struct sched_config c = {.retry_base_ms = 1, .beat_ms = 10000, .worker = "local"};
+    struct sched_config c = {
+        .retry_base_ms = 1, .beat_ms = 10000, .worker = "local", .blob_dir = b->blob};
     struct worker_link link = {0};
-    struct fleet_config fc = {.url = &b->url, .beat_ms = 100, .kill_ms = 300, .lease_ms = LEASE_MS};
+    struct fleet_config fc = {
+        .url = &b->url, .beat_ms = 100, .kill_ms = 300, .lease_ms = LEASE_MS, .blob_dir = b->blob};
 
     CHECK_OK(loop_new(&b->loop, ERR));
     CHECK_OK(store_open(b->store_url, &b->store, ERR));
@@ -97,7 +99,8 @@ static struct bench set_up(void)
     if (system("command -v redis-server >/dev/null") != 0) {
         tap_skip("there is no redis-server");
     }
-    CHECK(mkdir(dir, 0700) == 0);
+    b.blob = str_fmt("%s/blob", dir);
+    CHECK(mkdir(dir, 0700) == 0 && mkdir(b.blob, 0700) == 0);
     b.socket = str_fmt("%s/s", dir);
     b.store_url = str_fmt("sqlite:%s/data", dir);
     b.redis = start_redis(dir, b.socket);
@@ -116,6 +119,7 @@ static void tear_down(struct bench *b)
     waitpid(b->redis, NULL, 0);
     redis_url_done(&b->url);
     free(b->socket);
+    free(b->blob);
     free(b->store_url);
 }
 
