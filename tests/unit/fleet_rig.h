@@ -274,7 +274,7 @@ static bool take(struct bench *b, struct lease *out, int ms)
     return false;
 }
 
-static struct id submit(struct bench *b)
+static struct id submit_to(struct bench *b, const char *queue)
 {
     struct job j = {0};
     struct id id;
@@ -283,7 +283,7 @@ static struct id submit(struct bench *b)
     j.id = id = id_new();
     j.tool = xstrdup("nmap");
     j.targets = xstrdup("127.0.0.1");
-    j.queue = xstrdup("net");
+    j.queue = xstrdup(queue);
     j.timeout_s = INT64_MIN;
     j.run_timeout_s = 60;
     j.queue_timeout_s = 60;
@@ -295,6 +295,11 @@ static struct id submit(struct bench *b)
     job_done(&j);
     loop_again(b->loop);
     return id;
+}
+
+static struct id submit(struct bench *b)
+{
+    return submit_to(b, "net");
 }
 
 static struct job job_of(struct bench *b, const struct id *id)

@@ -48,6 +48,41 @@ static void no_more_is_pushed_than_there_are_free_slots(void)
     tear_down(&b);
 }
 
+static long long waiting_in(struct bench *b, const char *queue)
+{
+    redisReply *r = redisCommand(b->c, "XLEN scanpod:q:%s", queue);
+    long long n = r && r->type == REDIS_REPLY_INTEGER ? r->integer : -1;
+
+    freeReplyObject(r);
+    return n;
+}
+
+static void queues_that_the_same_worker_serves_share_its_slots(void)
+{
+    struct bench b = set_up();
+    struct hello h = {.version = "test", .zone = "", .host = "here", .home = "home", .slots = 3};
+    static const char *const queues[] = {"net", "net-raw",
+                                         "net"}; /* each once, said twice or not */
+
+    for (size_t i = 0; i < ARRAY_LEN(queues); i++) {
+        strvec_push(&h.queues, queues[i]);
+    }
+    for (int i = 0; i < 8; i++) {
+        submit_to(&b, i % 2 ? "net-raw" : "net");
+    }
+    SAY(&b, ONE, put_hello(&out, &h));
+    strvec_done(&h.queues);
+    for (int i = 0; i < 100 && waiting_in(&b, "net") + waiting_in(&b, "net-raw") < 3; i++) {
+        turn(&b, 20);
+    }
+    for (int i = 0; i < 5; i++) {
+        turn(&b, 20);
+    }
+    CHECK_INT(waiting_in(&b, "net"), 2);
+    CHECK_INT(waiting_in(&b, "net-raw"), 1);
+    tear_down(&b);
+}
+
 static void a_report_that_comes_twice_counts_once(void)
 {
     struct bench b = set_up();
@@ -355,7 +390,8 @@ static void entries_that_are_none_are_counted_and_removed(void)
 }
 
 TESTS(a_task_goes_to_a_worker_and_its_result_comes_back,
-      no_more_is_pushed_than_there_are_free_slots, a_report_that_comes_twice_counts_once,
+      no_more_is_pushed_than_there_are_free_slots,
+      queues_that_the_same_worker_serves_share_its_slots, a_report_that_comes_twice_counts_once,
       a_report_behind_a_gap_waits_for_what_is_missing,
       what_nothing_is_heard_of_runs_again_and_the_late_worker_is_fenced,
       beats_keep_a_lease_for_as_long_as_it_takes,
