@@ -116,23 +116,40 @@ static void add_worker(void *arg, const struct fleet_worker *w)
     enum queue_kind kind;
     char zone[ZONE_MAX];
 
-    if (w->gone || w->draining) {
+    if (w->gone || w->draining || !w->zone || !str_eq(w->zone, s->q->zone ? s->q->zone : "")) {
         return;
     }
     s->q->slots += w->slots;
     for (size_t i = 0; i < w->queues->n; i++) {
-        s->q->raw |= queue_parse(w->queues->v[i], &kind, zone, NULL) == 0 && kind == QUEUE_NET_RAW;
+        if (queue_parse(w->queues->v[i], &kind, zone, NULL) == 0) {
+            s->q->raw |= kind == QUEUE_NET_RAW;
+            s->q->have_masscan |= kind == QUEUE_NET_MASSCAN;
+            s->q->have_zmap |= kind == QUEUE_NET_ZMAP;
+        }
     }
     for (size_t i = 0; i < w->tools->n; i++) {
-        s->q->have_masscan |= str_starts(w->tools->v[i], "masscan");
         if (str_starts(w->tools->v[i], "zmap")) {
-            s->q->have_zmap = true;
             snprintf(s->o->version, sizeof s->o->version, "%s",
                      w->tools->v[i] + MIN(strlen("zmap "), strlen(w->tools->v[i])));
         }
     }
 }
 
+static bool names(const struct plan_request *q, const char *tool)
+{
+    bool yes = str_eq(q->tool, tool);
+
+    for (size_t i = 0; q->profile && !q->tool && i < q->profile->n_stages; i++) {
+        yes |= str_eq(q->profile->stages[i].tool, tool);
+    }
+    return yes;
+}
+
+/*
+ * What is left open is planned for the workers that are there. What is asked for by name is
+ * believed: a server that was just started has heard of nobody, and a worker that has it may be
+ * started because of it. Until then it waits in a queue of its own.
+ */
 void outposts_facts(void *arg, struct plan_request *q)
 {
     struct outposts *o = arg;
@@ -143,4 +160,7 @@ void outposts_facts(void *arg, struct plan_request *q)
     fleet_workers(o->fleet, add_worker, &s);
     q->zmap_version = q->have_zmap && *o->version ? o->version : NULL;
     q->slots = MAX(q->slots, 1);
+    q->have_masscan |= names(q, "masscan");
+    q->have_zmap |= names(q, "zmap");
+    q->raw |= names(q, "masscan") || names(q, "zmap");
 }

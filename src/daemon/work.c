@@ -35,6 +35,7 @@
 #include "daemon/worker.h"
 #include "model/queue.h"
 #include "tool/nse.h"
+#include "tool/tool.h"
 #include "transport/station.h"
 #include "version.h"
 
@@ -125,6 +126,22 @@ static void add_tools(const struct work *w, struct strvec *to)
     }
 }
 
+/* Those of the tools that are there: a task of one that is not would fail here at once, while
+ * others could run it. */
+static void add_queues(const struct work *w, struct strvec *to)
+{
+    bool raw = means_raw(w->settings, worker_caps(w->worker));
+
+    if (programs_look(w->programs, &tool_nmap, NULL, NULL)) {
+        add_queue(w, QUEUE_NET, to);
+    }
+    for (const struct tool *const *t = tool_all(); raw && *t; t++) {
+        if ((*t)->raw_queue != QUEUE_NET && programs_look(w->programs, *t, NULL, NULL)) {
+            add_queue(w, (*t)->raw_queue, to);
+        }
+    }
+}
+
 static void describe(const struct work *w, struct hello *h)
 {
     const struct sandbox_caps *caps = worker_caps(w->worker);
@@ -137,10 +154,7 @@ static void describe(const struct work *w, struct hello *h)
                         .home = w->home,
                         .slots = w->slots,
                         .draining = w->phase != PHASE_WORK || w->told_drain};
-    add_queue(w, QUEUE_NET, &h->queues);
-    if (means_raw(w->settings, caps)) {
-        add_queue(w, QUEUE_NET_RAW, &h->queues);
-    }
+    add_queues(w, &h->queues);
     add_tools(w, &h->tools);
     means_levels(caps, &levels);
     snprintf(h->confinement, sizeof h->confinement, "%s+%s, egress %s", caps->box, caps->limits,
@@ -166,6 +180,7 @@ static uint64_t sum_tools(const struct work *w)
     uint64_t sum = UINT64_C(0xcbf29ce484222325);
 
     add_tools(w, &tools);
+    add_queues(w, &tools);
     for (size_t i = 0; i < tools.n; i++) {
         for (const char *p = tools.v[i]; *p; p++) {
             sum = (sum ^ (uint8_t)*p) * UINT64_C(0x100000001b3);

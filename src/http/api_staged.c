@@ -33,6 +33,7 @@ static struct plan_request what_is_asked(const struct submit *s)
         .slots = 1,
         .max_rate = api_rules(s->api, s->key)->limits.rate_pps,
         .targets = &s->plan.targets,
+        .zone = q->zone,
         .seed = random_seed(),
     };
 

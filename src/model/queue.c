@@ -5,7 +5,8 @@
 
 #include "base/mem.h"
 
-const char *const queue_kind_names[QUEUE_KINDS] = {"net", "net-raw", "repo", "import"};
+const char *const queue_kind_names[QUEUE_KINDS] = {"net",      "net-raw", "net-masscan",
+                                                   "net-zmap", "repo",    "import"};
 
 void queue_name(enum queue_kind kind, const char *zone, char out[QUEUE_MAX])
 {

@@ -2,10 +2,12 @@
  * queue - the names of the queues in which tasks wait: what a task needs of a worker, and where it
  * is to run.
  *
- *   net       tools that open ordinary sockets
- *   net-raw   tools, or options, that need raw sockets
- *   repo      repository scans
- *   import    files that were handed in; only the server itself serves it
+ *   net          nmap that opens ordinary sockets
+ *   net-raw      options of nmap that need raw sockets
+ *   net-masscan  masscan, zmap: each has its own, as not every worker has them
+ *   net-zmap
+ *   repo         repository scans
+ *   import       files that were handed in; only the server itself serves it
  *
  * with "@ZONE" behind it where the request names a zone: "net-raw@dmz". A worker serves the queues
  * of what it can do in its own zone; one without a zone serves those without.
@@ -19,7 +21,15 @@
 
 enum { ZONE_MAX = 32, QUEUE_MAX = 48 }; /* bytes with the NUL */
 
-enum queue_kind { QUEUE_NET, QUEUE_NET_RAW, QUEUE_REPO, QUEUE_IMPORT, QUEUE_KINDS };
+enum queue_kind {
+    QUEUE_NET,
+    QUEUE_NET_RAW,
+    QUEUE_NET_MASSCAN,
+    QUEUE_NET_ZMAP,
+    QUEUE_REPO,
+    QUEUE_IMPORT,
+    QUEUE_KINDS
+};
 
 extern const char *const queue_kind_names[QUEUE_KINDS];
 

@@ -36,11 +36,11 @@ static const char *raw_option(const char *tool, const char *arguments)
     return NULL;
 }
 
-bool plan_spec_raw(const struct plan_spec *s)
+enum queue_kind plan_spec_queue(const struct plan_spec *s)
 {
     const struct tool *t = tool_find(s->tool);
 
-    return (t && t->merges) || raw_option(s->tool, s->arguments);
+    return t && (t->merges || raw_option(s->tool, s->arguments)) ? t->raw_queue : QUEUE_NET;
 }
 
 /* What the stage's tool says of it: its options may tell another rate, and to send each probe more

@@ -98,6 +98,7 @@ struct plan_request {
     bool have_masscan, have_zmap; /* installed */
     const char *zmap_version;     /* NULL: not known */
     const struct target_set *targets; /* pinned */
+    const char *zone;                 /* in which it is to run; NULL: none */
     uint64_t seed; /* of the order and of samples: the same seed, the same plan */
 };
 /* ERR_INVALID: what is asked cannot be done, with the reason (an IPv6 prefix too large to walk
@@ -155,7 +156,7 @@ struct plan_spec {
 void plan_spec_done(struct plan_spec *s);
 void plan_spec_write(const struct plan_spec *s, struct buf *json);
 int plan_spec_read(const char *json, struct plan_spec *out, struct err *e); /* ERR_INTERNAL */
-bool plan_spec_raw(const struct plan_spec *s); /* it cannot work without raw sockets */
+enum queue_kind plan_spec_queue(const struct plan_spec *s); /* by what it cannot work without */
 
 struct plan_tasks { /* zeroed is empty; owns */
     struct plan_spec *v;

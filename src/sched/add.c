@@ -8,7 +8,7 @@
 int sched_add_tasks(struct store *s, const struct job *j, const struct plan_tasks *tasks,
                     struct err *e)
 {
-    char plain[QUEUE_MAX], raw[QUEUE_MAX], zone[ZONE_MAX] = "";
+    char queues[QUEUE_KINDS][QUEUE_MAX], zone[ZONE_MAX] = "";
     enum queue_kind kind;
     struct task_new *v = xcalloc(MAX(tasks->n, 1), sizeof *v);
     struct buf *texts = xcalloc(MAX(tasks->n, 1), sizeof *texts);
@@ -18,13 +18,14 @@ int sched_add_tasks(struct store *s, const struct job *j, const struct plan_task
     if (j->queue) {
         (void)queue_parse(j->queue, &kind, zone, NULL); /* it was made by queue_name() */
     }
-    queue_name(QUEUE_NET, zone, plain);
-    queue_name(QUEUE_NET_RAW, zone, raw);
+    for (int k = 0; k < QUEUE_KINDS; k++) {
+        queue_name((enum queue_kind)k, zone, queues[k]);
+    }
     for (size_t i = 0; i < tasks->n; i++) {
         const struct plan_spec *spec = &tasks->v[i];
 
         plan_spec_write(spec, &texts[i]);
-        v[i] = (struct task_new){.queue = plan_spec_raw(spec) ? raw : plain,
+        v[i] = (struct task_new){.queue = queues[plan_spec_queue(spec)],
                                  .stage = spec->stage,
                                  .weight = (int64_t)MIN(MAX(spec->probes, 1), (uint64_t)INT64_MAX),
                                  .spec = texts[i].data,

@@ -385,6 +385,7 @@ const struct tool tool_masscan = {
     .build_argv = masscan_build_argv,
     .parser = &parser_masscan,
     .merges = true,
+    .raw_queue = QUEUE_NET_MASSCAN,
     .numeric_targets = true,
     .deadline_s = masscan_deadline_s,
     .takes_s = masscan_takes_s,

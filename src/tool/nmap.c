@@ -226,6 +226,7 @@ const struct tool tool_nmap = {
     .build_argv = nmap_build_argv,
     .parser = &parser_nmap_xml,
     .covers = nmap_covers,
+    .raw_queue = QUEUE_NET_RAW,
     .needs = TOOL_NEEDS_NET | TOOL_WANTS_RAW,
     .limits = {.wall_s = 86400, .memory_mb = 4096, .output_mb = 1024, .processes = 256},
     .files = 4096,

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "model/queue.h"
 #include "model/sandbox.h"
 #include "model/target.h"
 #include "parse/parse.h"
@@ -149,6 +150,7 @@ struct tool {
      * that its result is merged by address.
      */
     bool merges;
+    enum queue_kind raw_queue; /* where tasks of it wait that need raw sockets */
     /* A task completes at once, with empty results: there is no program, no process, no command
      * line and no parser (build_argv and parser are NULL). */
     bool instant;

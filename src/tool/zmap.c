@@ -424,6 +424,7 @@ const struct tool tool_zmap = {
     .build_argv = zmap_build_argv,
     .parser = &parser_zmap,
     .merges = true,
+    .raw_queue = QUEUE_NET_ZMAP,
     .numeric_targets = true,
     .deadline_s = zmap_deadline_s,
     .takes_s = zmap_takes_s,
