@@ -111,6 +111,7 @@ static void on_up(void *arg)
     }
     log_info("transport_up", KV("version", redis_server(s->cmd)->version));
     s->up = true;
+    s->up_ms = boot_ms();
     s->down_told = false;
     s->placed = false;
     s->known = false;

@@ -18,11 +18,13 @@
 
 enum {
     BEATS_KEPT = 64,
-    TAKEN_KEPT = 4096,     /* leases that were taken last: none is run twice */
-    ENTRY_BYTES = 1 << 20, /* of reports in one entry */
-    FLIGHT_MAX = 8 << 20,  /* bytes of reports that nobody has acknowledged */
-    MEMORY_MAX = 8 << 20,  /* bytes of reports in memory; more goes into files */
-    FIRST_BEAT_MS = 1000,  /* until the server says how often */
+    TAKEN_KEPT = 4096,      /* leases that were taken last: none is run twice */
+    ENTRY_BYTES = 1 << 20,  /* of reports in one entry */
+    FLIGHT_MAX = 8 << 20,   /* bytes of reports that nobody has acknowledged */
+    MEMORY_MAX = 8 << 20,   /* bytes of reports in memory; more goes into files */
+    MEMORY_FULL = 64 << 20, /* if they cannot be written: runs are given up */
+    AGAIN_MAX = 10,         /* times that a report goes again to a server that answers all else */
+    FIRST_BEAT_MS = 1000,   /* until the server says how often */
     FIRST_KILL_MS = 60000,
     QUEUES_MAX = 16,
 };
@@ -44,6 +46,7 @@ struct run {
     uint64_t sent, acked;
     size_t flight;       /* bytes of those that were sent and not acknowledged */
     int64_t moved_ms;    /* when something was last sent or acknowledged */
+    uint32_t again;      /* how often all of it went again since something was acknowledged */
     int64_t deadline_ms; /* RUN_HELD */
     uint64_t first_beat; /* that named this lease; 0: none yet */
     int64_t since_ms;    /* RUN_UNDATED, RUN_OFFERED: since when it waits */
@@ -84,11 +87,14 @@ struct station {
 
     struct redis *cmd;
     struct reader take, tell;
-    bool up;     /* cmd is */
+    bool up; /* cmd is */
+    int64_t up_ms;
+    bool full;   /* what is too much for memory cannot be written */
     bool placed; /* it is known from where to read our own stream */
     bool warned, down_told;
     char last_id[48]; /* of our own stream */
     bool own_pending; /* first what an earlier connection or process took */
+    bool taking_own;  /* that is what is being read */
     int64_t wrote_ms; /* the oldest entry that is not answered */
     uint32_t writing; /* entries that are not answered */
 

@@ -134,7 +134,7 @@ static void take_stream(struct station *s, const redisReply *stream)
 static void on_taken(void *arg, const redisReply *reply)
 {
     struct station *s = arg;
-    bool own = s->own_pending;
+    bool own = s->taking_own; /* it may have been asked for while new ones were waited for */
 
     s->take.waiting = false;
     s->take.turned_ms = boot_ms();
@@ -195,6 +195,7 @@ void station_take(struct station *s)
         argv[argc++] = s->own_pending ? "0" : ">";
     }
     s->take.waiting = true;
+    s->taking_own = s->own_pending;
     s->take.turned_ms = boot_ms();
     redis_command(s->take.redis, on_taken, s, argc, argv, NULL);
     for (size_t i = 0; i < n; i++) {

@@ -356,6 +356,7 @@ void run_ack(struct station *s, const struct lease *l, uint64_t seq)
         s->flight -= size;
     }
     r->acked = seq;
+    r->again = 0;
     r->sent = MAX(r->sent, seq);
     r->moved_ms = boot_ms();
     if (r->state == RUN_ENDED && seq == spool_last(r->spool)) {
@@ -414,6 +415,7 @@ void run_adopt(struct station *s, const struct lease *l, const struct lease *now
     r->lease = *now;
     r->state = RUN_ENDED;
     r->acked = r->sent = 0;
+    r->again = 0;
     r->first_beat = 0;
     r->moved_ms = boot_ms();
     station_flush_soon(s);
@@ -476,8 +478,16 @@ void runs_keep(struct station *s)
     while ((most = largest(s, &total)) && total > MEMORY_MAX) {
         struct err e = {0};
 
-        if (spool_spill(most->spool, &e) != 0) {
-            log_warn("spool_failed", KV("error", e.msg));
+        if (spool_spill(most->spool, &e) == 0) {
+            s->full = false;
+        } else if (total > MEMORY_FULL) {
+            log_error("run_given_up", KV("error", e.msg));
+            run_spoilt(s, most);
+        } else {
+            if (!s->full) {
+                log_warn("spool_failed", KV("error", e.msg));
+            }
+            s->full = true;
             break;
         }
     }
@@ -489,19 +499,36 @@ static bool unheard(const struct station *s, const struct run *r)
     return boot_ms() - r->moved_ms > 2 * (int64_t)s->beat_ms && s->answered_beat_ms > r->moved_ms;
 }
 
+/* Again, or never more: one that the server refuses each time would go for ever. The task is lost
+ * with its lease. */
+static void again(struct station *s, struct run *r)
+{
+    if (++r->again <= AGAIN_MAX) {
+        run_send_again(s, r);
+        r->moved_ms = boot_ms();
+    } else {
+        char text[LEASE_TEXT + 1];
+
+        lease_text(&r->lease, text);
+        log_error("report_not_taken", KV("lease", text), KV("report", r->acked + 1));
+        run_spoilt(s, r);
+    }
+}
+
 void runs_tick(struct station *s)
 {
-    int64_t now = boot_ms();
+    int64_t now = boot_ms(), rest_ms = 3 * (int64_t)s->beat_ms;
+    bool heard = now - s->answered_ms < rest_ms;
 
     runs_keep(s);
-    for (struct run *r = s->runs; s->up && s->placed && r; r = r->next) {
-        if (r->state == RUN_OFFERED && now - r->since_ms > 3 * (int64_t)s->beat_ms) {
+    for (struct run *r = s->runs, *next; s->up && s->placed && r; r = next) {
+        next = r->next;
+        if (r->state == RUN_OFFERED && heard && now - r->since_ms > rest_ms) {
             r->since_ms = now;
             put_offer(&s->out, &r->lease);
         }
         if (r->sent > r->acked && unheard(s, r)) {
-            run_send_again(s, r);
-            r->moved_ms = now;
+            again(s, r);
         }
     }
     station_flush_soon(s);

@@ -182,7 +182,7 @@ static void on_refused(void *arg, const char *why)
     snprintf(r->refused, sizeof r->refused, "%s", why);
 }
 
-static void on_left(void *arg)
+static inline void on_left(void *arg)
 {
     struct rig *r = arg;
 
@@ -349,7 +349,7 @@ static void turn(struct rig *r)
         }                                                                         \
     } while (0)
 
-static const struct heard *last_of(const struct rig *r, enum message_type type)
+static inline const struct heard *last_of(const struct rig *r, enum message_type type)
 {
     for (size_t i = r->n_heard; i > 0; i--) {
         if (r->heard[(i - 1) % HEARD_MAX].type == type) {
