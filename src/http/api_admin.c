@@ -199,6 +199,10 @@ static bool tool_usable(const struct api *a, const struct tool *t, const char **
     if (t->instant) {
         return true;
     }
+    if (a->cfg.elsewhere) {
+        *version = api_fleet_tool(a, t->name);
+        return *version != NULL;
+    }
     if (a->cfg.program) {
         return a->cfg.program(a->cfg.program_arg, t, version, &why) != NULL;
     }

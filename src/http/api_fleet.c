@@ -193,6 +193,33 @@ static void put_words(struct json *j, const char *key, const struct strvec *v)
     json_end(j);
 }
 
+struct tool_search {
+    const char *name, *version;
+};
+
+/* "nmap 7.93" */
+static void look_for_tool(void *arg, const struct fleet_worker *w)
+{
+    struct tool_search *s = arg;
+    size_t n = strlen(s->name);
+
+    for (size_t i = 0; i < w->tools->n && !w->gone && !s->version; i++) {
+        const char *text = w->tools->v[i];
+
+        if (strncmp(text, s->name, n) == 0 && (text[n] == ' ' || !text[n])) {
+            s->version = text + n + (text[n] == ' ');
+        }
+    }
+}
+
+const char *api_fleet_tool(const struct api *a, const char *tool)
+{
+    struct tool_search s = {.name = tool};
+
+    fleet_workers(a->cfg.fleet, look_for_tool, &s);
+    return s.version;
+}
+
 static const char *state_of(const struct fleet_worker *w)
 {
     return w->gone ? "gone" : w->draining ? "draining" : "up";

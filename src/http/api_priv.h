@@ -159,6 +159,8 @@ void api_number_page(struct http_req *r, struct store *s,
                                  struct number_page *pg, struct err *e));
 
 /* ---- queues (api_fleet.c) ---- */
+/* Its version on a worker that has it; NULL: none has. Borrowed until the fleet changes. */
+const char *api_fleet_tool(const struct api *a, const char *tool);
 bool api_queue_served(const struct api *a, const char *name); /* by whoever is there now */
 void api_each_queue(const struct api *a,
                     void (*fn)(void *arg, const char *name, int64_t ready, int64_t oldest_us,
