@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "ipc/record.h"
 #include "store/blob.h"
+#include "transport/entry.h"
 #include "transport/fleet_internal.h"
 
 /* ---- hosts ---- */
@@ -168,7 +169,7 @@ static void spoil(struct fleet *f, struct crew *c, const struct message *m, cons
 
     log_error("report_broken", KV("worker", c->name), KV("error", why->msg));
     sched_finish(f->sched, &m->lease, &o);
-    put_fenced(&c->out, &m->lease, false);
+    put_fenced(crew_out(f, c), &m->lease, false);
 }
 
 /* ---- the order of reports ---- */
@@ -214,7 +215,7 @@ static bool job_open(struct fleet *f, const struct id *id)
 static void fence(struct fleet *f, struct crew *c, const struct lease *l)
 {
     f->stats.fenced++;
-    put_fenced(&c->out, l, job_open(f, &l->job_id));
+    put_fenced(crew_out(f, c), l, job_open(f, &l->job_id));
 }
 
 static void apply_one(struct fleet *f, struct crew *c, struct fleet_run *r, const struct message *m)
@@ -242,7 +243,7 @@ static void apply_one(struct fleet *f, struct crew *c, struct fleet_run *r, cons
     } else if (rc != 0) {
         log_error("report_failed", KV("error", e.msg)); /* the turn is broken: read anew */
     } else if (!r->end_seq) {
-        put_ack(&c->out, &m->lease, m->seq);
+        put_ack(crew_out(f, c), &m->lease, m->seq);
     }
 }
 
@@ -270,7 +271,7 @@ static void sequenced(struct fleet *f, struct crew *c, const struct message *m)
     case ORDER_BEFORE:
         f->stats.duplicates++;
         if (!r->end_seq) {
-            put_ack(&c->out, &m->lease, m->seq);
+            put_ack(crew_out(f, c), &m->lease, m->seq);
         } /* else its acknowledgement comes with the commit of its end */
         break;
     case ORDER_FENCED:
@@ -294,7 +295,7 @@ static void took(struct fleet *f, struct crew *c, const struct message *m)
         fleet_take(f, r, c);
     }
     if (r->cancel) {
-        put_cancel(&c->out, &m->lease);
+        put_cancel(crew_out(f, c), &m->lease);
     }
 }
 
@@ -327,7 +328,7 @@ static void offered(struct fleet *f, struct crew *c, const struct message *m)
 
     if (r) { /* offered twice, or the answer was lost */
         if (!r->end_seq && sched_heard(f->sched, &r->lease)) {
-            put_adopt(&c->out, &m->lease, &r->lease);
+            put_adopt(crew_out(f, c), &m->lease, &r->lease);
         }
         return;
     }
@@ -336,10 +337,10 @@ static void offered(struct fleet *f, struct crew *c, const struct message *m)
         r = fleet_run_of(f, &now);
         r->from = m->lease;
         fleet_take(f, r, c);
-        put_adopt(&c->out, &m->lease, &now);
+        put_adopt(crew_out(f, c), &m->lease, &now);
         f->stats.adopted++;
     } else if (rc == ERR_FENCED || rc == ERR_CONFLICT || rc == ERR_NOT_FOUND) {
-        put_fenced(&c->out, &m->lease, false);
+        put_fenced(crew_out(f, c), &m->lease, false);
     } /* else it is offered again */
 }
 
@@ -384,19 +385,6 @@ static void apply(struct fleet *f, const char *name, const char *instance, const
 
 /* ---- an entry ---- */
 
-static const redisReply *field(const redisReply *fields, const char *name)
-{
-    for (size_t i = 0; i + 1 < fields->elements; i += 2) {
-        const redisReply *k = fields->element[i], *v = fields->element[i + 1];
-
-        if (k->type == REDIS_REPLY_STRING && v->type == REDIS_REPLY_STRING &&
-            strcmp(k->str, name) == 0) {
-            return v;
-        }
-    }
-    return NULL;
-}
-
 static bool instance_ok(const redisReply *v)
 {
     return v && v->len == INSTANCE_TEXT && strspn(v->str, "0123456789abcdef") == INSTANCE_TEXT;
@@ -404,8 +392,8 @@ static bool instance_ok(const redisReply *v)
 
 int fleet_apply_entry(struct fleet *f, const redisReply *fields, struct err *e)
 {
-    const redisReply *v = field(fields, "v"), *w = field(fields, "w"), *i = field(fields, "i"),
-                     *d = field(fields, "d");
+    const redisReply *v = entry_field(fields, "v"), *w = entry_field(fields, "w"),
+                     *i = entry_field(fields, "i"), *d = entry_field(fields, "d");
     const uint8_t *p;
     size_t n;
     int rc = 0;

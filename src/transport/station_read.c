@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "transport/entry.h"
 #include "transport/station_internal.h"
 
 enum { BLOCK_MAX_MS = 4000, WORDS_BATCH = 100, PENDING_BATCH = 1000, REST_MS = 1000 };
@@ -26,19 +27,6 @@ static int block_ms(const struct station *s)
 static bool is_array(const redisReply *r, size_t least)
 {
     return r->type == REDIS_REPLY_ARRAY && r->elements >= least;
-}
-
-static const redisReply *field(const redisReply *fields, const char *name)
-{
-    for (size_t i = 0; i + 1 < fields->elements; i += 2) {
-        const redisReply *k = fields->element[i], *v = fields->element[i + 1];
-
-        if (k->type == REDIS_REPLY_STRING && v->type == REDIS_REPLY_STRING &&
-            strcmp(k->str, name) == 0) {
-            return v;
-        }
-    }
-    return NULL;
 }
 
 typedef void (*message_fn)(struct station *s, const struct message *m, const uint8_t *at, size_t n);
@@ -68,7 +56,7 @@ static void each_message(struct station *s, const redisReply *d, message_fn fn)
 
 static bool other_protocol(const redisReply *fields)
 {
-    const redisReply *v = field(fields, "v");
+    const redisReply *v = entry_field(fields, "v");
 
     return !v || strtol(v->str, NULL, 10) != TRANSPORT_PROTOCOL;
 }
@@ -119,7 +107,7 @@ static void take_stream(struct station *s, const redisReply *stream)
         if (!is_array(entry->element[1], 2)) {
             continue;
         }
-        d = field(entry->element[1], "d");
+        d = entry_field(entry->element[1], "d");
         if (!d || other_protocol(entry->element[1])) {
             log_warn("message_refused", KV("error", "an assignment of another protocol"));
         } else {
@@ -264,20 +252,20 @@ static void on_word(struct station *s, const struct message *m, const uint8_t *a
 
 static bool for_us(const struct station *s, const redisReply *fields)
 {
-    const redisReply *i = field(fields, "i");
+    const redisReply *i = entry_field(fields, "i");
 
     return i && strcmp(i->str, s->instance) == 0;
 }
 
 static void hear(struct station *s, const redisReply *fields)
 {
-    const redisReply *d = field(fields, "d");
+    const redisReply *d = entry_field(fields, "d");
 
     if (!for_us(s, fields)) {
         return; /* for one of this name that was here before */
     }
     if (other_protocol(fields)) {
-        const redisReply *v = field(fields, "v");
+        const redisReply *v = entry_field(fields, "v");
         auto_free char *text = str_fmt("the server speaks protocol %.20s, this worker %d: run the "
                                        "same version of ScanPod on both",
                                        v ? v->str : "?", TRANSPORT_PROTOCOL);
