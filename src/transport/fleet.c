@@ -237,9 +237,9 @@ void fleet_workers(const struct fleet *f, void (*fn)(void *arg, const struct fle
             .tools = &c->tools,
             .slots = c->slots,
             .held = c->taken,
-            .load_x100 = c->beat.load_x100,
-            .spooled = c->beat.spooled,
-            .spool_bytes = c->beat.spool_bytes,
+            .load_x100 = c->load_x100,
+            .spooled = c->spooled,
+            .spool_bytes = c->spool_bytes,
             .heard_ms = c->heard_ms ? boot_ms() - c->heard_ms : -1,
             .draining = c->drain || c->draining,
             .gone = c->gone,
@@ -264,7 +264,7 @@ int fleet_drain(struct fleet *f, const char *worker, bool on, struct err *e)
     }
     if (rc == 0 && c) {
         c->drain = on;
-        put_drain(&c->out, on);
+        put_drain(crew_out(f, c), on);
         loop_again(f->loop);
     }
     return rc;

@@ -137,7 +137,7 @@ static void answer(struct fleet *f, struct crew *c, uint64_t beat)
         .kill_ms = f->config.kill_ms,
     };
 
-    put_answer(&c->out, &a);
+    put_answer(crew_out(f, c), &a);
 }
 
 /* Runs of an instance that is dead; those whose results it kept are offered soon. */
@@ -254,7 +254,9 @@ void crew_beat(struct fleet *f, struct crew *c, const struct beat *b)
 {
     c->heard_ms = boot_ms();
     c->gone = false;
-    c->beat = *b;
+    c->load_x100 = b->load_x100;
+    c->spooled = b->spooled;
+    c->spool_bytes = b->spool_bytes;
     c->draining = b->draining;
     for (uint32_t i = 0; i < b->n_leases; i++) {
         const struct lease *l = &b->leases[i];
@@ -266,11 +268,11 @@ void crew_beat(struct fleet *f, struct crew *c, const struct beat *b)
                 fleet_take(f, r, c);
             }
             if (r && r->cancel) { /* it may have been lost on its way, however often */
-                put_cancel(&c->out, l);
+                put_cancel(crew_out(f, c), l);
             }
         } else {
             f->stats.fenced++;
-            put_fenced(&c->out, l, open_job(f, &l->job_id));
+            put_fenced(crew_out(f, c), l, open_job(f, &l->job_id));
         }
     }
     answer(f, c, b->n);
@@ -332,7 +334,8 @@ void crews_sweep(struct fleet *f)
             log_warn("worker_gone", KV("worker", c->name), KV("host", c->host));
             c->gone = true;
         }
-        if (c->gone && !c->drain && boot_ms() - c->heard_ms > FORGET_MS && !holds_any(f, c)) {
+        if (c->gone && !c->tells && !c->drain && boot_ms() - c->heard_ms > FORGET_MS &&
+            !holds_any(f, c)) {
             remove_traces(f, c);
             *at = c->next;
             unlink_name(f, c);
@@ -350,17 +353,34 @@ static void sent(void *arg, const redisReply *reply)
     }
 }
 
-void crew_send(struct fleet *f, struct crew *c)
+struct buf *crew_out(struct fleet *f, struct crew *c)
 {
-    if (c->out.len == 0) {
-        return;
+    if (!c->tells) {
+        c->tells = true;
+        c->telling = f->telling;
+        f->telling = c;
     }
-    if (redis_is_up(f->cmd)) {
-        auto_free char *key = fleet_key(f, "w:", c->name);
+    return &c->out;
+}
 
-        redis_cmd(f->cmd, sent, f, "XADD %s MAXLEN ~ %d * v %d w %s i %s d %b", key,
-                  CONTROL_ENTRIES, TRANSPORT_PROTOCOL, c->name, c->instance, c->out.data,
-                  c->out.len);
+static void tell(struct fleet *f, struct crew *c)
+{
+    auto_free char *key = fleet_key(f, "w:", c->name);
+
+    redis_cmd(f->cmd, sent, f, "XADD %s MAXLEN ~ %d * v %d w %s i %s d %b", key, CONTROL_ENTRIES,
+              TRANSPORT_PROTOCOL, c->name, c->instance, c->out.data, c->out.len);
+}
+
+void crews_tell(struct fleet *f, bool committed)
+{
+    while (f->telling) {
+        struct crew *c = f->telling;
+
+        f->telling = c->telling;
+        c->tells = false;
+        if (committed && c->out.len > 0 && redis_is_up(f->cmd)) {
+            tell(f, c);
+        }
+        buf_reset(&c->out);
     }
-    buf_reset(&c->out);
 }

@@ -10,6 +10,10 @@ enum { FLEET_RUN_HASH = 1024, CREW_HASH = 256, CONTROL_ENTRIES = 1000, REPORT_BA
 
 /* A worker. Strings are owned. */
 struct crew {
+    struct crew *next;
+    struct buf out;       /* messages of this turn, sent after the commit: see crew_out() */
+    struct crew *telling; /* the next one with any */
+    bool tells;           /* is in that list */
     char *name;
     char instance[INSTANCE_TEXT + 1];
     char *version, *zone, *host, *home, *confinement;
@@ -17,14 +21,14 @@ struct crew {
     struct fleet_queue **serves; /* `queues`, each once; owned array */
     uint32_t n_serves;
     uint32_t slots;
-    uint32_t taken; /* of its slots, by runs that have not ended */
-    struct beat beat;
-    int64_t heard_ms; /* 0: only known because a drain of it is remembered */
-    bool drain;       /* was asked for */
-    bool draining;    /* it says so */
-    bool gone;        /* said goodbye, or nothing was heard of it for the time of a lease */
-    struct buf out;   /* messages of this turn, sent after the commit */
-    struct crew *next, *alike; /* alike: in by_name */
+    uint32_t taken;              /* of its slots, by runs that have not ended */
+    uint32_t load_x100, spooled; /* of its last beat */
+    uint64_t spool_bytes;
+    int64_t heard_ms;   /* 0: only known because a drain of it is remembered */
+    bool drain;         /* was asked for */
+    bool draining;      /* it says so */
+    bool gone;          /* said goodbye, or nothing was heard of it for the time of a lease */
+    struct crew *alike; /* in by_name */
 };
 
 /* A run that the scheduler holds in our lane. */
@@ -67,6 +71,7 @@ struct fleet {
     uint64_t boot;      /* random */
     struct crew *crews;
     struct crew *by_name[CREW_HASH];
+    struct crew *telling; /* those that are to be told something after this turn */
     struct fleet_queue *queues;
     uint64_t mark; /* counts searches for kin */
     bool counted;  /* rooms and kin of queues are of this turn */
@@ -117,8 +122,9 @@ void crew_hello(struct fleet *f, const char *name, const char *instance, const s
 void crew_beat(struct fleet *f, struct crew *c, const struct beat *b);
 void crew_bye(struct fleet *f, struct crew *c);
 void crews_sweep(struct fleet *f);
-/* Tells it after the commit. */
-void crew_send(struct fleet *f, struct crew *c);
+/* What it is told after the commit of this turn. */
+struct buf *crew_out(struct fleet *f, struct crew *c);
+void crews_tell(struct fleet *f, bool committed);
 
 /* ---- fleet_report.c ---- */
 /* An entry of the stream of reports. ERR_INVALID: it is none. */

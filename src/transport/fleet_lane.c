@@ -203,7 +203,7 @@ static void lane_over(void *arg, const struct lease *l)
         return;
     }
     if (r->crew && r->end_seq) {
-        put_ack(&r->crew->out, l, r->end_seq);
+        put_ack(crew_out(f, r->crew), l, r->end_seq);
     }
     fleet_free_slot(r);
     while (*at != r) {
@@ -312,7 +312,7 @@ static void link_cancel(void *arg, const struct lease *l)
     if (r) {
         r->cancel = true;
         if (r->crew) {
-            put_cancel(&r->crew->out, l);
+            put_cancel(crew_out(f, r->crew), l);
         }
     }
 }

@@ -138,13 +138,7 @@ void fleet_after_commit(struct fleet *f, bool committed)
     strvec_done(&f->done);
     f->done = (struct strvec){0};
     f->counted = false;
-    for (struct crew *c = f->crews; c; c = c->next) {
-        if (committed) {
-            crew_send(f, c);
-        } else {
-            buf_reset(&c->out);
-        }
-    }
+    crews_tell(f, committed);
     if (applied && committed) {
         fleet_read(f);
     }
