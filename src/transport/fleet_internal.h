@@ -86,6 +86,7 @@ struct fleet {
     bool fit;           /* the server was looked at and is good enough */
     bool pending;       /* what was read and not acknowledged is read first */
     bool reading_old;   /* ... and that is what is being read */
+    char old_id[48];    /* up to which that was read: what is applied may not be acknowledged yet */
     bool again;         /* after this turn: it was undone, or the connection is new */
     struct timer tick;
     struct fleet_stats stats;

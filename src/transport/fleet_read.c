@@ -22,6 +22,9 @@ static void apply_entries(struct fleet *f, const redisReply *entries)
             continue;
         }
         strvec_push(&f->done, entry->element[0]->str);
+        if (f->reading_old && entry->element[0]->len < sizeof f->old_id) {
+            memcpy(f->old_id, entry->element[0]->str, entry->element[0]->len + 1);
+        }
         if (entry->element[1]->type == REDIS_REPLY_ARRAY &&
             fleet_apply_entry(f, entry->element[1], &e) != 0) {
             f->stats.bad_entries++;
@@ -75,7 +78,7 @@ void fleet_read(struct fleet *f)
     f->reading = true;
     f->reading_old = f->pending;
     redis_cmd(f->read, on_read, f, "XREADGROUP GROUP server main COUNT %d BLOCK %d STREAMS %s %s",
-              REPORT_BATCH, block_ms(f), key, f->pending ? "0" : ">");
+              REPORT_BATCH, block_ms(f), key, f->pending ? f->old_id : ">");
 }
 
 /* What was read before, and never acknowledged, comes first. */
@@ -84,6 +87,8 @@ void fleet_read_anew(struct fleet *f)
     auto_free char *key = fleet_key(f, "reports", "");
 
     f->pending = true;
+    f->reading_old = false; /* what is under way began somewhere else */
+    memcpy(f->old_id, "0", sizeof "0");
     f->again = false;
     redis_cmd(f->cmd, fleet_on_group, f, "XGROUP CREATE %s server 0 MKSTREAM", key);
     for (struct fleet_queue *q = f->queues; q; q = q->next) {
