@@ -29,8 +29,10 @@ struct merging {
 
     /* the host that is being merged */
     bool open, fresh, changed, recount;
-    bool waits;           /* it is none yet, until a port of it answers */
-    int64_t alive;        /* the host of which one does; 0: none */
+    bool waits;         /* it is none yet, until a port of it answers */
+    int64_t alive;      /* the host of which one does; 0: none */
+    const char *reason; /* of that port, in `arena` */
+    int32_t reason_ttl;
     struct host borrowed; /* waits: its head */
     struct merged_host into;
     struct host head;  /* its arrays are owned unless it is fresh */
@@ -121,6 +123,9 @@ static int on_host(void *arg, int64_t seq, const struct host *head, struct err *
     m->waits = false;
     if (counts_again(m)) {
         from.extraports = NULL;
+    }
+    if (m->seq == m->alive) {
+        host_shown(&from, m->reason, m->reason_ttl);
     }
     if (m->port > 0) {
         return host_resume(m, &from, has_key);
@@ -220,10 +225,14 @@ static int port_waits(struct merging *m, const struct port *p)
         return 0;
     }
     m->waits = false;
+    arena_reset(m->arena); /* no other host is held */
+    m->reason = p->reason ? arena_strn(m->arena, p->reason, strlen(p->reason)) : NULL;
+    m->reason_ttl = p->reason_ttl;
     if (m->port > 2 && !m->w->part.found_only) {
         m->alive = m->seq;
         return AGAIN;
     }
+    host_shown(&m->borrowed, m->reason, m->reason_ttl);
     host_new(m, &m->borrowed);
     return port_merge(m, p);
 }

@@ -37,6 +37,8 @@ bool host_join(struct host *to, int64_t *marks, const struct host *from, int32_t
  * was told to take it for up, and nothing in this head was an answer. */
 bool host_unseen(const struct host *head);
 bool port_answered(const struct port *p);
+/* What answered there is why it is up, if all that was known is that it was to be taken for up. */
+void host_shown(struct host *head, const char *reason, int32_t reason_ttl);
 
 /*
  * What is to be kept: false if it is `held`, else *out, with strings of both, of the later of the

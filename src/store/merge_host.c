@@ -226,6 +226,14 @@ bool host_unseen(const struct host *h)
     return is_told(h) && !h->timed_out && !extraports_answered(h->extraports);
 }
 
+void host_shown(struct host *h, const char *reason, int32_t reason_ttl)
+{
+    if (is_told(h) && reason) {
+        h->reason = reason;
+        h->reason_ttl = reason_ttl;
+    }
+}
+
 bool port_answered(const struct port *p)
 {
     return str_eq(p->state, "open") || str_eq(p->state, "closed") ||

@@ -468,6 +468,35 @@ static void an_address_that_never_answered_is_no_host(struct store *s)
     check_counts(s, &id, 4, 4, 1);
 }
 
+#define ANSWERS(n, st, why, ttl)                                                               \
+    {                                                                                          \
+        .number = (n), .protocol = "tcp", .state = (st), .reason = (why), .reason_ttl = (ttl), \
+        .conf = -1                                                                             \
+    }
+
+static void a_host_that_was_taken_for_up_is_up_for_what_answered_there(struct store *s)
+{
+    static const struct found one[] = {
+        {"10.0.0.1", {TOLD}, .ports = {ANSWERS(9, "open", "syn-ack", 63), SILENT(10)}},
+        {"10.0.0.2",
+         {TOLD},
+         .ports = {SILENT(1), SILENT(2), ANSWERS(3, "closed", "reset", 62),
+                   ANSWERS(4, "open", "syn-ack", 63)}},
+        {"10.0.0.3", {UP}, .ports = {ANSWERS(3, "closed", "reset", 62)}},
+        {"10.0.0.4", {TOLD, .timed_out = true}},
+    };
+    static const struct found again[] = {{"10.0.0.1", {TOLD}}};
+    static const struct made v[] = {MADE(0, one), MADE(0, again)};
+    struct id id = RUN(s, v);
+
+    CHECK_SHOWN(s, &id,
+                "1 10.0.0.1 state=up reason=syn-ack 9/tcp/open 10/tcp/filtered\n"
+                "2 10.0.0.2 state=up reason=reset 1/tcp/filtered 2/tcp/filtered 3/tcp/closed "
+                "4/tcp/open\n"
+                "3 10.0.0.3 state=up reason=syn-ack 3/tcp/closed\n"
+                "4 10.0.0.4 state=up reason=user-set timed-out\n");
+}
+
 static void a_host_that_answered_keeps_its_reason_when_it_is_taken_for_up(struct store *s)
 {
     static const struct found one[] = {{"10.0.0.1", {UP}}};
@@ -1299,6 +1328,7 @@ BOTH(silence_undoes_no_answer_of_its_own_stage)
 BOTH(what_looks_only_at_what_was_found_adds_open_ports_alone)
 BOTH(what_looks_only_at_what_was_found_does_not_give_up_a_host)
 BOTH(an_address_that_never_answered_is_no_host)
+BOTH(a_host_that_was_taken_for_up_is_up_for_what_answered_there)
 BOTH(a_host_that_answered_keeps_its_reason_when_it_is_taken_for_up)
 BOTH(extraports_are_added_up_but_not_of_repeats)
 BOTH(times_are_joined_and_the_last_word_on_a_time_out_wins)
@@ -1333,6 +1363,7 @@ TESTS(OF_BOTH(shards_that_overlap_give_one_host_for_each_address),
       OF_BOTH(what_looks_only_at_what_was_found_adds_open_ports_alone),
       OF_BOTH(what_looks_only_at_what_was_found_does_not_give_up_a_host),
       OF_BOTH(an_address_that_never_answered_is_no_host),
+      OF_BOTH(a_host_that_was_taken_for_up_is_up_for_what_answered_there),
       OF_BOTH(a_host_that_answered_keeps_its_reason_when_it_is_taken_for_up),
       OF_BOTH(extraports_are_added_up_but_not_of_repeats),
       OF_BOTH(times_are_joined_and_the_last_word_on_a_time_out_wins),
