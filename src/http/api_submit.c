@@ -263,6 +263,15 @@ static void fill_plan(const struct submit *s, struct job *j)
     j->tool = xstrdup(main_tool(s->staged));
 }
 
+/* Where the job waits, as it is shown; of a profile its tasks may wait elsewhere later. */
+static enum queue_kind first_queue(const struct submit *s)
+{
+    if (s->staged) {
+        return s->q.profile_name ? QUEUE_NET : tool_find(s->q.tool)->raw_queue;
+    }
+    return s->plan.need.raw ? QUEUE_NET_RAW : QUEUE_NET;
+}
+
 void submit_job(const struct submit *s, const struct decision *d, struct job *j)
 {
     const struct api_config *c = &s->api->cfg;
@@ -287,7 +296,7 @@ void submit_job(const struct submit *s, const struct decision *d, struct job *j)
     if (s->staged) {
         fill_plan(s, j);
     }
-    queue_name(!s->staged && s->plan.need.raw ? QUEUE_NET_RAW : QUEUE_NET, q->zone, queue);
+    queue_name(first_queue(s), q->zone, queue);
     j->queue = xstrdup(queue);
     j->timeout_s = q->timeout_s;
     j->run_timeout_s = d->run_timeout_s;

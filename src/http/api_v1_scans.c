@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/queue.h"
 #include "store/digest.h"
 
 void v1_job_reply(struct http_req *r, int status, const struct job *job)
@@ -380,6 +381,8 @@ void v1_cancel(struct http_req *r, void *app)
 /* The rules may have become stricter since the job was accepted, and names are looked up anew. */
 static void retry(struct api *a, struct http_req *r, const struct job *job)
 {
+    enum queue_kind kind;
+    char zone[ZONE_MAX] = "";
     const struct scan_request q = {.tool = tool_find(job->tool) ? job->tool : NULL,
                                    .targets = job->targets,
                                    .ports = job->ports,
@@ -393,11 +396,15 @@ static void retry(struct api *a, struct http_req *r, const struct job *job)
                                    .old = job->old_route,
                                    .profile_name = job->profile,
                                    .planned = job->plan,
+                                   .zone = zone,
                                    .tool_given = true};
     auto_plan plan = {0};
     struct problems p = {0};
     struct scan_faults f;
 
+    if (job->queue) {
+        (void)queue_parse(job->queue, &kind, zone, NULL);
+    }
     if (!q.tool) {
         problem_add(&p, "/tool", "there is no such tool");
     }

@@ -400,7 +400,7 @@ def test_raw_output_is_what_the_tool_wrote(server):
     assert xml.etree.ElementTree.fromstring(r.content).tag == "nmaprun"
     digest = hashlib.sha256(r.content).hexdigest()
     assert r.headers["ETag"] == f'"{digest}"'
-    assert job["raw"] == {"sha256": digest, "size": len(r.content)}
+    assert job["raw"] == {"sha256": digest, "size": len(r.content), "uri": None}
     again = server.get(f"{V1}/{job_id}/raw", headers={"If-None-Match": r.headers["ETag"]})
     assert again.status_code == 304
 

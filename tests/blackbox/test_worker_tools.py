@@ -39,13 +39,26 @@ def test_a_worker_without_nmap_takes_none_of_its_tasks(fleet, fake_nmap):  # noq
 
 @pytest.mark.parametrize("tool", ["masscan", "zmap"])
 def test_what_nobody_has_yet_is_accepted_and_waits(fleet, tool):  # noqa: F811
-    submit(fleet.server, tool=tool, ports="80", zone="dmz")
+    job = submit(fleet.server, tool=tool, ports="80", zone="dmz")
+    assert fleet.state(job)["queue"] == f"net-{tool}@dmz"
+    assert f"queue_unserved | queue=net-{tool}@dmz job={job}" in fleet.server.log()
     assert queue(fleet.server, f"net-{tool}@dmz")["ready"] == 1
     fleet.worker(args=["--name", "plain", "--zone", "dmz"])  # has the tool, and no raw sockets
     wait_until(lambda: queue(fleet.server, "net@dmz")["workers"] == 1, 20, "the worker")
     assert queue(fleet.server, f"net-{tool}@dmz")["ready"] == 1
     submit(fleet.server, tool=tool, ports="80", zone="dmz")
     assert queue(fleet.server, f"net-{tool}@dmz")["ready"] == 2
+
+
+@pytest.mark.parametrize("what", [{"tool": "nmap"}, {"tool": "masscan", "ports": "80"},
+                                  {"profile": "quick"}])  # fmt: skip
+def test_a_retry_stays_in_its_zone(fleet, what):  # noqa: F811
+    job = submit(fleet.server, zone="dmz", **what)
+    fleet.server.post(f"/api/v1/scans/{job}/cancel")
+    fleet.over(job)
+    again = fleet.server.post(f"/api/v1/scans/{job}/retry").json()
+    assert again["queue"] == fleet.state(job)["queue"]
+    assert again["queue"].endswith("@dmz")
 
 
 class LabWorker(LabServer):
