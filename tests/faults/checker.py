@@ -14,6 +14,7 @@ from truth import Truth
 MAX_LOST = 3  # runs that may be lost before the job fails for it
 MAY_COMPLETE = (COMPLETES, FAILS_ONCE, CRASHES_ONCE, SECONDS)
 REASONS = {CRASHES: "tool_crashed", GARBAGE: "bad_output"}
+ONCE = {FAILS_ONCE: "tool_failed", CRASHES_ONCE: "tool_crashed"}
 
 
 @dataclass
@@ -60,7 +61,7 @@ def check(h):
         else:
             wrong += check_cancel(job_id, job, h.cancels)
             wrong += check_result(job_id, job, spec, h.hosts.get(job_id, []),
-                                  tasks.get(spec.task, []))
+                                  tasks.get(spec.task, []), job_id in h.cancels)
             runs = len(tasks.get(spec.task, []))
             if runs > job["attempts"] and not h.unheard:
                 wrong.append(f"{job_id}: ran {runs} times in {job['attempts']} attempts")
@@ -104,7 +105,7 @@ def check_cancel(job_id, job, cancels):
     return []
 
 
-def check_result(job_id, job, spec, hosts, runs):
+def check_result(job_id, job, spec, hosts, runs, cancelled):
     """The outcome is what was asked for; the hosts are what one run printed, each once."""
     wrong = []
     addresses = sorted(host["address"] for host in hosts)
@@ -126,10 +127,16 @@ def check_result(job_id, job, spec, hosts, runs):
     elif job["state"] == "failed" and job["reason"] == "worker_lost":
         if job["lost"] < MAX_LOST:
             wrong.append(f"{job_id}: failed with worker_lost after {job['lost']} losses")
-    elif job["state"] != "cancelled" and (spec.kind not in REASONS or (job["state"], job["reason"]) != ("failed", REASONS[spec.kind])):
+    elif job["state"] != "cancelled" and not failed_as_it_must(job, spec, cancelled):
         wrong.append(f"{job_id}: kind {spec.kind} ended as {job['state']}, {job['reason']}: "
                      f"{job['error']}")
     return wrong
+
+
+def failed_as_it_must(job, spec, cancelled):
+    """Who is to be cancelled is not tried again, if its tool was the first to fail."""
+    reasons = {**REASONS, **(ONCE if cancelled else {})}
+    return spec.kind in reasons and (job["state"], job["reason"]) == ("failed", reasons[spec.kind])
 
 
 def check_completed(job_id, spec, addresses, by):

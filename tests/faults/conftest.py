@@ -11,6 +11,17 @@ from fleet import Fleet
 from settings import KEEP, ROOT, SCALE
 
 
+# What takes long comes first, so that no worker of pytest-xdist is left alone with it at the end.
+LONG_FIRST = ("rabbitmq", "over_redis", "message", "cut", "kill_redis", "freeze", "slow", "anything")
+
+
+def pytest_collection_modifyitems(items):
+    def rank(item):
+        return next((i for i, word in enumerate(LONG_FIRST) if word in item.name), len(LONG_FIRST))
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="session")
 def binary():
     given = Path(os.environ.get("SCANPOD_BIN", ROOT / "build/scanpod")).resolve()

@@ -187,13 +187,13 @@ class Child:
 
 class Fleet:
     """
-    with Fleet(binary, tools, directory, scale=20, workers=4, slots=6) as fleet: ...
+    with Fleet(binary, tools, directory, scale=20, workers=4, slots=8) as fleet: ...
 
     tools: where fakescan and stepclock.so are. slow: Redis is reached through the proxy. broker: a
     function that gives a RabbitServer; it runs on the server's host, and is where requests come from.
     """
 
-    def __init__(self, binary, tools, directory, scale=20, workers=4, slots=6, slow=False,
+    def __init__(self, binary, tools, directory, scale=20, workers=4, slots=8, slow=False,
                  broker=None):
         self.binary, self.tools, self.dir = Path(binary), Path(tools), Path(directory)
         self.scale, self.slots = scale, slots
