@@ -39,7 +39,8 @@ int sched_adopt(struct sched *s, const struct lease *old, struct lease *now, str
     sched_run_add(s, n);
     s->lane->claimed(s->lane->link.arg, now, NULL);
     if (r && r->away) {
-        r->step = STEP_RELEASED; /* the store will say that it is fenced, unless this is undone */
+        sched_run_step(
+            s, r, STEP_RELEASED); /* the store will say that it is fenced, unless this is undone */
     }
     waiters_touch(&s->waiters, &now->job_id);
     return rc;

@@ -50,8 +50,10 @@ struct sched {
     char *blob_dir;
     struct worker_link link;
     const struct sched_lane *lane; /* NULL: none */
-    struct run **runs;             /* in no order */
-    uint32_t n, size, n_away;
+    /* In no order, but those first of which a turn has something to do: `n_live`, the last one of
+     * these is the newest. Behind them are runs elsewhere of which nothing is to be done here. */
+    struct run **runs;
+    uint32_t n, size, n_away, n_live;
     struct run *by_token[RUN_HASH];
     struct lease *cancels; /* to be sent after the commit */
     uint32_t n_cancels, size_cancels;
@@ -77,6 +79,10 @@ void sched_run_add(struct sched *s, struct run *r);
 struct lease sched_run_lease(const struct run *r);
 struct run *sched_run_find(struct sched *s, const struct lease *l);
 void sched_run_drop(struct sched *s, struct run *r);
+/* Its step changes. */
+void sched_run_step(struct sched *s, struct run *r, enum run_step step);
+/* The turn is over for it. */
+void sched_run_rest(struct sched *s, struct run *r);
 void outcome_copy(struct outcome *to, const struct outcome *from);
 /* Of a copy: what the run found is gone. */
 void outcome_rows_lost(struct outcome *o);

@@ -23,7 +23,7 @@ void lane_fill(struct sched *s)
         }
         sched_claim_one(s, s->lane->worker, open, true, &claimed);
         if (claimed) {
-            const struct run *r = s->runs[s->n - 1];
+            const struct run *r = s->runs[s->n_live - 1];
             struct lease l = sched_run_lease(r);
 
             s->lane->claimed(s->lane->link.arg, &l, r->job.queue ? r->job.queue : "net");
@@ -41,7 +41,7 @@ void lane_sweep(struct sched *s)
         if (r->away && r->step == STEP_RUNNING && now - r->beat_ms >= s->lane->lease_ms) {
             struct lease l = sched_run_lease(r);
 
-            r->step = s->lane->taken(s->lane->link.arg, &l) ? STEP_LOST : STEP_RELEASED;
+            sched_run_step(s, r, s->lane->taken(s->lane->link.arg, &l) ? STEP_LOST : STEP_RELEASED);
         }
     }
 }
@@ -106,7 +106,7 @@ void sched_lost(struct sched *s, const struct lease *l)
     struct run *r = sched_run_find(s, l);
 
     if (r && r->away && r->step == STEP_RUNNING) {
-        r->step = STEP_LOST;
+        sched_run_step(s, r, STEP_LOST);
         loop_again(s->loop);
     }
 }

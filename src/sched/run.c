@@ -100,6 +100,47 @@ static struct run **bucket(struct sched *s, const struct run *r)
     return &s->by_token[r->task.token % RUN_HASH];
 }
 
+static void place(struct sched *s, uint32_t at, struct run *r)
+{
+    s->runs[at] = r;
+    r->at = at;
+}
+
+static void swap(struct sched *s, struct run *r, uint32_t at)
+{
+    uint32_t from = r->at;
+
+    place(s, from, s->runs[at]);
+    place(s, at, r);
+}
+
+static void wake(struct sched *s, struct run *r)
+{
+    if (r->at >= s->n_live) {
+        swap(s, r, s->n_live++);
+    }
+}
+
+static void rest(struct sched *s, struct run *r)
+{
+    if (r->at < s->n_live) {
+        swap(s, r, --s->n_live);
+    }
+}
+
+void sched_run_step(struct sched *s, struct run *r, enum run_step step)
+{
+    r->step = step;
+    wake(s, r);
+}
+
+void sched_run_rest(struct sched *s, struct run *r)
+{
+    if (r->away && r->step == STEP_RUNNING) {
+        rest(s, r);
+    }
+}
+
 void sched_run_add(struct sched *s, struct run *r)
 {
     struct run **at = bucket(s, r);
@@ -108,8 +149,8 @@ void sched_run_add(struct sched *s, struct run *r)
         s->size = s->size ? s->size * 2 : 16;
         s->runs = xrealloc(s->runs, s->size * sizeof(struct run *));
     }
-    r->at = s->n;
-    s->runs[s->n++] = r;
+    place(s, s->n++, r);
+    wake(s, r);
     s->n_away += r->away;
     r->next = *at;
     *at = r;
@@ -127,8 +168,8 @@ static void unlink_run(struct sched *s, struct run *r)
 
 void sched_run_drop(struct sched *s, struct run *r)
 {
-    s->runs[r->at] = s->runs[--s->n];
-    s->runs[r->at]->at = r->at;
+    rest(s, r);
+    place(s, r->at, s->runs[--s->n]);
     s->n_away -= r->away;
     unlink_run(s, r);
     if (r->away) {

@@ -279,7 +279,7 @@ void sched_before_commit(struct sched *s)
     if (s->ticked && s->lane) {
         lane_sweep(s);
     }
-    for (uint32_t i = 0; i < s->n; i++) {
+    for (uint32_t i = 0; i < s->n_live; i++) {
         struct run *r = s->runs[i];
 
         if (r->step >= STEP_ENDED && !r->applied) {
@@ -411,17 +411,20 @@ void sched_after_commit(struct sched *s, bool committed)
         s->wake_after = 0;
     }
     s->woke = false;
-    for (uint32_t i = s->n; i-- > 0;) {
+    for (uint32_t i = s->n_live; i-- > 0;) {
         struct run *r = s->runs[i];
 
         if (r->step == STEP_CLAIMED) {
-            if (committed && r->adopted) {
-                r->step = STEP_RUNNING;
-            } else if (committed) {
-                launch(s, r);
-            } else {
+            if (!committed) {
                 sched_run_drop(s, r);
+                continue;
             }
+            if (r->adopted) {
+                r->step = STEP_RUNNING;
+            } else {
+                launch(s, r);
+            }
+            sched_run_rest(s, r);
         } else if (r->applied && committed) {
             settle_end(s, r);
             freed = true;
@@ -430,6 +433,7 @@ void sched_after_commit(struct sched *s, bool committed)
             if (!committed && r->away) {
                 sched_run_unend(r);
             }
+            sched_run_rest(s, r);
         }
     }
     planned_committed(s, committed);
@@ -490,7 +494,7 @@ void sched_finish(struct sched *s, const struct lease *l, const struct outcome *
     if (!r || r->step >= STEP_ENDED) {
         return;
     }
-    r->step = STEP_ENDED;
+    sched_run_step(s, r, STEP_ENDED);
     outcome_copy(&r->end, o);
     r->retry_at_us = o->retryable ? wall_us() + backoff_us(s, r->task.failed) : 0;
     loop_again(s->loop);
@@ -511,7 +515,7 @@ void sched_release(struct sched *s, const struct lease *l)
     struct run *r = sched_run_find(s, l);
 
     if (r && r->step < STEP_ENDED) {
-        r->step = STEP_RELEASED;
+        sched_run_step(s, r, STEP_RELEASED);
         loop_again(s->loop);
     }
 }
@@ -521,7 +525,7 @@ void sched_wait_until(struct sched *s, const struct lease *l, int64_t until_us)
     struct run *r = sched_run_find(s, l);
 
     if (r && r->step < STEP_ENDED) {
-        r->step = STEP_WAITING;
+        sched_run_step(s, r, STEP_WAITING);
         r->retry_at_us = MAX(until_us, 1);
         loop_again(s->loop);
     }
