@@ -208,7 +208,7 @@ int mem_task_put(struct store *s, const struct task_row *r)
     struct mem *m = mem_of(s);
     struct mem_task mt;
     struct mem_job mj;
-    size_t at;
+    size_t at = 0;
 
     if (mem_task_where(m, r->task.job_num, r->task.idx, &at)) {
         mt = *mem_task_at(m, at);

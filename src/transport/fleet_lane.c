@@ -56,10 +56,10 @@ void fleet_take(struct fleet *f, struct fleet_run *r, struct crew *c)
 
 void fleet_free_slot(struct fleet_run *r)
 {
-    if (r->taken) {
-        r->crew->taken--;
+    if (r->crew) {
+        r->crew->taken -= r->taken;
         r->taken = false;
-    } else if (r->queue && !r->crew) {
+    } else if (r->queue) {
         r->queue->untaken--;
         r->queue = NULL;
     }
@@ -125,7 +125,7 @@ static void take_room(struct fleet *f, struct fleet_queue *q, int64_t n)
     }
 }
 
-/* Once a turn: a claim after the other only takes from it. */
+/* Not for each claim: these only take from it. */
 static void count_rooms(struct fleet *f)
 {
     for (struct fleet_queue *q = f->queues; q; q = q->next) {
@@ -206,6 +206,7 @@ static void lane_over(void *arg, const struct lease *l)
         put_ack(crew_out(f, r->crew), l, r->end_seq);
     }
     fleet_free_slot(r);
+    f->counted = false;
     while (*at != r) {
         at = &(*at)->next;
     }
@@ -233,7 +234,10 @@ static void push_done(struct fleet_push *p)
 void fleet_pushes_free(struct fleet *f)
 {
     while (f->pushes) {
-        push_done(f->pushes);
+        struct fleet_push *p = f->pushes;
+
+        f->pushes = p->next;
+        free(p);
     }
 }
 
