@@ -212,11 +212,33 @@ static void find_queues(struct fleet *f, struct crew *c)
     }
 }
 
+/* A hello that is read again, or was long on its way, does not bring a dead instance back: it would
+ * take the tasks of the one that lives. */
+static bool was_replaced(const struct crew *c, const char *instance)
+{
+    for (uint32_t i = 0; i < MIN(c->n_former, (uint32_t)FORMER_KEPT); i++) {
+        if (strcmp(c->former[i], instance) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void replace(struct crew *c)
+{
+    if (c->instance[0]) {
+        memcpy(c->former[c->n_former++ % FORMER_KEPT], c->instance, INSTANCE_TEXT + 1);
+    }
+}
+
 void crew_hello(struct fleet *f, const char *name, const char *instance, const struct hello *h)
 {
     struct crew *c = crew_make(f, name);
     bool same = strcmp(c->instance, instance) == 0;
 
+    if (was_replaced(c, instance)) {
+        return;
+    }
     /* Of one that said hello before our time it is not known where it lives. */
     if (!same && alive(f, c) && c->home && !str_eq(c->home, h->home)) {
         refuse(f, c, name, instance);
@@ -226,6 +248,7 @@ void crew_hello(struct fleet *f, const char *name, const char *instance, const s
         lose_all(f, c, &h->held);
     }
     if (!same) {
+        replace(c);
         buf_reset(&c->out);
         log_info("worker_up", KV("worker", name), KV("host", h->host), KV("slots", h->slots),
                  KV("version", h->version), KV("zone", h->zone));

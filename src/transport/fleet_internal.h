@@ -6,7 +6,13 @@
 #include "transport/fleet.h"
 #include "transport/message.h"
 
-enum { FLEET_RUN_HASH = 1024, CREW_HASH = 256, CONTROL_ENTRIES = 1000, REPORT_BATCH = 256 };
+enum {
+    FLEET_RUN_HASH = 1024,
+    CREW_HASH = 256,
+    CONTROL_ENTRIES = 1000,
+    REPORT_BATCH = 256,
+    FORMER_KEPT = 8
+};
 
 /* A worker. Strings are owned. */
 struct crew {
@@ -16,6 +22,8 @@ struct crew {
     bool tells;           /* is in that list */
     char *name;
     char instance[INSTANCE_TEXT + 1];
+    char former[FORMER_KEPT][INSTANCE_TEXT + 1]; /* that it took the place of, the last ones */
+    uint32_t n_former;
     char *version, *zone, *host, *home, *confinement;
     struct strvec queues, tools;
     struct fleet_queue **serves; /* `queues`, each once; owned array */
@@ -50,8 +58,8 @@ struct fleet_queue {
     uint32_t untaken;   /* pushed, or claimed in this turn, and nobody has said that he took it */
     bool group;         /* was made, on this connection */
     int64_t refused_ms; /* Redis would not take an entry: nothing more before a while is over */
-    /* Within a turn: what it has room for, and the queues whose room is the same workers', itself
-     * among them (none: not looked for yet). */
+    /* As long as they are `counted`: what it has room for, and the queues whose room is the same
+     * workers', itself among them (none: not looked for yet). */
     int64_t room;
     struct fleet_queue **kin; /* owned array */
     uint32_t n_kin, size_kin;
@@ -74,8 +82,8 @@ struct fleet {
     struct crew *telling; /* those that are to be told something after this turn */
     struct fleet_queue *queues;
     uint64_t mark; /* counts searches for kin */
-    bool counted;  /* rooms and kin of queues are of this turn */
-    bool filled;   /* a queue of `open` has no more room */
+    bool counted;  /* rooms and kin of queues are right: until something is heard or over */
+    bool filled;   /* a queue of `open` may have no more room */
     struct fleet_run *by_token[FLEET_RUN_HASH];
     struct fleet_push *pushes; /* that Redis has not answered; owned */
     struct sched_lane lane;

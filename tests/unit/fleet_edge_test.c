@@ -41,6 +41,31 @@ static void a_worker_that_was_started_again_while_the_server_was_down_is_not_ref
     tear_down(&b);
 }
 
+static void a_hello_that_comes_late_does_not_take_the_tasks_of_who_lives(void)
+{
+    struct bench b = set_up();
+    struct id id = submit(&b);
+    struct lease l;
+    struct job j;
+
+    hello(&b, ONE, "home", NULL);
+    hello(&b, OTHER, "home", NULL);
+    CHECK(take(&b, &l, WAIT_MS));
+    SAY(&b, OTHER, put_took(&out, &l));
+    turn(&b, 20);
+    hello(&b, ONE, "home", NULL); /* it was on its way when its process died */
+    for (int i = 0; i < 10; i++) {
+        turn(&b, 5);
+    }
+    j = job_of(&b, &id);
+    CHECK_INT(j.state, JOB_RUNNING);
+    CHECK_INT(j.lost, 0);
+    job_done(&j);
+    SAY(&b, OTHER, put_end(&out, &l, 1, &good));
+    wait_state(&b, &id, JOB_COMPLETED);
+    tear_down(&b);
+}
+
 static void a_result_that_is_offered_twice_is_adopted_once(void)
 {
     struct bench b = set_up();
@@ -244,17 +269,16 @@ static int64_t count(struct bench *b, const char *command)
 static void everything_is_lost_but_the_server_and_work_goes_on(void)
 {
     struct bench b = set_up();
-    struct id id = submit(&b);
-    struct lease l = took_one(&b);
+    struct id id;
+    struct lease l;
 
+    hello(&b, ONE, "home", NULL);
+    expect(&b, MSG_ANSWER, NULL);
     freeReplyObject(redisCommand(b.c, "FLUSHALL"));
-    SAY(&b, ONE, put_end(&out, &l, 1, &good)); /* to a stream without a group */
-    wait_state(&b, &id, JOB_COMPLETED);
+    hello(&b, ONE, "home", NULL); /* to a stream without a group */
+    expect(&b, MSG_ANSWER, NULL);
     id = submit(&b);
     hello(&b, ONE, "home", NULL);
-    for (int i = 0; i < 10; i++) {
-        turn(&b, 5);
-    }
     CHECK(take(&b, &l, WAIT_MS));
     SAY(&b, ONE, put_end(&out, &l, 1, &good));
     wait_state(&b, &id, JOB_COMPLETED);
@@ -284,6 +308,7 @@ static void what_was_applied_and_not_removed_is_removed_later(void)
 }
 
 TESTS(a_worker_that_was_started_again_while_the_server_was_down_is_not_refused,
+      a_hello_that_comes_late_does_not_take_the_tasks_of_who_lives,
       a_result_that_is_offered_twice_is_adopted_once, a_run_whose_replacement_was_undone_goes_on,
       raw_output_with_a_hole_is_not_kept, raw_output_in_order_and_twice_is_kept,
       raw_output_of_a_run_that_was_replaced_is_removed, a_run_of_one_worker_is_not_ended_by_another,
