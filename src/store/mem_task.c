@@ -208,7 +208,7 @@ int mem_task_put(struct store *s, const struct task_row *r)
     struct mem *m = mem_of(s);
     struct mem_task mt;
     struct mem_job mj;
-    size_t at = 0;
+    size_t at;
 
     if (mem_task_where(m, r->task.job_num, r->task.idx, &at)) {
         mt = *mem_task_at(m, at);
@@ -243,7 +243,7 @@ int mem_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row
 
 int mem_task_reports(struct store *s, int64_t job_num, int32_t idx, int64_t reports)
 {
-    struct task_row row;
+    struct task_row row = {0};
     int rc = mem_task_find(s, job_num, idx, &row);
 
     row.reports = reports;
