@@ -30,7 +30,15 @@ struct run {
     bool away;                     /* in the lane */
     bool adopted;                  /* STEP_CLAIMED: there is nothing to launch */
     uint32_t at;                   /* in `runs` */
+    struct key_use *use;           /* its key's */
     struct run *next;              /* of those with the same hash */
+};
+
+/* Runs of a key: as long as there are any. */
+struct key_use {
+    char *key; /* owned */
+    uint32_t n;
+    struct key_use *next;
 };
 
 /* A planned job that came to its end in this turn. */
@@ -55,6 +63,7 @@ struct sched {
     struct run **runs;
     uint32_t n, size, n_away, n_live;
     struct run *by_token[RUN_HASH];
+    struct key_use *keys;  /* they are few */
     struct lease *cancels; /* to be sent after the commit */
     uint32_t n_cancels, size_cancels;
     struct waiters waiters;
@@ -107,6 +116,8 @@ void sched_claim_one(struct sched *s, const char *worker, const struct strvec *q
 /* ---- key_limit.c: how much a key may run ---- */
 void key_limit_start(struct sched *s); /* finds the keys that are full */
 void key_limit_after_claim(struct sched *s, const struct run *r);
+void key_limit_add(struct sched *s, struct run *r);
+void key_limit_drop(struct sched *s, struct run *r);
 
 /* ---- house.c ---- */
 void housekeeping(struct sched *s);

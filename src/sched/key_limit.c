@@ -1,60 +1,85 @@
 /* How many tasks of one key may run at the same time: keys that are full are passed over. */
+#include <stdlib.h>
+
 #include "base/mem.h"
 #include "sched/internal.h"
 
-static const char *key_of(const struct run *r)
+void key_limit_add(struct sched *s, struct run *r)
 {
-    return r->job.key_id ? r->job.key_id : "";
+    const char *key = r->job.key_id ? r->job.key_id : "";
+    struct key_use *u = s->keys;
+
+    while (u && !str_eq(u->key, key)) {
+        u = u->next;
+    }
+    if (!u) {
+        u = xcalloc(1, sizeof *u);
+        u->key = xstrdup(key);
+        u->next = s->keys;
+        s->keys = u;
+    }
+    u->n++;
+    r->use = u;
 }
 
-static bool has(const struct strvec *v, const char *key)
+void key_limit_drop(struct sched *s, struct run *r)
 {
-    for (size_t i = 0; i < v->n; i++) {
-        if (str_eq(v->v[i], key)) {
+    struct key_use **at = &s->keys;
+    struct key_use *u = take_ptr(&r->use);
+
+    if (--u->n > 0) {
+        return;
+    }
+    while (*at != u) {
+        at = &(*at)->next;
+    }
+    *at = u->next;
+    free(u->key);
+    free(u);
+}
+
+static bool is_blocked(const struct sched *s, const char *key)
+{
+    for (size_t i = 0; i < s->blocked.n; i++) {
+        if (str_eq(s->blocked.v[i], key)) {
             return true;
         }
     }
     return false;
 }
 
-static bool is_blocked(const struct sched *s, const char *key)
+/* But for those whose end is in this transaction. */
+static uint32_t running(const struct sched *s, const struct key_use *u)
 {
-    return has(&s->blocked, key);
+    uint32_t n = u->n;
+
+    for (uint32_t i = 0; i < s->n_live; i++) {
+        n -= s->runs[i]->use == u && s->runs[i]->applied;
+    }
+    return n;
 }
 
 /* Adds a key to the blocked ones if as many of its runs as it may have are there. */
-static void block_if_full(struct sched *s, const char *key)
+static void block_if_full(struct sched *s, const struct key_use *u)
 {
-    uint32_t most = s->config.max_concurrent(s->config.arg, key);
-    uint32_t n = 0;
+    uint32_t most = s->config.max_concurrent(s->config.arg, u->key);
 
-    for (uint32_t i = 0; most > 0 && n < most && i < s->n; i++) {
-        n += !s->runs[i]->applied && str_eq(key_of(s->runs[i]), key);
-    }
-    if (most > 0 && n >= most && !is_blocked(s, key)) {
-        strvec_push(&s->blocked, key);
+    if (most > 0 && u->n >= most && running(s, u) >= most && !is_blocked(s, u->key)) {
+        strvec_push(&s->blocked, u->key);
     }
 }
 
 void key_limit_start(struct sched *s)
 {
-    struct strvec seen = {0}; /* keys are few */
-
     strvec_done(&s->blocked);
-    for (uint32_t i = 0; s->config.max_concurrent && i < s->n; i++) {
-        const char *key = key_of(s->runs[i]);
-
-        if (!s->runs[i]->applied && !has(&seen, key)) {
-            strvec_push(&seen, key);
-            block_if_full(s, key);
-        }
+    for (const struct key_use *u = s->keys; s->config.max_concurrent && u; u = u->next) {
+        block_if_full(s, u);
     }
-    strvec_done(&seen);
 }
 
 void key_limit_after_claim(struct sched *s, const struct run *r)
 {
     if (s->config.max_concurrent) {
-        block_if_full(s, key_of(r));
+        block_if_full(s, r->use);
     }
 }

@@ -152,6 +152,7 @@ void sched_run_add(struct sched *s, struct run *r)
     place(s, s->n++, r);
     wake(s, r);
     s->n_away += r->away;
+    key_limit_add(s, r);
     r->next = *at;
     *at = r;
 }
@@ -171,6 +172,7 @@ void sched_run_drop(struct sched *s, struct run *r)
     rest(s, r);
     place(s, r->at, s->runs[--s->n]);
     s->n_away -= r->away;
+    key_limit_drop(s, r);
     unlink_run(s, r);
     if (r->away) {
         struct lease l = sched_run_lease(r);
