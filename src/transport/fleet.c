@@ -126,6 +126,7 @@ static void on_tick(struct timer *t)
     struct fleet *f = container_of(t, struct fleet, tick);
 
     timer_arm(f->loop, t, MIN(TICK_MS, (int64_t)f->config.beat_ms));
+    f->counted = false;
     crews_sweep(f);
     if (f->stats.up) {
         claim_server(f);
@@ -264,6 +265,7 @@ int fleet_drain(struct fleet *f, const char *worker, bool on, struct err *e)
     }
     if (rc == 0 && c) {
         c->drain = on;
+        f->counted = false;
         put_drain(crew_out(f, c), on);
         loop_again(f->loop);
     }

@@ -142,7 +142,7 @@ void fleet_after_commit(struct fleet *f, bool committed)
     }
     strvec_done(&f->done);
     f->done = (struct strvec){0};
-    f->counted = false;
+    f->filled = true; /* looked at anew */
     crews_tell(f, committed);
     if (applied && committed) {
         fleet_read(f);

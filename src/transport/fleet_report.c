@@ -410,6 +410,7 @@ int fleet_apply_entry(struct fleet *f, const redisReply *fields, struct err *e)
         return err_set(e, ERR_INVALID, "worker '%s' speaks protocol %.20s, this server %d", w->str,
                        v->str, TRANSPORT_PROTOCOL);
     }
+    f->counted = false; /* whatever it says */
     p = (const uint8_t *)d->str;
     n = d->len;
     while (rc == 0 && n > 0) {
