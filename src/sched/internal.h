@@ -103,6 +103,9 @@ void sched_run_unend(struct run *r);
 /* ---- lane.c ---- */
 void lane_fill(struct sched *s);  /* claims what it has room for */
 void lane_sweep(struct sched *s); /* what nothing was heard of is lost */
+/* Was it running in the lane? Without one, in that of an earlier start: then there is a lane from
+ * now on, in which nothing goes on and everything is lost in time. */
+bool lane_has(struct sched *s, const struct task *t);
 /* A task that was running in it when the server started. */
 /* What is held of a job whose tasks are elsewhere: enough to judge and to log. */
 int lane_job(struct sched *s, const struct id *job, struct job *out, struct err *e);

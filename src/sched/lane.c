@@ -46,6 +46,55 @@ void lane_sweep(struct sched *s)
     }
 }
 
+/* ---- what an earlier start with a transport left behind ---- */
+
+static const struct strvec *none_open(void *arg)
+{
+    static const struct strvec none;
+
+    (void)arg;
+    return &none;
+}
+
+static void ignore_claim(void *arg, const struct lease *l, const char *queue)
+{
+    (void)arg;
+    (void)l;
+    (void)queue;
+}
+
+static bool surely_taken(void *arg, const struct lease *l)
+{
+    (void)arg;
+    (void)l;
+    return true;
+}
+
+static void ignore(void *arg, const struct lease *l)
+{
+    (void)arg;
+    (void)l;
+}
+
+/* Their workers may live, and are heard of no more: they stop by themselves before this time. */
+static const struct sched_lane nobody = {
+    .worker = "fleet",
+    .open = none_open,
+    .claimed = ignore_claim,
+    .taken = surely_taken,
+    .over = ignore,
+    .lease_ms = 80000,
+    .link = {.cancel = ignore},
+};
+
+bool lane_has(struct sched *s, const struct task *t)
+{
+    if (!s->lane && strcmp(t->worker, nobody.worker) == 0) {
+        s->lane = &nobody;
+    }
+    return s->lane && strcmp(t->worker, s->lane->worker) == 0;
+}
+
 int lane_job(struct sched *s, const struct id *job, struct job *out, struct err *e)
 {
     struct job j = {0};

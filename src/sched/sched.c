@@ -99,7 +99,7 @@ static int recover_one(struct sched *s, const struct task *t, struct err *e)
     enum job_state now;
     int rc;
 
-    if (s->lane && strcmp(t->worker, s->lane->worker) == 0) {
+    if (lane_has(s, t)) {
         return lane_recover(s, t, e);
     }
     rc = store_task_lost(s->store, &l, t->beat, &now, e);

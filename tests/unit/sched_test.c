@@ -351,6 +351,29 @@ static void what_ran_when_the_last_process_died_is_queued_again(void)
     tear_down(&b);
 }
 
+/* They may live: without a transport nothing is heard of them, that is all. */
+static void what_workers_elsewhere_hold_is_not_given_away_by_a_start_without_a_transport(void)
+{
+    struct bench b;
+    struct id id;
+    struct task t;
+    struct job j = {0};
+    bool got = false;
+
+    set_up(&b, 1);
+    id = add_job(&b, 1);
+    CHECK_OK(store_task_claim(b.store, "fleet", NULL, NULL, &t, &j, &got, ERR));
+    CHECK(got);
+    job_done(&j);
+    CHECK_OK(store_commit(b.store, ERR));
+    CHECK_OK(sched_recover(b.sched, ERR));
+    turn(&b, true);
+    CHECK_INT(state_of(&b, &id), JOB_RUNNING);
+    CHECK_INT(b.n_run, 0);
+    CHECK(sched_idle(b.sched));
+    tear_down(&b);
+}
+
 static void draining_claims_nothing_and_hands_back(void)
 {
     struct bench b;
@@ -509,7 +532,8 @@ TESTS(a_claim_is_launched_only_when_it_is_committed, no_more_runs_than_slots,
       a_crash_is_tried_again_until_the_budget_is_used_up,
       a_running_job_is_cancelled_at_the_worker_after_the_commit,
       a_queued_job_is_cancelled_at_once_and_never_runs, who_waits_hears_of_committed_changes_only,
-      what_ran_when_the_last_process_died_is_queued_again, draining_claims_nothing_and_hands_back,
-      a_key_runs_no_more_than_it_may_and_others_go_on,
+      what_ran_when_the_last_process_died_is_queued_again,
+      what_workers_elsewhere_hold_is_not_given_away_by_a_start_without_a_transport,
+      draining_claims_nothing_and_hands_back, a_key_runs_no_more_than_it_may_and_others_go_on,
       a_claim_that_was_undone_does_not_count_against_its_key, nothing_is_claimed_while_paused,
       a_task_waits_until_its_window_opens_and_leaves_its_slot, a_changed_policy_wakes_what_waits)
