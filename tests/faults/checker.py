@@ -14,6 +14,7 @@ from truth import Truth
 MAX_LOST = 3  # runs that may be lost before the job fails for it
 MAY_COMPLETE = (COMPLETES, FAILS_ONCE, CRASHES_ONCE, SECONDS)
 REASONS = {CRASHES: "tool_crashed", GARBAGE: "bad_output"}
+LOSSES = ("worker_lost", "sandbox")  # the latter: its launcher died before it could be started
 ONCE = {FAILS_ONCE: "tool_failed", CRASHES_ONCE: "tool_crashed"}
 
 
@@ -124,9 +125,10 @@ def check_result(job_id, job, spec, hosts, runs, cancelled):
             wrong.append(f"{job_id}: {host['address']} has the ports {host['ports']}")
     if job["state"] == "completed":
         wrong += check_completed(job_id, spec, addresses, [by_id.get(p) for p in printed_by])
-    elif job["state"] == "failed" and job["reason"] == "worker_lost":
+    elif job["state"] == "failed" and job["reason"] in LOSSES:
         if job["lost"] < MAX_LOST:
-            wrong.append(f"{job_id}: failed with worker_lost after {job['lost']} losses")
+            wrong.append(f"{job_id}: failed with {job['reason']} after {job['lost']} losses: "
+                         f"{job['error']}")
     elif job["state"] != "cancelled" and not failed_as_it_must(job, spec, cancelled):
         wrong.append(f"{job_id}: kind {spec.kind} ended as {job['state']}, {job['reason']}: "
                      f"{job['error']}")
