@@ -5,12 +5,13 @@ import re
 import shutil
 import subprocess
 import time
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from statistics import median
 
 from fleet_rig import Celery, Fleet, LabFleet, Process, Redis, Rq, until
-from measure import post_many, rounds
+from measure import load, post_many, rounds
 from nmap_xml import document
 from scan import check, lab_of, through
 from scan_lab import full_hosts
@@ -194,32 +195,53 @@ def cpu_us(process):
     return (int(fields[11]) + int(fields[12])) * 1_000_000 / os.sysconf("SC_CLK_TCK")
 
 
-def cost_with(workers, count):
-    """Processor time of the server for a task, with that many workers of four slots."""
-    with Redis() as redis, Fleet(redis, 0, 4) as fleet:
+@contextmanager
+def crowd_of(workers, slots, *hold):
+    """A server and that many workers in one process."""
+    with Redis() as redis, Fleet(redis, 0, slots, max_waiting="0") as fleet:
         spools = fleet.dir / "crowd"
         spools.mkdir()
-        crowd = Process([program("fleet_crowd"), f"unix:{redis.path}", workers, fleet.slots, spools],
-                        fleet.dir / "crowd.log")
+        crowd = Process([program("fleet_crowd"), f"unix:{redis.path}", workers, slots, spools,
+                         *hold], fleet.dir / "crowd.log")
         try:
             c = fleet.connect()
             until("workers", lambda: fleet.said(c) == workers, crowd, pause=0.1)
             time.sleep(2)  # each had an answer to its first beat
-            noops(fleet, 1000)
-            before = cpu_us(fleet.process)
-            noops(fleet, count)
-            return (cpu_us(fleet.process) - before) / count
+            yield fleet, c
         finally:
             crowd.stop()
 
 
+def cost_of_task(workers, count):
+    """Processor time of the server for a task, with that many workers of four slots."""
+    with crowd_of(workers, 4) as (fleet, _):
+        noops(fleet, 1000)
+        before = cpu_us(fleet.process)
+        noops(fleet, count)
+        return (cpu_us(fleet.process) - before) / count
+
+
+def cost_of_get(workers, seconds):
+    """Of a GET by one client, while all their slots are taken and a task waits for one."""
+    with crowd_of(workers, 16, "hold") as (fleet, c):
+        post_many(fleet, "/api/v1/scans", NOOP, workers * 16 + 1)
+        until("a fleet that is full", lambda: fleet.states(c)["queued"] == 1, pause=0.1)
+        _, job = timed_submit(fleet, c, NOOP)
+        before = cpu_us(fleet.process)
+        got = load(fleet, f"/api/v1/scans/{job}", seconds, connections=1)
+        return (cpu_us(fleet.process) - before) / got["answers"]
+
+
 def crowd(plan, report):
-    """What a task costs the server does not grow with the fleet."""
+    """What a task or a request costs the server does not grow with the fleet."""
     many, count = (50, 2000) if plan.quick else (500, 20_000)
-    costs = {n: median(cost_with(n, count) for _ in range(1 if plan.quick else 3))
+    costs = {n: median(cost_of_task(n, count) for _ in range(1 if plan.quick else 3))
              for n in (32, many)}
     report.at_most_times(f"processor time of the server for a task, {many} workers; 32 workers",
                          costs[many], costs[32], 1.5, "us")
+    costs = {n: cost_of_get(n, plan.seconds) for n in (2, many)}
+    report.at_most_times(f"the same for a GET while {many * 16:,} tasks run; 32 tasks", costs[many],
+                         costs[2], 1.5, "us")
 
 
 # ---------------------------------------------------------------- a tool of one second

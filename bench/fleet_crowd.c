@@ -1,7 +1,7 @@
 /*
  * fleet_crowd - many workers in one process, each with its own connections: what a server has to do
- * for a large fleet. They run nothing; each task is over when it comes.
- * usage: fleet_crowd REDIS_URL WORKERS SLOTS DIR    until SIGTERM; DIR is for their spools
+ * for a large fleet. They run nothing; each task is over when it comes, or is held until the end.
+ * usage: fleet_crowd REDIS_URL WORKERS SLOTS DIR [hold]    until SIGTERM; DIR: for their spools
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -20,7 +20,8 @@ enum { CROWD_MAX = 5000 };
 
 struct member {
     struct station *station;
-    uint32_t slots;
+    uint32_t slots; /* that are free */
+    bool hold;
 };
 
 struct crowd {
@@ -36,6 +37,10 @@ static void on_assigned(void *arg, const struct assignment *a, int64_t deadline_
     const struct outcome done = {.state = JOB_COMPLETED};
 
     (void)deadline_ms;
+    if (m->hold) {
+        m->slots--;
+        return;
+    }
     station_end(m->station, &a->lease, &done, NULL);
 }
 
@@ -75,7 +80,7 @@ static void on_turn_end(struct turn_hook *hook)
 }
 
 static int join(struct crowd *c, const struct redis_url *url, uint32_t slots, const char *dir,
-                struct err *e)
+                bool hold, struct err *e)
 {
     struct member *m = &c->v[c->n];
     auto_free char *name = str_fmt("crowd%zu", c->n);
@@ -99,6 +104,7 @@ static int join(struct crowd *c, const struct redis_url *url, uint32_t slots, co
     strvec_push(&config.hello.queues, "net-raw");
     strvec_push(&config.hello.tools, "noop");
     m->slots = slots;
+    m->hold = hold;
     rc = mkdir(spool, 0700) < 0 ? err_errno(e, "make '%s'", spool)
                                 : station_new(c->loop, &config, &ev, &m->station, e);
     strvec_done(&config.hello.queues);
@@ -121,9 +127,10 @@ int main(int argc, char **argv)
     uint64_t n, slots;
     int rc;
 
-    if (argc != 5 || !str_to_u64(argv[2], 1, CROWD_MAX, &n) ||
+    if ((argc != 5 && (argc != 6 || !str_eq(argv[5], "hold"))) ||
+        !str_to_u64(argv[2], 1, CROWD_MAX, &n) ||
         !str_to_u64(argv[3], 1, WORKER_SLOTS_MAX, &slots)) {
-        fputs("usage: fleet_crowd REDIS_URL WORKERS SLOTS DIR\n", stderr);
+        fputs("usage: fleet_crowd REDIS_URL WORKERS SLOTS DIR [hold]\n", stderr);
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
@@ -131,7 +138,7 @@ int main(int argc, char **argv)
         rc = loop_signal(c.loop, SIGTERM, on_stop, c.loop, &e);
     }
     for (uint64_t i = 0; rc == 0 && i < n; i++) {
-        rc = join(&c, &url, (uint32_t)slots, argv[4], &e);
+        rc = join(&c, &url, (uint32_t)slots, argv[4], argc == 6, &e);
     }
     if (rc == 0) {
         c.hook.fn = on_turn_end;
