@@ -186,7 +186,7 @@ static void apply_end(struct sched *s, struct run *r)
     } else if (r->step == STEP_WAITING) {
         rc = store_task_wait(s->store, &l, r->retry_at_us, &e);
     } else if (r->step == STEP_LOST) {
-        rc = store_task_lost(s->store, &l, r->task.beat, &r->now, &e);
+        rc = store_task_lost(s->store, &l, TASK_BEAT_ANY, &r->now, &e);
     } else {
         rc = store_task_finish(s->store, &l, &r->end, r->retry_at_us, &r->now, &e);
     }

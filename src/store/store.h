@@ -139,8 +139,11 @@ int store_task_finish(struct store *s, const struct lease *l, const struct outco
 /*
  * Takes a task from a worker that is gone: lost + 1, back to queued without the results of that
  * run, or failed with worker_lost at the TASK_MAX_LOSTth loss, or cancelled if that was asked
- * (complete hosts are then kept, partial). Compares (epoch, token, beat): ERR_FENCED.
+ * (complete hosts are then kept, partial). Compares (epoch, token, beat): ERR_FENCED. Whoever
+ * counts the time of the lease itself, so that a beat or progress of the run is no news to it,
+ * gives TASK_BEAT_ANY.
  */
+enum { TASK_BEAT_ANY = INT32_MAX };
 int store_task_lost(struct store *s, const struct lease *l, uint32_t beat,
                     enum job_state *job_state, struct err *e);
 /* Gives a task back unstarted (drain): queued again, nothing charged; cancelled if asked for. */

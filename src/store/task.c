@@ -382,7 +382,7 @@ int store_task_lost(struct store *s, const struct lease *l, uint32_t beat,
     int rc = load_held(s, l, &w);
 
     if (rc == 0) {
-        rc = w.row.task.beat == beat ? lose(s, &w) : store_fenced(s);
+        rc = beat == TASK_BEAT_ANY || w.row.task.beat == beat ? lose(s, &w) : store_fenced(s);
         if (rc == 0 && job_state) {
             *job_state = w.row.task.state;
         }

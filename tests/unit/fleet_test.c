@@ -155,6 +155,26 @@ static void what_nothing_is_heard_of_runs_again_and_the_late_worker_is_fenced(vo
     tear_down(&b);
 }
 
+static void a_run_that_told_its_progress_can_be_lost_too(void)
+{
+    struct bench b = set_up();
+    struct id id = submit(&b);
+    const struct progress half = {.percent_x100 = 5000, .task = "Connect Scan"};
+    struct lease l, again;
+    struct job j;
+
+    hello(&b, ONE, "home", NULL);
+    CHECK(take(&b, &l, WAIT_MS));
+    SAY(&b, ONE, put_took(&out, &l); put_progress(&out, &l, &half));
+    wait_state(&b, &id, JOB_QUEUED);
+    hello(&b, ONE, "home", NULL);
+    CHECK(take(&b, &again, WAIT_MS));
+    j = job_of(&b, &id);
+    CHECK_INT(j.lost, 1);
+    job_done(&j);
+    tear_down(&b);
+}
+
 static void beats_keep_a_lease_for_as_long_as_it_takes(void)
 {
     struct bench b = set_up();
@@ -394,7 +414,7 @@ TESTS(a_task_goes_to_a_worker_and_its_result_comes_back,
       queues_that_the_same_worker_serves_share_its_slots, a_report_that_comes_twice_counts_once,
       a_report_behind_a_gap_waits_for_what_is_missing,
       what_nothing_is_heard_of_runs_again_and_the_late_worker_is_fenced,
-      beats_keep_a_lease_for_as_long_as_it_takes,
+      a_run_that_told_its_progress_can_be_lost_too, beats_keep_a_lease_for_as_long_as_it_takes,
       a_complete_result_of_a_lost_run_is_adopted_while_the_task_is_open,
       an_instance_that_is_gone_for_certain_loses_its_tasks_at_once,
       a_second_worker_of_a_name_that_is_taken_is_refused,
