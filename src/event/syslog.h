@@ -15,7 +15,8 @@
 #include "base/err.h"
 #include "event/loop.h"
 
-/* syslog://HOST[:PORT], syslog+tcp://HOST[:PORT], syslog+unix:PATH; port 514, of TCP 601. Owned. */
+/* syslog://HOST[:PORT] (or syslog+udp://), syslog+tcp://HOST[:PORT], syslog+unix:PATH; port 514, of
+ * TCP 601. Owned. */
 struct syslog_url {
     enum { SYSLOG_UDP, SYSLOG_TCP, SYSLOG_UNIX } kind;
     char *host, *path;
