@@ -250,12 +250,12 @@ def _time_limit(request):
 # with what it made for all of its tests, and in its own order; but for these, each test of which
 # stands for itself and may go anywhere.
 SPREAD = (
-    "test_scan_lab", "test_scan_faults_lab", "test_sandbox", "test_scan_faults", "test_profiles",
+    "test_scan_lab", "test_scan_faults_lab", "test_scan_faults", "test_profiles",
     "test_crash",
 )  # fmt: skip
 # What takes long comes first, so that no worker is left alone with it at the end.
 LONG_FIRST = ("test_scan_lab", "test_scan_faults_lab", "test_up", "test_confinement", "test_scope",
-              "test_disk_full", "test_house", "test_sandbox", "test_scan_faults")  # fmt: skip
+              "test_disk_full", "test_house", "test_scan_faults")  # fmt: skip
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist makes groups of the marks
