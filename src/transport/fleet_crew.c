@@ -273,6 +273,12 @@ static bool open_job(struct fleet *f, const struct id *id)
     return open;
 }
 
+void fleet_fence(struct fleet *f, struct crew *c, const struct lease *l)
+{
+    f->stats.fenced++;
+    put_fenced(crew_out(f, c), l, open_job(f, &l->job_id));
+}
+
 void crew_beat(struct fleet *f, struct crew *c, const struct beat *b)
 {
     c->heard_ms = boot_ms();
@@ -294,8 +300,7 @@ void crew_beat(struct fleet *f, struct crew *c, const struct beat *b)
                 put_cancel(crew_out(f, c), l);
             }
         } else {
-            f->stats.fenced++;
-            put_fenced(crew_out(f, c), l, open_job(f, &l->job_id));
+            fleet_fence(f, c, l);
         }
     }
     answer(f, c, b->n);

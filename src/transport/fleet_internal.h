@@ -130,6 +130,8 @@ bool crew_works(const struct crew *c); /* takes tasks */
 void crew_hello(struct fleet *f, const char *name, const char *instance, const struct hello *h);
 void crew_beat(struct fleet *f, struct crew *c, const struct beat *b);
 void crew_bye(struct fleet *f, struct crew *c);
+/* The lease is not its own: told, with whether the job is still open, and counted. */
+void fleet_fence(struct fleet *f, struct crew *c, const struct lease *l);
 void crews_sweep(struct fleet *f);
 /* What it is told after the commit of this turn. */
 struct buf *crew_out(struct fleet *f, struct crew *c);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "transport/entry.h"
 #include "transport/fleet_internal.h"
 
 enum { BLOCK_MS = 5000 };
@@ -101,22 +102,8 @@ void fleet_read_anew(struct fleet *f)
 static void acknowledge(struct fleet *f)
 {
     auto_free char *key = fleet_key(f, "reports", "");
-    size_t n = f->done.n;
-    const char **argv;
 
-    if (n == 0) {
-        return;
-    }
-    argv = xcalloc(n + 3, sizeof *argv);
-    argv[0] = "XACK";
-    argv[1] = key;
-    argv[2] = "server";
-    memcpy(argv + 3, f->done.v, n * sizeof *argv);
-    redis_command(f->cmd, NULL, NULL, (int)n + 3, argv, NULL);
-    argv[1] = "XDEL";
-    argv[2] = key;
-    redis_command(f->cmd, NULL, NULL, (int)n + 2, argv + 1, NULL);
-    free(argv);
+    entries_done(f->cmd, key, "server", &f->done);
 }
 
 /* What was applied in this turn is read again; how far each run was before it, the store knows. */

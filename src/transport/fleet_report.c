@@ -201,23 +201,6 @@ static enum order place(struct fleet *f, struct fleet_run *r, const struct messa
     return rc == ERR_CONFLICT ? ORDER_GAP : rc == ERR_FENCED ? ORDER_FENCED : ORDER_FAILED;
 }
 
-static bool job_open(struct fleet *f, const struct id *id)
-{
-    struct job j = {0};
-    bool open;
-
-    job_init(&j);
-    open = store_job_get(f->store, id, &j, NULL) == 0 && !job_state_terminal(j.state);
-    job_done(&j);
-    return open;
-}
-
-static void fence(struct fleet *f, struct crew *c, const struct lease *l)
-{
-    f->stats.fenced++;
-    put_fenced(crew_out(f, c), l, job_open(f, &l->job_id));
-}
-
 static void apply_one(struct fleet *f, struct crew *c, struct fleet_run *r, const struct message *m)
 {
     struct err e = {0};
@@ -257,7 +240,7 @@ static void sequenced(struct fleet *f, struct crew *c, const struct message *m)
     struct fleet_run *r = fleet_run_of(f, &m->lease);
 
     if (!r || another_has(r, c) || (!r->end_seq && !sched_holds(f->sched, &m->lease))) {
-        fence(f, c, &m->lease);
+        fleet_fence(f, c, &m->lease);
         return;
     }
     if (!r->crew && !r->end_seq) {
@@ -275,7 +258,7 @@ static void sequenced(struct fleet *f, struct crew *c, const struct message *m)
         } /* else its acknowledgement comes with the commit of its end */
         break;
     case ORDER_FENCED:
-        fence(f, c, &m->lease);
+        fleet_fence(f, c, &m->lease);
         break;
     case ORDER_GAP:
     case ORDER_FAILED:
@@ -288,7 +271,7 @@ static void took(struct fleet *f, struct crew *c, const struct message *m)
     struct fleet_run *r = fleet_run_of(f, &m->lease);
 
     if (!r || another_has(r, c) || !sched_heard(f->sched, &m->lease)) {
-        fence(f, c, &m->lease);
+        fleet_fence(f, c, &m->lease);
         return;
     }
     if (!r->crew) {

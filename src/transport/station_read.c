@@ -70,21 +70,6 @@ static void on_task(struct station *s, const struct message *m, const uint8_t *a
     }
 }
 
-static void acknowledge(struct station *s, const char *key, const struct strvec *ids)
-{
-    const char **argv = xcalloc(ids->n + 3, sizeof *argv);
-
-    argv[0] = "XACK";
-    argv[1] = key;
-    argv[2] = "workers";
-    memcpy(argv + 3, ids->v, ids->n * sizeof *argv);
-    redis_command(s->cmd, NULL, NULL, (int)ids->n + 3, argv, NULL);
-    argv[1] = "XDEL";
-    argv[2] = key;
-    redis_command(s->cmd, NULL, NULL, (int)ids->n + 2, argv + 1, NULL);
-    free(argv);
-}
-
 /* [key, [[id, [name, value, ...]], ...]]; of one that was deleted there is only the id. */
 static void take_stream(struct station *s, const redisReply *stream)
 {
@@ -115,7 +100,7 @@ static void take_stream(struct station *s, const redisReply *stream)
         }
     }
     if (ids.n > 0) {
-        acknowledge(s, stream->element[0]->str, &ids);
+        entries_done(s->cmd, stream->element[0]->str, "workers", &ids);
     }
 }
 
