@@ -46,7 +46,19 @@ enum box_net {
 };
 
 /* Which system calls the tool may make; box/seccomp.h. */
-enum box_calls { BOX_CALLS_NETWORK, BOX_CALLS_OFFLINE, BOX_CALLS_BROKER, BOX_CALLS_ALL };
+/*
+ * NESTING: for `nest`: what the inner lists have together, and namespaces, mounts and seccomp.
+ * AGENT: a large runtime that compiles at run time (the Claude Code CLI): a list of what is
+ * refused.
+ */
+enum box_calls {
+    BOX_CALLS_NETWORK,
+    BOX_CALLS_OFFLINE,
+    BOX_CALLS_BROKER,
+    BOX_CALLS_NESTING,
+    BOX_CALLS_AGENT,
+    BOX_CALLS_ALL
+};
 
 struct box_limits {
     uint32_t cpu_s, mem_mb, files, procs, file_mb; /* 0: leave as it is; files: 1024 */
@@ -76,6 +88,12 @@ struct box_spec {
     bool raw_sockets; /* keep CAP_NET_RAW (ambient) where it can be given */
     bool net_admin;   /* for tests of what the filter outside stands: CAP_NET_ADMIN too */
     enum box_calls calls;
+    /*
+     * The tool is one of ours that makes boxes of its own, inside this one: it may make namespaces
+     * and mounts there, and sees all of /proc, without which the kernel gives the inner ones none.
+     * The inner ones are what holds programs. With BOX_CALLS_NESTING.
+     */
+    bool nest;
     const struct box_bind *binds; /* in order; missing ones are an error (step "bind") */
     size_t n_binds;
     const struct box_file *files;

@@ -193,9 +193,11 @@ static const char *build(const struct box_plan *plan, int *listen_fd, int *landl
         step = plan->view ? make_view(plan, &view) : enter_dir(plan, dir_fd, landlock_fd);
     }
     step = step ? step : make_network(plan, listen_fd);
-    if (!step) {
+    if (!step && !spec->nest) {
         user_forbid_namespaces(plan);
-        step = plan->view ? view_seal() : NULL;
+    }
+    if (!step && plan->view) {
+        step = view_seal(spec);
     }
     return step ? step : user_restrict(plan);
 }

@@ -304,7 +304,7 @@ const char *view_make(struct view *v, const struct box_plan *plan)
     if (!step) {
         step = attach_all(v);
     }
-    return step ? step : mask_all();
+    return step || plan->spec->nest ? step : mask_all();
 }
 
 static bool make_read_only(int fd, const char *path, unsigned flags)
@@ -314,10 +314,14 @@ static bool make_read_only(int fd, const char *path, unsigned flags)
     return mount_setattr(fd, path, flags, &attr, sizeof attr) == 0;
 }
 
-const char *view_seal(void)
+const char *view_seal(const struct box_spec *spec)
 {
-    auto_fd int sys = open_tree(AT_FDCWD, "/proc/sys", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    auto_fd int sys = -1;
 
+    if (spec->nest) {
+        return make_read_only(AT_FDCWD, "/", 0) ? NULL : "read-only root";
+    }
+    sys = open_tree(AT_FDCWD, "/proc/sys", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     if (sys < 0 || !make_read_only(sys, "", AT_EMPTY_PATH) ||
         move_mount(sys, "", AT_FDCWD, "/proc/sys", MOVE_MOUNT_F_EMPTY_PATH) < 0) {
         return "mask";

@@ -28,6 +28,6 @@ extern const char *const view_devices[];
 bool view_is_program(const char *path);
 const char *view_hold(struct view *v, const struct box_spec *spec);
 const char *view_make(struct view *v, const struct box_plan *plan);
-const char *view_seal(void);
+const char *view_seal(const struct box_spec *spec);
 /* Without a view of its own: the files of /tmp, in the working directory. */
 const char *view_write_in_dir(const struct box_spec *spec);

@@ -7,10 +7,10 @@
 #include "base/buf.h"
 #include "cli/cli.h"
 
-enum finding { FINDING_OK, FINDING_WARN, FINDING_FAIL };
+enum doctor_finding { FINDING_OK, FINDING_WARN, FINDING_FAIL };
 
 struct check_result {
-    enum finding finding;
+    enum doctor_finding finding;
     struct buf detail, fix; /* fix is empty when all is well */
 };
 
@@ -20,8 +20,8 @@ struct check {
 };
 
 /* What was found, and the fix or NULL. */
-void doctor_result(struct check_result *r, enum finding f, const char *fix, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+void doctor_result(struct check_result *r, enum doctor_finding f, const char *fix, const char *fmt,
+                   ...) __attribute__((format(printf, 4, 5)));
 void check_transport(struct cli *c, struct check_result *r); /* doctor_transport.c */
 
 extern const struct check doctor_checks[]; /* ends with name NULL */

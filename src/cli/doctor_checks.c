@@ -24,7 +24,8 @@
 enum { DISK_FAIL_MB = 100, DISK_WARN_MB = 1024, EXPIRES_SOON_S = 14 * 86400 };
 enum { YEAR_2025_S = 1735689600 };
 
-void doctor_result(struct check_result *r, enum finding f, const char *fix, const char *fmt, ...)
+void doctor_result(struct check_result *r, enum doctor_finding f, const char *fix, const char *fmt,
+                   ...)
 {
     va_list ap;
 

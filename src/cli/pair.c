@@ -8,7 +8,7 @@
 
 #include "base/id.h"
 #include "base/mem.h"
-#include "http/gnutls_lib.h"
+#include "tls/gnutls_lib.h"
 
 enum { SERIAL_LEN = 16 };
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "model/finding.h"
 #include "model/host.h"
 #include "model/job.h"
 
@@ -18,6 +19,7 @@ struct reports {
     int (*host)(void *arg, const struct lease *l, const struct host *head, struct err *e);
     int (*port)(void *arg, const struct lease *l, const struct port *p, struct err *e);
     int (*host_end)(void *arg, const struct lease *l, struct err *e);
+    int (*finding)(void *arg, const struct lease *l, const struct finding *f, struct err *e);
     /* Goes on with that run's host; before port() and host_end() in each turn and after others. */
     int (*select)(void *arg, const struct lease *l, struct err *e);
     int (*progress)(void *arg, const struct lease *l, const struct progress *p, struct err *e);

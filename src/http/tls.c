@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 
 #include "base/mem.h"
-#include "http/gnutls_lib.h"
+#include "tls/gnutls_lib.h"
 
 enum { READ_AHEAD = 4096 };
 

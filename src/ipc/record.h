@@ -3,9 +3,9 @@
  *
  * A byte stream (SOCK_STREAM pair: one host can be larger than any packet) of records: u32 length
  * of what follows, u8 type, body. A host is HOST, then its PORTs, then HOST_END, so that the reader
- * never holds more than one of them. Order: hosts and progress in any order, then at most one RUN,
- * at most one RAW, and END, after which nothing may come. Strings carry their NUL, so that the
- * reader hands them out where they lie, without a copy.
+ * never holds more than one of them. Order: hosts, findings and progress in any order, then at most
+ * one RUN, at most one RAW, and END, after which nothing may come. Strings carry their NUL, so that
+ * the reader hands them out where they lie, without a copy.
  *
  * The reader checks lengths against RECORD_MAX, types, order, ranges of numbers, that strings are
  * UTF-8 without NUL and that JSON fields begin and end as JSON does; a stream that breaks a rule is
@@ -22,6 +22,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "model/finding.h"
 #include "model/host.h"
 
 enum { RECORD_MAX = 4 << 20, RECORD_TEXT_MAX = 256 << 10, RECORD_LIST_MAX = 256 };
@@ -43,6 +44,7 @@ void record_put_host(struct buf *b, const struct host *h); /* HOST, PORTs, HOST_
 void record_put_head(struct buf *b, const struct host *h); /* the same in parts */
 void record_put_port(struct buf *b, const struct port *p);
 void record_put_host_end(struct buf *b);
+void record_put_finding(struct buf *b, const struct finding *f);
 void record_put_progress(struct buf *b, const struct progress *p);
 void record_put_run(struct buf *b, const struct run_info *r);
 void record_put_raw(struct buf *b, const struct raw_info *r);
@@ -53,6 +55,7 @@ struct record_sink {
     int (*host)(void *arg, const struct host *head, struct err *e); /* without ports */
     int (*port)(void *arg, const struct port *p, struct err *e);    /* of the last host */
     int (*host_end)(void *arg, struct err *e);
+    int (*finding)(void *arg, const struct finding *f, struct err *e); /* checked */
     int (*progress)(void *arg, const struct progress *p, struct err *e);
     int (*run)(void *arg, const struct run_info *r, struct err *e);
     int (*raw)(void *arg, const struct raw_info *r, struct err *e);

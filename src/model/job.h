@@ -95,6 +95,8 @@ struct job {
     char *profile;        /* "standard@1": which profile made the plan; NULL: none */
     char *plan;           /* plan/plan.h, fixed at submit: the job has many tasks, whose results are
                              merged by address ("planned"); NULL: one run of `tool` */
+    char *repo;           /* repo/spec.h: what a repository scan was asked for, as JSON; its tool is
+                             "repo", `targets` the URL; NULL: it is none */
     char *import_path;    /* relative to the blob directory: what was handed in, to be read instead
                              of running the tool; NULL: the tool runs */
     char *queue;          /* model/queue.h: where its tasks wait; NULL: "net". A planned job's tasks

@@ -102,6 +102,11 @@ enum box_files {
 };
 const char *box_files_name(enum box_files f); /* "view", "landlock", "open" */
 
+/* What a run asked of a model's API through the proxy, as the proxy counted it. */
+struct api_use {
+    uint64_t requests, refused, input_tokens, output_tokens;
+};
+
 struct sandbox_report {
     char box[24], limits[16]; /* as in struct sandbox_caps */
     enum box_files files;
@@ -116,6 +121,7 @@ struct sandbox_report {
     int64_t output_bytes, disk_bytes; /* disk: at the end; -1: not known */
     bool counted;                     /* the counters below were read */
     struct egress_counts counts;
+    struct api_use api;
 };
 
 /* "userns+nft+cgroup2": the short form in lists. Without a view of its own the box is called

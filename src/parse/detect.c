@@ -149,7 +149,7 @@ static bool is_zmap_line(const struct head *h)
     const char *nl = memchr(h->s, '\n', (size_t)(h->end - h->s));
     const char *end = nl ? nl : h->end;
     const char *comma = memchr(h->s, ',', (size_t)(end - h->s));
-    struct finding x;
+    struct sighting x;
 
     for (const char *s = h->s; s < end;) {
         const char *stop = memchr(s, ',', (size_t)(end - s));

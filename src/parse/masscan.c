@@ -6,11 +6,11 @@
 #include "base/mem.h"
 #include "parse/scan.h"
 
-bool masscan_proto(const char *s, size_t n, struct finding *x)
+bool masscan_proto(const char *s, size_t n, struct sighting *x)
 {
     static const struct {
         const char *word;
-        enum finding_proto proto;
+        enum sighting_proto proto;
     } rows[] = {{"tcp", PROTO_TCP},   {"udp", PROTO_UDP}, {"icmp", PROTO_ICMP},
                 {"sctp", PROTO_SCTP}, {"arp", PROTO_ARP}, {"oproto", PROTO_IP},
                 {"ip", PROTO_IP}};
@@ -24,11 +24,11 @@ bool masscan_proto(const char *s, size_t n, struct finding *x)
     return false;
 }
 
-bool masscan_status(const char *s, size_t n, struct finding *x)
+bool masscan_status(const char *s, size_t n, struct sighting *x)
 {
     static const struct {
         const char *word;
-        enum finding_state state;
+        enum sighting_state state;
     } rows[] = {{"open", FINDING_OPEN},
                 {"closed", FINDING_CLOSED},
                 {"up", FINDING_UP},
@@ -44,7 +44,7 @@ bool masscan_status(const char *s, size_t n, struct finding *x)
     return false;
 }
 
-bool masscan_add(struct scan *p, struct finding *x)
+bool masscan_add(struct scan *p, struct sighting *x)
 {
     if (x->proto == PROTO_ICMP || x->proto == PROTO_ARP || x->state == FINDING_UP) {
         /* An answer of the host, whatever the number says. */

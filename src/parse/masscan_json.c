@@ -1,5 +1,5 @@
 /*
- * masscan's JSON and ndjson: one finding a record. Records as masscan writes them are read in one
+ * masscan's JSON and ndjson: one sighting a record. Records as masscan writes them are read in one
  * go; whatever differs by one byte takes the general way.
  */
 #include <string.h>
@@ -27,7 +27,7 @@ static const char *word(const char *s, const char *end, size_t *n)
 }
 
 /* "status": "open", "reason": "syn-ack", "ttl": 64 */
-static const char *fast_status(struct scan *p, const char *s, const char *end, struct finding *x,
+static const char *fast_status(struct scan *p, const char *s, const char *end, struct sighting *x,
                                bool spaced)
 {
     const char *at = s;
@@ -46,7 +46,7 @@ static const char *fast_status(struct scan *p, const char *s, const char *end, s
     if (!s) {
         return NULL;
     }
-    x->reason = findings_reason(p->found, at, n);
+    x->reason = sightings_reason(p->found, at, n);
     s = spaced ? LITERAL(s, end, ", \"ttl\": ") : LITERAL(s, end, ",\"ttl\":");
     s = s ? scan_digits(s, end, UINT8_MAX, &v) : NULL;
     x->ttl = s ? (int32_t)v : -1;
@@ -54,7 +54,7 @@ static const char *fast_status(struct scan *p, const char *s, const char *end, s
 }
 
 /* 80, "proto": "tcp", */
-static const char *fast_port(const char *s, const char *end, struct finding *x, bool spaced)
+static const char *fast_port(const char *s, const char *end, struct sighting *x, bool spaced)
 {
     const char *at;
     int64_t v;
@@ -71,7 +71,7 @@ static const char *fast_port(const char *s, const char *end, struct finding *x, 
     return s && masscan_proto(at, n, x) ? s : NULL;
 }
 
-static const char *fast_json(struct scan *p, const char *s, const char *end, struct finding *x)
+static const char *fast_json(struct scan *p, const char *s, const char *end, struct sighting *x)
 {
     s = LITERAL(s, end, "{   \"ip\": \"");
     s = s ? scan_ipv4(s, end, x->addr) : NULL;
@@ -84,7 +84,7 @@ static const char *fast_json(struct scan *p, const char *s, const char *end, str
     return s ? LITERAL(s, end, "} ] }") : NULL;
 }
 
-static const char *fast_ndjson(struct scan *p, const char *s, const char *end, struct finding *x)
+static const char *fast_ndjson(struct scan *p, const char *s, const char *end, struct sighting *x)
 {
     s = LITERAL(s, end, "{\"ip\":\"");
     s = s ? scan_ipv4(s, end, x->addr) : NULL;
@@ -99,7 +99,7 @@ static const char *fast_ndjson(struct scan *p, const char *s, const char *end, s
 
 static size_t fast(struct scan *p, const char *s, size_t n)
 {
-    struct finding x;
+    struct sighting x;
     const char *end = s + n;
     const char *at;
 
@@ -116,7 +116,7 @@ static size_t fast(struct scan *p, const char *s, size_t n)
 
 struct record {
     struct scan *p;
-    struct finding x;
+    struct sighting x;
     int64_t port;
     bool has_addr, has_proto, has_status, has_banner;
     const char *ports; /* the list: it may stand before the address */
@@ -127,7 +127,7 @@ static bool member(struct json_scan *j, void *arg);
 
 static void add(struct record *r)
 {
-    struct finding x = r->x;
+    struct sighting x = r->x;
 
     if (r->bad || r->p->code) {
         return;
@@ -181,7 +181,7 @@ static bool listed_port(struct json_scan *j, void *arg)
 
 /* A string that goes through one of the tables. */
 static bool known_word(struct json_scan *j, struct record *r,
-                       bool (*find)(const char *s, size_t n, struct finding *x), bool *has,
+                       bool (*find)(const char *s, size_t n, struct sighting *x), bool *has,
                        const char *bad)
 {
     struct buf *b = &r->p->key;
@@ -224,7 +224,7 @@ static bool member(struct json_scan *j, void *arg)
     if (strcmp(key, "reason") == 0) {
         bool ok = json_scan_string(j, b);
 
-        r->x.reason = findings_reason(r->p->found, b->data ? b->data : "", b->len);
+        r->x.reason = sightings_reason(r->p->found, b->data ? b->data : "", b->len);
         return ok;
     }
     if (strcmp(key, "ttl") == 0) {

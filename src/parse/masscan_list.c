@@ -55,7 +55,7 @@ static bool malformed(struct scan *p, const char *line, size_t n)
     return false;
 }
 
-static bool add_banner(struct scan *p, struct finding *x, const char *banner, size_t n)
+static bool add_banner(struct scan *p, struct sighting *x, const char *banner, size_t n)
 {
     masscan_unescape(&p->banner, banner, n);
     x->state = FINDING_BANNER;
@@ -81,7 +81,7 @@ static bool is_comment(const char *s, size_t n, const char *word)
 
 static bool list_line(struct scan *p, const char *line, size_t line_n)
 {
-    struct finding x = scan_finding();
+    struct sighting x = scan_finding();
     const char *s = line;
     const char *state, *word;
     size_t n = line_n;
@@ -121,7 +121,7 @@ static bool starts(const char *s, size_t n, const char *with, size_t *len)
 }
 
 /* 80/open/tcp//http// */
-static bool grepable_port(struct finding *x, const char *s, size_t n)
+static bool grepable_port(struct sighting *x, const char *s, size_t n)
 {
     const char *end = s + n;
     const char *slash;
@@ -142,7 +142,7 @@ static bool grepable_port(struct finding *x, const char *s, size_t n)
 }
 
 struct grepable {
-    struct finding x;
+    struct sighting x;
     bool host, ports;
     const char *banner; /* NULL: none */
     size_t banner_n;

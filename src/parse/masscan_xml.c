@@ -1,7 +1,7 @@
 /*
- * masscan's XML looks like nmap's, one host element a finding: nmap's parser reads it, with all its
- * care, and its hosts are taken apart into findings. A service is a banner; beside one the state
- * is not masscan's finding, but part of the form.
+ * masscan's XML looks like nmap's, one host element a sighting: nmap's parser reads it, with all
+ * its care, and its hosts are taken apart into sightings. A service is a banner; beside one the
+ * state is not masscan's sighting, but part of the form.
  */
 #include <string.h>
 
@@ -15,7 +15,7 @@ static bool find_banner(struct json_scan *j, void *arg)
     return strcmp(j->key, "banner") == 0 ? json_scan_string(j, &p->scratch) : json_scan_skip(j);
 }
 
-static bool add_port(struct scan *p, struct finding *x, const struct port *port)
+static bool add_port(struct scan *p, struct sighting *x, const struct port *port)
 {
     const char *protocol = port->protocol ? port->protocol : "";
     const char *state = port->state ? port->state : "";
@@ -26,7 +26,7 @@ static bool add_port(struct scan *p, struct finding *x, const struct port *port)
         scan_fail(p, ERR_TOOL, "a port has an unknown protocol or state");
         return false;
     }
-    x->reason = port->reason ? findings_reason(p->found, port->reason, strlen(port->reason)) : 0;
+    x->reason = port->reason ? sightings_reason(p->found, port->reason, strlen(port->reason)) : 0;
     if (port->has_service && port->more) {
         struct json_scan j = {.p = port->more, .end = port->more + strlen(port->more)};
 
@@ -46,7 +46,7 @@ static bool add_port(struct scan *p, struct finding *x, const struct port *port)
 static int on_host(void *arg, const struct host *h, struct err *e)
 {
     struct scan *p = arg;
-    struct finding x = scan_finding();
+    struct sighting x = scan_finding();
     const char *address = host_address(h);
 
     if (!address || !scan_address(address, strlen(address), &x)) {

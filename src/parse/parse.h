@@ -10,11 +10,13 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "model/finding.h"
 #include "model/host.h"
 
 /* Members may be NULL. Everything is borrowed for the call. A non-zero return stops the parser. */
 struct parse_sink {
     int (*host)(void *arg, const struct host *h, struct err *e);
+    int (*finding)(void *arg, const struct finding *f, struct err *e);
     int (*progress)(void *arg, const struct progress *p, struct err *e);
     int (*run)(void *arg, const struct run_info *r, struct err *e); /* once, at the end */
     void *arg;
@@ -35,8 +37,8 @@ struct parser {
 extern const struct parser parser_nmap_xml;
 
 /*
- * masscan and zmap report findings in no order, each alone and often twice. Their parsers collect
- * up to FINDINGS_MAX of them, sort by address, protocol and port, join what is the same (first and
+ * masscan and zmap report sightings in no order, each alone and often twice. Their parsers collect
+ * up to SIGHTINGS_MAX of them, sort by address, protocol and port, join what is the same (first and
  * last time are kept) and hand out hosts; then they go on. So one address may come several times.
  * Ports that were reported closed are told as extraports only, in nmap's shape (reasons[] with
  * "proto" and "ports": which), and so is what ICMP said of a port that zmap does not name (state
@@ -48,9 +50,26 @@ extern const struct parser parser_nmap_xml;
  * handed out and run_info.complete is false), ndjson, list, XML, grepable; binary and paused.conf
  * are refused by name, as are zmap's metadata and status files.
  */
-enum { FINDINGS_MAX = 65536 };
+enum { SIGHTINGS_MAX = 65536 };
 extern const struct parser parser_masscan; /* "masscan" */
 extern const struct parser parser_zmap;    /* "zmap": CSV or JSON lines */
+
+/*
+ * "repo": what `scanpod repo-box` (repo/box.h) writes: one JSON object a line. {"finding": {...}}
+ * any number of times, {"progress": {"task", "percent"}} between them, and {"run": {...}} as the
+ * last line, which becomes run_info: its `json` is docs/findings.md "the run's record"; complete is
+ * false without it. Everything is checked by finding_check() again.
+ */
+extern const struct parser parser_repo;
+/*
+ * "sarif": SARIF 2.1.0 of any program (2.0 and earlier are refused by name), also with a byte order
+ * mark. Results of all runs, of kind "fail" (or none); the first location counts, the others are
+ * related; paths are made relative (uriBaseId, originalUriBaseIds, file://), those that are not in
+ * a tree are kept as verified=false with their last parts. Suppressed ones come with `marked`.
+ * Severity: security-severity of the rule, else level. Classes by CWE, else by rule id, else
+ * "other" (assess/classes.h). The document is read whole: at most 256 MiB, else ERR_LIMIT.
+ */
+extern const struct parser parser_sarif;
 
 /*
  * What a file is, from its first bytes (4 KiB are enough): "nmap", "masscan", "zmap" (whose parsers

@@ -39,14 +39,14 @@ static void sink_failed(struct scan *p, int code)
     p->sink_failed = true;
 }
 
-struct finding scan_finding(void)
+struct sighting scan_finding(void)
 {
-    return (struct finding){.port = -1, .ttl = -1};
+    return (struct sighting){.port = -1, .ttl = -1};
 }
 
-bool scan_add(struct scan *p, const struct finding *x)
+bool scan_add(struct scan *p, const struct sighting *x)
 {
-    int rc = findings_add(p->found, x, &p->err);
+    int rc = sightings_add(p->found, x, &p->err);
 
     if (rc) {
         sink_failed(p, rc);
@@ -228,7 +228,7 @@ static void end_input(struct scan *p)
 
 static void tell_run(struct scan *p)
 {
-    const struct findings_count *c = findings_count(p->found);
+    const struct sightings_count *c = sightings_count(p->found);
     auto_buf text = {0};
     struct json j = json_to(&text);
     struct run_info info = {.scanner = p->tool,
@@ -278,7 +278,7 @@ int scan_finish(void *arg, struct err *e)
     }
     if (!p->sink_failed) {
         /* Also what came before the failure. */
-        rc = findings_flush(p->found, &of_sink);
+        rc = sightings_flush(p->found, &of_sink);
         if (rc) {
             p->err = of_sink;
             sink_failed(p, rc);
@@ -301,7 +301,7 @@ void *scan_new(const struct parse_sink *sink, const char *tool,
     p->sink = sink;
     p->tool = tool;
     p->choose = choose_form;
-    p->found = findings_new(sink);
+    p->found = sightings_new(sink);
     return p;
 }
 
@@ -315,7 +315,7 @@ void scan_free(void *arg)
     if (p->form && p->form->free) {
         p->form->free(p);
     }
-    findings_free(p->found);
+    sightings_free(p->found);
     buf_done(&p->hold);
     buf_done(&p->key);
     buf_done(&p->scratch);

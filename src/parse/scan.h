@@ -5,7 +5,7 @@
  *   scan.c           the shell: pieces, lines, limits, the end
  *   scan_text.c      numbers and addresses
  *   detect.c         what a file is, from its first bytes
- *   findings*.c      findings become hosts
+ *   sightings*.c      sightings become hosts
  *   json_scan.c      one JSON object
  *   masscan*.c       the forms of masscan
  *   zmap*.c          the forms of zmap
@@ -16,9 +16,9 @@
 #pragma once
 
 #include "parse/detect.h"
-#include "parse/findings.h"
 #include "parse/json_scan.h"
 #include "parse/parse.h"
+#include "parse/sightings.h"
 
 enum {
     SCAN_HEAD = 4096,         /* bytes that tell the form */
@@ -62,8 +62,8 @@ struct zmap_columns {
 struct zmap_class {
     char text[24];
     size_t n; /* 0: none */
-    enum finding_state state;
-    enum finding_proto proto;
+    enum sighting_state state;
+    enum sighting_proto proto;
     unsigned reason;
 };
 
@@ -75,7 +75,7 @@ struct scan {
     int code;
     struct err err;
     bool sink_failed;
-    struct findings *found;
+    struct sightings *found;
     struct buf hold;  /* input that waits for the end of a record */
     size_t seen;      /* bytes of the record at hand that were looked at */
     uint64_t lines;   /* line ends before the record at hand */
@@ -95,9 +95,9 @@ struct scan {
 void scan_fail(struct scan *p, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* False: it stops here. */
-bool scan_add(struct scan *p, const struct finding *x);
-/* A finding of which nothing is known. */
-struct finding scan_finding(void);
+bool scan_add(struct scan *p, const struct sighting *x);
+/* A sighting of which nothing is known. */
+struct sighting scan_finding(void);
 /* The length of the line at s, its end included; 0: it has none yet. Fails when it is too long. */
 size_t scan_line(struct scan *p, const char *s, size_t n);
 /* Line end, spaces at both ends: gone. */
@@ -125,7 +125,7 @@ const char *scan_quote(struct scan *p, const char *s, size_t n);
 
 /* Whole text; false: it is none. */
 bool scan_number(const char *s, size_t n, int64_t max, int64_t *out);
-bool scan_address(const char *s, size_t n, struct finding *x);
+bool scan_address(const char *s, size_t n, struct sighting *x);
 /* 2026-11-21T22:35:02.707+0000 as epoch seconds, 0: it is none. */
 int64_t scan_time(const char *s, size_t n);
 bool scan_is(const char *s, size_t n, const char *word);
@@ -134,16 +134,16 @@ extern const struct scan_form masscan_json, masscan_list, masscan_grepable, mass
     zmap_csv;
 
 /* What masscan calls these. False: unknown. */
-bool masscan_proto(const char *s, size_t n, struct finding *x);
-bool masscan_status(const char *s, size_t n, struct finding *x);
+bool masscan_proto(const char *s, size_t n, struct sighting *x);
+bool masscan_status(const char *s, size_t n, struct sighting *x);
 /* Turns \xNN back into bytes. */
 void masscan_unescape(struct buf *b, const char *s, size_t n);
 /* Checks and adds what a record of masscan said. */
-bool masscan_add(struct scan *p, struct finding *x);
+bool masscan_add(struct scan *p, struct sighting *x);
 
 /* What a row of zmap said; the callers fill it. */
 struct zmap_row {
-    struct finding x;
+    struct sighting x;
     bool has_addr, has_port;
     const struct zmap_class *known; /* what the class means; NULL: look at the next two */
     const char *class;              /* NULL or empty: not said */

@@ -14,7 +14,7 @@ bool scan_number(const char *s, size_t n, int64_t max, int64_t *out)
     return scan_digits(s, s + n, max, out) == s + n && n > 0;
 }
 
-bool scan_address(const char *s, size_t n, struct finding *x)
+bool scan_address(const char *s, size_t n, struct sighting *x)
 {
     char text[INET6_ADDRSTRLEN];
 

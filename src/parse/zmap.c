@@ -51,8 +51,8 @@ struct zmap_row zmap_row(void)
 static const struct class
 {
     const char *name;
-    enum finding_state state;
-    enum finding_proto proto;
+    enum sighting_state state;
+    enum sighting_proto proto;
     const char *reason; /* in nmap's words */
 } classes[] = {
     {"synack", FINDING_OPEN, PROTO_TCP, "syn-ack"},
@@ -82,9 +82,9 @@ static const char *icmp_reason(int64_t type, int64_t code)
     return type == 3 ? "dest-unreach" : type == 11 ? "time-exceeded" : NULL;
 }
 
-static void set_reason(struct scan *p, struct finding *x, const char *reason, size_t n)
+static void set_reason(struct scan *p, struct sighting *x, const char *reason, size_t n)
 {
-    x->reason = findings_reason(p->found, reason, n);
+    x->reason = sightings_reason(p->found, reason, n);
 }
 
 static const struct class *find_class(const char *s, size_t n)
@@ -100,7 +100,7 @@ static const struct class *find_class(const char *s, size_t n)
 /* Of a classification that we know. */
 static void by_class(struct scan *p, struct zmap_row *row, const struct class *c)
 {
-    struct finding *x = &row->x;
+    struct sighting *x = &row->x;
     const char *reason = c->reason;
 
     x->state = c->state;
@@ -117,7 +117,7 @@ static void by_class(struct scan *p, struct zmap_row *row, const struct class *c
 /* Of another one (modules of UDP, later ones), or of none. */
 static void by_success(struct scan *p, struct zmap_row *row)
 {
-    struct finding *x = &row->x;
+    struct sighting *x = &row->x;
     bool named = row->class_n > 0;
 
     x->proto = named || row->udp ? PROTO_UDP : PROTO_TCP;
@@ -150,14 +150,14 @@ bool zmap_class(struct scan *p, const char *s, size_t n)
     }
     p->class = (struct zmap_class){.n = n, .state = c->state, .proto = c->proto};
     memcpy(p->class.text, s, n);
-    p->class.reason = findings_reason(p->found, c->reason, strlen(c->reason));
+    p->class.reason = sightings_reason(p->found, c->reason, strlen(c->reason));
     return true;
 }
 
 bool zmap_add(struct scan *p, struct zmap_row *row)
 {
     const struct class *c = row->class_n ? find_class(row->class, row->class_n) : NULL;
-    struct finding *x = &row->x;
+    struct sighting *x = &row->x;
 
     if (!row->has_addr) {
         scan_fail(p, ERR_TOOL, "a row has no address (saddr)");

@@ -76,7 +76,7 @@ static bool bare_columns(struct scan *p, const char *s, size_t n)
     struct zmap_columns *c = &p->columns;
     const char *comma = memchr(s, ',', n);
     size_t len = comma ? (size_t)(comma - s) : n;
-    struct finding x;
+    struct sighting x;
 
     if (!scan_address(s, len, &x)) {
         scan_fail(p, ERR_TOOL, "a header with saddr, or an address, is expected, not '%s'",
@@ -146,7 +146,7 @@ static void small_number(const char *s, size_t n, int64_t max, int64_t *out)
 static bool value(struct scan *p, struct zmap_row *row, enum zmap_field field, const char *s,
                   size_t n)
 {
-    struct finding other = {0};
+    struct sighting other = {0};
     int64_t v = -1;
 
     switch (field) {

@@ -23,7 +23,7 @@ static bool address(struct json_scan *j, struct record *r)
 
 static bool responder(struct json_scan *j, struct zmap_row *row, struct buf *b)
 {
-    struct finding x = {0};
+    struct sighting x = {0};
 
     if (json_scan_peek(j) != '"') {
         return json_scan_skip(j);

@@ -53,6 +53,39 @@ int proxy_spawn(const struct proxy_config *c, int *out_fd, int *out_pidfd, struc
  */
 int proxy_allow_check(const struct strvec *allow, struct err *e);
 
+/*
+ * A gateway: requests to PREFIX/... on the same listener, in plain HTTP, which the proxy makes
+ * itself, over TLS, to the one upstream, with a secret that the box never sees. What is let through
+ * is decided by the kind; everything else gets 403 with the reason:
+ *   GATEWAY_MESSAGES  POST /v1/messages, /v1/messages/count_tokens (any query), HEAD / (answered
+ *                     here); x-api-key and authorization of the client are dropped, the secret is
+ *                     put in; no compression is asked for, so that `usage` can be counted as it
+ *                     streams by; once tokens_max or requests_max is spent, 429 in the API's own
+ *                     shape. The first request ends all tunnels and git gateways of the run, for
+ *                     ever: the checkout is over.
+ *   GATEWAY_GIT       GET /PATH/info/refs?service=git-upload-pack, POST /PATH/git-upload-pack;
+ *                     Basic authorization from `username` and the secret
+ * One request a connection, or several one after the other, each with its own head; bodies by
+ * Content-Length or chunked; redirects are handed to the client as they come, never followed.
+ */
+enum gateway_kind { GATEWAY_MESSAGES, GATEWAY_GIT };
+struct proxy_gateway {
+    enum gateway_kind kind;
+    const char *prefix;   /* "/anthropic": [a-z]+ behind a slash */
+    const char *upstream; /* as an entry: "api.anthropic.com:443", with ranges where needed */
+    bool tls;             /* false: plain HTTP, only with ranges (a laboratory) */
+    const char *path;     /* put before what is asked: "" or "/owner/name.git"; of git: all of it */
+    const char *ca_file;  /* PEM, opened by the proxy at its start if it is that of the settings;
+                             NULL:  the system's */
+    const char *secret;   /* name; NULL: none is added */
+    const char *username; /* GATEWAY_GIT */
+    uint64_t tokens_max;  /* input and output together; 0: no limit */
+    uint32_t requests_max;
+    uint32_t body_max; /* bytes of one request; 0: 32 MiB */
+};
+/* ERR_INVALID names the member. */
+int proxy_gateway_check(const struct proxy_gateway *g, struct err *e);
+
 /* ---- the runner's side ---- */
 
 struct proxy;
@@ -61,6 +94,8 @@ struct proxy_ask {
     uint64_t run;  /* the caller's number, not in use */
     int listen_fd; /* a TCP listener; borrowed */
     const struct strvec *allow;
+    const struct proxy_gateway *gateways;
+    size_t n_gateways;
     uint64_t bytes_max; /* both ways together; more resets what is open. 0: PROXY_BYTES */
     uint32_t connections_max;
 };
@@ -70,6 +105,7 @@ struct proxy_counts {
     uint64_t refused;              /* answered with 4xx */
     uint64_t failed;               /* allowed, but not to be had: 502 */
     uint64_t bytes_up, bytes_down; /* handed on inside of passed ones */
+    uint64_t api_requests, api_refused, input_tokens, output_tokens; /* GATEWAY_MESSAGES */
 };
 
 /* Call-backs come later, never from inside a call. */

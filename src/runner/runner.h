@@ -28,6 +28,7 @@
 #include "model/sandbox.h"
 #include "netd/netd.h"
 #include "parse/parse.h"
+#include "proxy/proxy.h"
 
 struct runner_launch {
     uint64_t run; /* caller's number for this run */
@@ -50,6 +51,15 @@ struct runner_launch {
     struct net_ip dns;
     const char *target_lines; /* content of /tmp/targets (TARGETS_FILE in argv); NULL: none */
     const char *hosts;        /* content of /etc/hosts: pinned names; NULL: none */
+    /* A tool of ours that makes boxes itself: struct box_spec.nest, BOX_CALLS_NESTING. */
+    bool nest;
+    const struct box_file *texts; /* more of them: "/tmp/spec"; travel as one memfd: up to 64 MiB */
+    size_t n_texts;
+    const struct box_bind *binds; /* more of the machine, read-only, at the same place */
+    size_t n_binds;
+    int stdin_fd; /* with argv: its standard input; 0 and -1: none. Borrowed. */
+    const struct proxy_gateway *gateways; /* EGRESS_PROXY, beside proxy_allow */
+    size_t n_gateways;
     /*
      * Until when the run may live, in CLOCK_BOOTTIME ms: a number in shared memory that the caller
      * moves on with runner_extend(). The box's init looks at it by itself, so that a tool ends in

@@ -283,25 +283,25 @@ static void hundreds_of_thousands_of_the_same_answer_are_one(void)
     struct seen s = {0};
 
     buf_adds(&text, "#masscan\n");
-    for (int i = 0; i < 3 * FINDINGS_MAX; i++) {
+    for (int i = 0; i < 3 * SIGHTINGS_MAX; i++) {
         buf_addf(&text, "open udp 53 192.0.2.%d %d\n", i % 2, 1700000000 + i);
     }
     buf_adds(&text, "# end\n");
     parse(text.data, &s);
     CHECK_INT(s.finish_rc, 0);
     CHECK_INT(json_array_size(s.hosts), 2);
-    CHECK_INT(count_of(&s, "records"), 3 * FINDINGS_MAX);
-    CHECK_INT(count_of(&s, "duplicates"), 3 * FINDINGS_MAX - 2);
+    CHECK_INT(count_of(&s, "records"), 3 * SIGHTINGS_MAX);
+    CHECK_INT(count_of(&s, "duplicates"), 3 * SIGHTINGS_MAX - 2);
     CHECK_INT(json_integer_value(json_object_get(host_at(&s, 0), "starttime")), 1700000000);
     CHECK_INT(json_integer_value(json_object_get(host_at(&s, 1), "endtime")),
-              1700000000 + 3 * FINDINGS_MAX - 1);
+              1700000000 + 3 * SIGHTINGS_MAX - 1);
     seen_done(&s);
 }
 
 /* Two times as many as are collected: every port comes out, hosts are in order within a window. */
 static void more_than_a_window_loses_nothing(void)
 {
-    enum { HOSTS = 2 * FINDINGS_MAX };
+    enum { HOSTS = 2 * SIGHTINGS_MAX };
     auto_buf text = {0};
     auto_free bool *seen = xcalloc(HOSTS, sizeof *seen);
     struct seen s = {0};

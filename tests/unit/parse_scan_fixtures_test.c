@@ -6,7 +6,7 @@
 #include <dirent.h>
 
 #include "base/buf.h"
-#include "parse/findings.h"
+#include "parse/sightings.h"
 #include "parse_feed.h"
 
 static const size_t steps[] = {0, 1, 7, 4096};
@@ -193,7 +193,7 @@ static void want_banner(struct strvec *out, json_t *b)
         }
         banner_bytes(&bytes, s + at);
     }
-    findings_text(&text, bytes.data ? bytes.data : "", bytes.len);
+    sightings_text(&text, bytes.data ? bytes.data : "", bytes.len);
     strvec_pushf(out, "%s %s %d banner%s%s %s", text_of(b, "ip"), text_of(b, "proto"),
                  number_of(b, "port"), fact ? "-" : "", fact ? text_of(b, "name") : "",
                  text.data ? text.data : "");

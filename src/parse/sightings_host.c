@@ -1,17 +1,17 @@
-/* One host from the findings about it. */
+/* One host from the sightings about it. */
 #include <arpa/inet.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "parse/findings_store.h"
+#include "parse/sightings_store.h"
 
 static const char *const proto_names[] = {
     [PROTO_TCP] = "tcp", [PROTO_UDP] = "udp",   [PROTO_SCTP] = "sctp",
     [PROTO_IP] = "ip",   [PROTO_ICMP] = "icmp", [PROTO_ARP] = "arp",
 };
 
-void findings_host_done(struct findings_host *h)
+void sightings_host_done(struct sightings_host *h)
 {
     free(h->host.ports);
     buf_done(&h->extra);
@@ -23,12 +23,12 @@ void findings_host_done(struct findings_host *h)
 }
 
 /* NULL: not said. */
-static const char *reason(const struct findings_host *h, const struct kept *k)
+static const char *reason(const struct sightings_host *h, const struct kept *k)
 {
     return h->reasons[k->reason][0] ? h->reasons[k->reason] : NULL;
 }
 
-static struct port *add_port(struct findings_host *h, const struct kept *k)
+static struct port *add_port(struct sightings_host *h, const struct kept *k)
 {
     struct host *host = &h->host;
     struct port *p;
@@ -46,10 +46,10 @@ static struct port *add_port(struct findings_host *h, const struct kept *k)
 }
 
 /* Numbers from 0 to 255 with a dot behind. */
-static void fill_octets(struct findings_host *h)
+static void fill_octets(struct sightings_host *h)
 {
     for (unsigned v = 0; v < 256; v++) {
-        struct findings_octet *o = &h->octets[v];
+        struct sightings_octet *o = &h->octets[v];
 
         if (v >= 100) {
             o->text[o->n++] = (char)('0' + v / 100);
@@ -62,13 +62,13 @@ static void fill_octets(struct findings_host *h)
     }
 }
 
-void findings_host_init(struct findings_host *h)
+void sightings_host_init(struct sightings_host *h)
 {
     h->arena = arena_new();
     fill_octets(h);
 }
 
-static void address(struct findings_host *h, const struct kept *k)
+static void address(struct sightings_host *h, const struct kept *k)
 {
     uint32_t a = (uint32_t)(k->key >> KEY_SUB);
     char *to = h->text;
@@ -80,7 +80,7 @@ static void address(struct findings_host *h, const struct kept *k)
         return;
     }
     for (int shift = 24; shift >= 0; shift -= 8) {
-        const struct findings_octet *o = &h->octets[a >> shift & 255];
+        const struct sightings_octet *o = &h->octets[a >> shift & 255];
 
         memcpy(to, o->text, sizeof o->text);
         to += o->n;
@@ -119,7 +119,7 @@ static const char *service_of_fact(const char *name, size_t n)
 }
 
 /* The service is what most of the banners say; one inside TLS counts more than TLS. */
-static void tell_service(struct findings_host *h, struct port *p, const char *name, size_t n)
+static void tell_service(struct sightings_host *h, struct port *p, const char *name, size_t n)
 {
     const char *fact = service_of_fact(name, n);
     bool ssl;
@@ -148,7 +148,7 @@ static bool is_fact(const char *name, size_t n)
 }
 
 /* What a service said stands where nmap's script `banner` would have put it. */
-static const struct kept *banners(struct findings_host *h, struct port *p, const struct kept *k,
+static const struct kept *banners(struct sightings_host *h, struct port *p, const struct kept *k,
                                   const struct kept *end, const char *texts)
 {
     struct json j;
@@ -182,10 +182,10 @@ static const struct kept *banners(struct findings_host *h, struct port *p, const
 
 /* --- what is not listed one by one --- */
 
-static struct findings_extra *extra_of(struct findings_host *h, const struct kept *k)
+static struct sightings_extra *extra_of(struct sightings_host *h, const struct kept *k)
 {
     bool has_port = kept_port(k) >= 0;
-    struct findings_extra *x;
+    struct sightings_extra *x;
 
     for (unsigned i = h->n_extras; i-- > 0;) {
         x = &h->extras[i];
@@ -199,17 +199,17 @@ static struct findings_extra *extra_of(struct findings_host *h, const struct kep
     }
     x = &h->extras[h->n_extras++];
     buf_reset(&x->ports);
-    *x = (struct findings_extra){.state = kept_state(k),
-                                 .reason = k->reason,
-                                 .proto = kept_proto(k),
-                                 .has_port = has_port,
-                                 .begin = -1,
-                                 .last = -1,
-                                 .ports = x->ports};
+    *x = (struct sightings_extra){.state = kept_state(k),
+                                  .reason = k->reason,
+                                  .proto = kept_proto(k),
+                                  .has_port = has_port,
+                                  .begin = -1,
+                                  .last = -1,
+                                  .ports = x->ports};
     return x;
 }
 
-static void end_range(struct findings_extra *x)
+static void end_range(struct sightings_extra *x)
 {
     if (x->begin >= 0) {
         if (x->ports.len) {
@@ -223,9 +223,9 @@ static void end_range(struct findings_extra *x)
     }
 }
 
-static void add_extra(struct findings_host *h, const struct kept *k)
+static void add_extra(struct sightings_host *h, const struct kept *k)
 {
-    struct findings_extra *x = extra_of(h, k);
+    struct sightings_extra *x = extra_of(h, k);
     int32_t port = kept_port(k);
 
     if (!x) {
@@ -243,7 +243,7 @@ static void add_extra(struct findings_host *h, const struct kept *k)
     x->last = port;
 }
 
-static void extra_state(struct json *j, struct findings_host *h, enum finding_state state)
+static void extra_state(struct json *j, struct sightings_host *h, enum sighting_state state)
 {
     uint64_t count = 0;
 
@@ -258,7 +258,7 @@ static void extra_state(struct json *j, struct findings_host *h, enum finding_st
     json_int(j, "count", (int64_t)count);
     json_arr_in(j, "reasons");
     for (unsigned i = 0; i < h->n_extras; i++) {
-        struct findings_extra *x = &h->extras[i];
+        struct sightings_extra *x = &h->extras[i];
 
         if (x->state == state) {
             end_range(x);
@@ -279,7 +279,7 @@ static void extra_state(struct json *j, struct findings_host *h, enum finding_st
 }
 
 /* In the shape that nmap gives them. */
-static void tell_extras(struct findings_host *h)
+static void tell_extras(struct sightings_host *h)
 {
     struct json j;
 
@@ -297,7 +297,7 @@ static void tell_extras(struct findings_host *h)
 
 /* --- the host --- */
 
-/* How much a finding tells about the host itself: the best one gives its state and reason. */
+/* How much a sighting tells about the host itself: the best one gives its state and reason. */
 static unsigned weight(const struct kept *k)
 {
     switch (kept_state(k)) {
@@ -316,7 +316,7 @@ static unsigned weight(const struct kept *k)
     }
 }
 
-static void tell_state(struct findings_host *h, const struct kept *best)
+static void tell_state(struct sightings_host *h, const struct kept *best)
 {
     struct host *host = &h->host;
 
@@ -331,7 +331,7 @@ static void tell_state(struct findings_host *h, const struct kept *best)
     }
 }
 
-static void begin(struct findings_host *h, const struct kept *k)
+static void begin(struct sightings_host *h, const struct kept *k)
 {
     struct port *ports = h->host.ports;
 
@@ -343,8 +343,8 @@ static void begin(struct findings_host *h, const struct kept *k)
     address(h, k);
 }
 
-int findings_host_emit(struct findings_host *h, const struct kept *k, size_t n, const char *texts,
-                       const struct parse_sink *sink, struct err *e)
+int sightings_host_emit(struct sightings_host *h, const struct kept *k, size_t n, const char *texts,
+                        const struct parse_sink *sink, struct err *e)
 {
     const struct kept *end = k + n;
     const struct kept *best = k;
@@ -354,7 +354,7 @@ int findings_host_emit(struct findings_host *h, const struct kept *k, size_t n, 
     begin(h, k);
     while (k < end) {
         bool again = listed && listed->key >> KEY_STATE == k->key >> KEY_STATE;
-        enum finding_state state = kept_state(k);
+        enum sighting_state state = kept_state(k);
 
         times(&h->host, k);
         best = weight(k) > weight(best) ? k : best;

@@ -1,4 +1,4 @@
-#include "http/gnutls_lib.h"
+#include "tls/gnutls_lib.h"
 
 #include <dlfcn.h>
 #include <stdbool.h>

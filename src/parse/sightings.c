@@ -1,17 +1,17 @@
 /*
- * Keys of IPv4 findings have 55 bits: they are sorted by radix in five rounds of 11 bits, of which
+ * Keys of IPv4 sightings have 55 bits: they are sorted by radix in five rounds of 11 bits, of which
  * those are left out in which all keys agree. IPv6 is rare and sorted by merging.
  */
-#include "parse/findings.h"
+#include "parse/sightings.h"
 
 #include <string.h>
 
 #include "base/mem.h"
-#include "parse/findings_store.h"
+#include "parse/sightings_store.h"
 
 enum { DIGIT = 11, DIGITS = 5, BUCKETS = 1 << DIGIT };
 
-_Static_assert((FINDINGS_MAX & (FINDINGS_MAX - 1)) == 0, "it is reached by doubling");
+_Static_assert((SIGHTINGS_MAX & (SIGHTINGS_MAX - 1)) == 0, "it is reached by doubling");
 
 _Static_assert(32 + KEY_SUB <= DIGIT * DIGITS, "the key fits");
 
@@ -20,39 +20,39 @@ struct slot {
     uint32_t at;
 };
 
-struct findings {
+struct sightings {
     const struct parse_sink *sink;
     struct kept *kept, *joined;
     struct slot *order, *other;
-    size_t n, room; /* room in each of the four, at most FINDINGS_MAX */
+    size_t n, room; /* room in each of the four, at most SIGHTINGS_MAX */
     struct buf texts, joined_texts;
-    struct findings_count count;
-    struct findings_host host;
+    struct sightings_count count;
+    struct sightings_host host;
     unsigned last_reason;
     size_t last_reason_n;
 };
 
-struct findings *findings_new(const struct parse_sink *sink)
+struct sightings *sightings_new(const struct parse_sink *sink)
 {
-    struct findings *f = xcalloc(1, sizeof *f);
+    struct sightings *f = xcalloc(1, sizeof *f);
 
     f->sink = sink;
     buf_addc(&f->texts, '\0'); /* so that texts of no bytes stand somewhere, too */
     buf_reset(&f->texts);
     buf_addc(&f->joined_texts, '\0');
     buf_reset(&f->joined_texts);
-    findings_host_init(&f->host);
-    findings_reason(f, "", 0);
-    findings_reason(f, "other", 5);
+    sightings_host_init(&f->host);
+    sightings_reason(f, "", 0);
+    sightings_reason(f, "other", 5);
     return f;
 }
 
-void findings_free(struct findings *f)
+void sightings_free(struct sightings *f)
 {
     if (!f) {
         return;
     }
-    findings_host_done(&f->host);
+    sightings_host_done(&f->host);
     buf_done(&f->texts);
     buf_done(&f->joined_texts);
     free(f->kept);
@@ -62,7 +62,7 @@ void findings_free(struct findings *f)
     free(f);
 }
 
-const struct findings_count *findings_count(const struct findings *f)
+const struct sightings_count *sightings_count(const struct sightings *f)
 {
     return &f->count;
 }
@@ -111,14 +111,14 @@ static void add_text(struct buf *b, const char *s, size_t n, size_t max, bool li
     }
 }
 
-void findings_text(struct buf *b, const char *s, size_t n)
+void sightings_text(struct buf *b, const char *s, size_t n)
 {
     add_text(b, s, n, BANNER_TEXT, true);
 }
 
-unsigned findings_reason(struct findings *f, const char *s, size_t n)
+unsigned sightings_reason(struct sightings *f, const char *s, size_t n)
 {
-    struct findings_host *h = &f->host;
+    struct sightings_host *h = &f->host;
     auto_buf text = {0};
 
     if (f->last_reason_n == n && f->last_reason < h->n_reasons &&
@@ -147,7 +147,7 @@ unsigned findings_reason(struct findings *f, const char *s, size_t n)
 /* --- sorting and joining --- */
 
 /* Leaves the sorted slots in f->order; those that agree keep their order. */
-static void radix_sort(struct findings *f, size_t n)
+static void radix_sort(struct sightings *f, size_t n)
 {
     uint32_t starts[DIGITS][BUCKETS] = {0};
 
@@ -233,8 +233,8 @@ static void join(struct kept *into, const struct kept *k)
     into->ttl = into->ttl < 0 ? k->ttl : into->ttl;
 }
 
-/* The joined finding that says what *k says; NULL: none. *banners: others of its port. */
-static struct kept *find_same(struct findings *f, size_t n, const struct kept *k, size_t *banners)
+/* The joined sighting that says what *k says; NULL: none. *banners: others of its port. */
+static struct kept *find_same(struct sightings *f, size_t n, const struct kept *k, size_t *banners)
 {
     for (*banners = 0; n; ++*banners) {
         struct kept *last = &f->joined[--n];
@@ -250,8 +250,8 @@ static struct kept *find_same(struct findings *f, size_t n, const struct kept *k
     return NULL;
 }
 
-/* Puts one more of the sorted findings behind the joined ones; returns how many there are. */
-static size_t put_joined(struct findings *f, size_t n, const struct kept *k)
+/* Puts one more of the sorted sightings behind the joined ones; returns how many there are. */
+static size_t put_joined(struct sightings *f, size_t n, const struct kept *k)
 {
     size_t banners;
     struct kept *same = find_same(f, n, k, &banners);
@@ -274,7 +274,7 @@ static size_t put_joined(struct findings *f, size_t n, const struct kept *k)
 }
 
 /* Sorts what is there and joins what is the same. */
-static void settle(struct findings *f)
+static void settle(struct sightings *f)
 {
     size_t n4 = 0;
     size_t n6 = 0;
@@ -312,7 +312,7 @@ static void settle(struct findings *f)
 
 /* --- handing out --- */
 
-static void count_states(struct findings *f)
+static void count_states(struct sightings *f)
 {
     uint64_t *const counts[] = {
         [FINDING_UP] = &f->count.up,
@@ -329,7 +329,7 @@ static void count_states(struct findings *f)
     }
 }
 
-static int hand_out(struct findings *f, struct err *e)
+static int hand_out(struct sightings *f, struct err *e)
 {
     int rc = 0;
 
@@ -337,7 +337,7 @@ static int hand_out(struct findings *f, struct err *e)
     for (size_t i = 0, end; i < f->n && rc == 0; i = end) {
         for (end = i + 1; end < f->n && same_host(&f->kept[i], &f->kept[end]); end++) {
         }
-        rc = findings_host_emit(&f->host, f->kept + i, end - i, f->texts.data, f->sink, e);
+        rc = sightings_host_emit(&f->host, f->kept + i, end - i, f->texts.data, f->sink, e);
     }
     f->n = 0;
     buf_reset(&f->texts);
@@ -345,16 +345,16 @@ static int hand_out(struct findings *f, struct err *e)
     return rc;
 }
 
-int findings_flush(struct findings *f, struct err *e)
+int sightings_flush(struct sightings *f, struct err *e)
 {
     settle(f);
     return hand_out(f, e);
 }
 
 /* There is room for one more when this returns 0. */
-static int make_room(struct findings *f, struct err *e)
+static int make_room(struct sightings *f, struct err *e)
 {
-    if (f->room < FINDINGS_MAX && f->texts.len <= FINDINGS_TEXT) {
+    if (f->room < SIGHTINGS_MAX && f->texts.len <= FINDINGS_TEXT) {
         f->room = f->room ? f->room * 2 : 256;
         f->kept = xrealloc(f->kept, f->room * sizeof *f->kept);
         f->joined = xrealloc(f->joined, f->room * sizeof *f->joined);
@@ -369,16 +369,16 @@ static int make_room(struct findings *f, struct err *e)
     return hand_out(f, e);
 }
 
-static void keep_banner(struct findings *f, struct kept *k, const struct finding *x)
+static void keep_banner(struct sightings *f, struct kept *k, const struct sighting *x)
 {
     k->text = (uint32_t)f->texts.len;
     add_text(&f->texts, x->name, x->name_n, REASON_TEXT - 20, false);
     k->name_n = (uint32_t)(f->texts.len - k->text);
-    findings_text(&f->texts, x->banner, x->banner_n);
+    sightings_text(&f->texts, x->banner, x->banner_n);
     k->banner_n = (uint32_t)(f->texts.len - k->text - k->name_n);
 }
 
-int findings_add(struct findings *f, const struct finding *x, struct err *e)
+int sightings_add(struct sightings *f, const struct sighting *x, struct err *e)
 {
     struct kept *k;
     int rc;
