@@ -2,6 +2,7 @@
 #include "daemon/reports.h"
 
 #include "sched/sched.h"
+#include "store/findings.h"
 #include "store/store.h"
 
 static int local_host(void *arg, const struct lease *l, const struct host *head, struct err *e)
@@ -26,6 +27,13 @@ static int local_host_end(void *arg, const struct lease *l, struct err *e)
 
     (void)l;
     return store_host_end(to->store, e);
+}
+
+static int local_finding(void *arg, const struct lease *l, const struct finding *f, struct err *e)
+{
+    const struct local_reports *to = arg;
+
+    return store_finding_add(to->store, l, f, e);
 }
 
 static int local_select(void *arg, const struct lease *l, struct err *e)
@@ -90,6 +98,7 @@ struct reports reports_local(struct local_reports *to)
         .host = local_host,
         .port = local_port,
         .host_end = local_host_end,
+        .finding = local_finding,
         .select = local_select,
         .progress = local_progress,
         .finish = local_finish,

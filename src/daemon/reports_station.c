@@ -53,17 +53,21 @@ static void drop(struct station_reports *to, const struct lease *l)
     }
 }
 
-static int away_host(void *arg, const struct lease *l, const struct host *head, struct err *e)
+static struct station_hosts *find_or_make(struct station_reports *to, const struct lease *l)
 {
-    struct station_reports *to = arg;
     struct station_hosts **at = find(to, l);
 
-    (void)e;
     if (!*at) {
         *at = xcalloc(1, sizeof **at);
         (*at)->lease = *l;
     }
-    record_put_head(&(*at)->records, head);
+    return *at;
+}
+
+static int away_host(void *arg, const struct lease *l, const struct host *head, struct err *e)
+{
+    (void)e;
+    record_put_head(&find_or_make(arg, l)->records, head);
     return 0;
 }
 
@@ -78,16 +82,32 @@ static int away_port(void *arg, const struct lease *l, const struct port *p, str
                          HOST_BYTES_MAX >> 20);
 }
 
+/* What is there ends with a whole one. */
+static void mark_whole(struct station_reports *to, struct station_hosts *h)
+{
+    h->whole = h->records.len;
+    if (h->whole >= BATCH) {
+        send_whole(to, h);
+    }
+}
+
 static int away_host_end(void *arg, const struct lease *l, struct err *e)
 {
     struct station_hosts *h = *find(arg, l);
 
     (void)e;
     record_put_host_end(&h->records);
-    h->whole = h->records.len;
-    if (h->whole >= BATCH) {
-        send_whole(arg, h);
-    }
+    mark_whole(arg, h);
+    return 0;
+}
+
+static int away_finding(void *arg, const struct lease *l, const struct finding *f, struct err *e)
+{
+    struct station_hosts *h = find_or_make(arg, l);
+
+    (void)e;
+    record_put_finding(&h->records, f);
+    mark_whole(arg, h);
     return 0;
 }
 
@@ -160,6 +180,7 @@ struct reports reports_station(struct station_reports *to)
         .host = away_host,
         .port = away_port,
         .host_end = away_host_end,
+        .finding = away_finding,
         .select = away_select,
         .progress = away_progress,
         .finish = away_finish,

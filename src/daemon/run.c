@@ -48,6 +48,14 @@ static int take_host_end(void *arg, struct err *e)
     return r->to->host_end(r->to->arg, &r->lease, e);
 }
 
+static int take_finding(void *arg, const struct finding *f, struct err *e)
+{
+    struct tool_run *r = arg;
+
+    r->wrote = true;
+    return r->to->finding(r->to->arg, &r->lease, f, e);
+}
+
 static int take_progress(void *arg, const struct progress *p, struct err *e)
 {
     struct tool_run *r = arg;
@@ -115,6 +123,7 @@ static const struct record_sink sink = {
     .host = take_host,
     .port = take_port,
     .host_end = take_host_end,
+    .finding = take_finding,
     .progress = take_progress,
     .run = take_run,
     .raw = take_raw,

@@ -232,6 +232,72 @@ void record_put_progress(struct buf *b, const struct progress *progress)
     }
 }
 
+/* ---- findings ---- */
+
+/* The numbers of a finding, before its strings: with a fixed size but for the lists. */
+static void put_place_numbers(struct buf *b, const struct finding_place *at)
+{
+    wire_u32(b, (uint32_t)MAX(at->line, 0));
+    wire_u32(b, (uint32_t)MAX(at->column, 0));
+    wire_u32(b, (uint32_t)MAX(at->end_line, 0));
+    wire_u32(b, (uint32_t)MAX(at->end_column, 0));
+}
+
+static void put_finding_numbers(struct buf *b, const struct finding *f)
+{
+    wire_u8(b, (uint8_t)f->severity);
+    wire_u8(b, (uint8_t)f->confidence_x100);
+    wire_u8(b, f->verified);
+    wire_u32(b, (uint32_t)MAX(f->snippet_line, 0));
+    put_place_numbers(b, &f->at);
+    wire_u32(b, f->n_cwe);
+    for (uint32_t i = 0; i < f->n_cwe; i++) {
+        wire_u32(b, (uint32_t)f->cwe[i]);
+    }
+    buf_add(b, &f->identity, sizeof f->identity);
+}
+
+static void put_strings_of(struct buf *b, const void *of, const struct string_at *at, unsigned n)
+{
+    struct strings set;
+    uint8_t *p;
+
+    collect(&set, of, at, n);
+    p = (uint8_t *)buf_space(b, set.size);
+    if (p) {
+        put_strings(p, &set);
+        b->len += set.size;
+    }
+}
+
+void record_put_finding(struct buf *b, const struct finding *f)
+{
+    struct buf body = {.cap = RECORD_MAX - 1};
+    uint8_t *p;
+
+    assert(f->n_cwe <= FINDING_CWES && f->n_engines <= FINDING_ENGINES &&
+           f->n_related <= FINDING_RELATED);
+    put_finding_numbers(&body, f);
+    put_strings_of(&body, f, finding_strings, ARRAY_LEN(finding_strings));
+    wire_u32(&body, f->n_engines);
+    for (uint32_t i = 0; i < f->n_engines; i++) {
+        wire_u8(&body, (uint8_t)f->engines[i].confidence_x100);
+        put_strings_of(&body, &f->engines[i], engine_strings, ARRAY_LEN(engine_strings));
+    }
+    wire_u32(&body, f->n_related);
+    for (uint32_t i = 0; i < f->n_related; i++) {
+        put_place_numbers(&body, &f->related[i]);
+        put_strings_of(&body, &f->related[i], place_strings, ARRAY_LEN(place_strings));
+    }
+    assert(!body.over); /* whatever passed finding_check() is far smaller */
+    p = begin(b, REC_FINDING, body.len);
+    if (p) {
+        memcpy(p, body.data, body.len);
+        finish(b, p + body.len);
+    }
+    buf_done(&body);
+}
+
 void record_put_run(struct buf *b, const struct run_info *r)
 {
     struct strings set;

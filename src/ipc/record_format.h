@@ -12,7 +12,7 @@
 enum { LEN_SIZE = 4, HEAD_SIZE = 5, STRINGS_MAX = 20 };
 
 /* Types in the order in which the last three have to come. */
-enum { REC_HOST = 1, REC_PORT, REC_HOST_END, REC_PROGRESS, REC_RUN, REC_RAW, REC_END };
+enum { REC_HOST = 1, REC_PORT, REC_HOST_END, REC_PROGRESS, REC_FINDING, REC_RUN, REC_RAW, REC_END };
 
 struct string_at {
     uint16_t offset;
@@ -48,6 +48,22 @@ static const struct string_at progress_strings[] = {AT(progress, task, 0)};
 static const struct string_at run_strings[] = {
     AT(run_info, scanner, 0), AT(run_info, version, 0), AT(run_info, args, 0),
     AT(run_info, json, '{'),  AT(run_info, exit, 0),    AT(run_info, errormsg, 0),
+};
+static const struct string_at finding_strings[] = {
+    AT(finding, rule, '!'),         AT(finding, title, '!'),   AT(finding, message, 0),
+    AT(finding, recommendation, 0), AT(finding, at.path, '!'), AT(finding, at.message, 0),
+    AT(finding, function, 0),       AT(finding, line, 0),      AT(finding, snippet, 0),
+    AT(finding, quote, 0),          AT(finding, marked, 0),    AT(finding, secret, 0),
+};
+static const struct string_at engine_strings[] = {
+    AT(finding_engine, name, '!'),
+    AT(finding_engine, version, 0),
+    AT(finding_engine, rule, 0),
+    AT(finding_engine, severity, 0),
+};
+static const struct string_at place_strings[] = {
+    AT(finding_place, path, '!'),
+    AT(finding_place, message, 0),
 };
 static const struct string_at end_strings[] = {AT(parse_end, message, 0)};
 

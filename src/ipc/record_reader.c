@@ -185,6 +185,88 @@ static int read_progress(struct record_reader *r, struct wire *w, struct err *e)
     return r->sink->progress ? r->sink->progress(r->arg, &p, e) : 0;
 }
 
+static int32_t get_number(struct wire *w, int32_t max)
+{
+    uint32_t v = wire_get_u32(w);
+
+    if (v > (uint32_t)max) {
+        w->bad = true;
+    }
+    return w->bad ? 0 : (int32_t)v;
+}
+
+static void get_place(struct wire *w, struct finding_place *at)
+{
+    at->line = get_number(w, INT32_MAX);
+    at->column = get_number(w, INT32_MAX);
+    at->end_line = get_number(w, INT32_MAX);
+    at->end_column = get_number(w, INT32_MAX);
+}
+
+/* Hex digits, a colon and more of them: text without surprises. */
+static bool print_ok(const char *s, size_t size)
+{
+    size_t n = strnlen(s, size);
+
+    return n < size && strspn(s, "0123456789abcdef:") == n;
+}
+
+static void get_identity(struct wire *w, struct finding_identity *id)
+{
+    if ((size_t)(w->end - w->p) < sizeof *id) {
+        w->bad = true;
+    }
+    if (!w->bad) {
+        memcpy(id, w->p, sizeof *id);
+        w->p += sizeof *id;
+    }
+    if (!w->bad &&
+        !(print_ok(id->primary, sizeof id->primary) && print_ok(id->moved, sizeof id->moved) &&
+          print_ok(id->around, sizeof id->around) && print_ok(id->github, sizeof id->github))) {
+        w->bad = true;
+    }
+}
+
+static void get_finding_numbers(struct wire *w, struct finding *f)
+{
+    f->severity = (enum severity)wire_get_u8(w);
+    f->confidence_x100 = wire_get_u8(w);
+    f->verified = get_bool(w);
+    f->snippet_line = get_number(w, INT32_MAX);
+    get_place(w, &f->at);
+    f->n_cwe = (uint32_t)get_number(w, FINDING_CWES);
+    for (uint32_t i = 0; i < f->n_cwe && !w->bad; i++) {
+        f->cwe[i] = get_number(w, INT32_MAX);
+    }
+    get_identity(w, &f->identity);
+}
+
+static int read_finding(struct record_reader *r, struct wire *w, struct err *e)
+{
+    struct finding f = {0};
+    struct err why = {0};
+
+    get_finding_numbers(w, &f);
+    GET_STRINGS(w, &f, finding_strings);
+    f.n_engines = (uint32_t)get_number(w, FINDING_ENGINES);
+    for (uint32_t i = 0; i < f.n_engines && !w->bad; i++) {
+        f.engines[i].confidence_x100 = wire_get_u8(w);
+        GET_STRINGS(w, &f.engines[i], engine_strings);
+    }
+    f.n_related = (uint32_t)get_number(w, FINDING_RELATED);
+    for (uint32_t i = 0; i < f.n_related && !w->bad; i++) {
+        get_place(w, &f.related[i]);
+        GET_STRINGS(w, &f.related[i], place_strings);
+    }
+    if (!wire_end(w)) {
+        return bad(e, "a finding");
+    }
+    if (finding_check(&f, &why) != 0) {
+        return bad(e, why.msg);
+    }
+    return r->sink->finding ? r->sink->finding(r->arg, &f, e) : 0;
+}
+
 static int read_run(struct record_reader *r, struct wire *w, struct err *e)
 {
     struct run_info run = {0};
@@ -277,6 +359,8 @@ static int read_record(struct record_reader *r, const uint8_t *p, size_t n, stru
         return r->sink->host_end ? r->sink->host_end(r->arg, e) : 0;
     case REC_PROGRESS:
         return read_progress(r, &w, e);
+    case REC_FINDING:
+        return read_finding(r, &w, e);
     case REC_RUN:
         return read_run(r, &w, e);
     case REC_RAW:

@@ -129,6 +129,18 @@ static int on_host(void *arg, const struct host *h, struct err *e)
     return 0;
 }
 
+static int on_finding(void *arg, const struct finding *f, struct err *e)
+{
+    struct parsing *p = arg;
+    int rc = finding_check(f, e);
+
+    if (rc == 0) {
+        record_put_finding(&p->records, f);
+        flush_if_full(p);
+    }
+    return rc;
+}
+
 static int on_progress(void *arg, const struct progress *progress, struct err *e)
 {
     struct parsing *p = arg;
@@ -265,7 +277,7 @@ _Noreturn void parse_process(const struct parse_job *job)
 {
     struct parsing p = {.job = job};
     const struct parse_sink sink = {
-        .host = on_host, .progress = on_progress, .run = on_run, .arg = &p};
+        .host = on_host, .finding = on_finding, .progress = on_progress, .run = on_run, .arg = &p};
     struct err finished = {0};
 
     prepare(&p, &sink);

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "ipc/record.h"
 #include "store/blob.h"
+#include "store/findings.h"
 #include "transport/entry.h"
 #include "transport/fleet_internal.h"
 
@@ -47,11 +48,18 @@ static int on_host_end(void *arg, struct err *e)
     return store_host_end(t->f->store, e);
 }
 
+static int on_finding(void *arg, const struct finding *finding, struct err *e)
+{
+    struct host_intake *t = arg;
+
+    return store_finding_add(t->f->store, t->lease, finding, e);
+}
+
 /* Only whole hosts: nothing of them is left over for a later entry. */
 static int apply_hosts(struct fleet *f, const struct message *m, struct err *e)
 {
     static const struct record_sink sink = {
-        .host = on_host, .port = on_port, .host_end = on_host_end};
+        .host = on_host, .port = on_port, .host_end = on_host_end, .finding = on_finding};
     struct host_intake t = {.f = f, .lease = &m->lease};
     struct record_reader reader = {.sink = &sink, .arg = &t};
     int rc = record_feed(&reader, m->data, m->n, e);

@@ -25,7 +25,7 @@
 #include "model/job.h"
 #include "model/sandbox.h"
 
-enum { TRANSPORT_PROTOCOL = 1 };
+enum { TRANSPORT_PROTOCOL = 2 };
 enum {
     MESSAGE_MAX = 64 << 20,      /* a host with all its ports and their scripts */
     MESSAGE_RAW_MAX = 256 << 10, /* bytes of raw output in one MSG_RAW */
@@ -39,7 +39,7 @@ enum message_type {
     MSG_HELLO = 1, /* struct hello: at the start, and whenever something of it changed */
     MSG_BEAT,      /* struct beat */
     MSG_TOOK,      /* lease: it was taken out of the queue and is about to run */
-    MSG_HOSTS,     /* lease, seq, bytes: whole hosts, as records (ipc/record.h) */
+    MSG_HOSTS,     /* lease, seq, bytes: whole hosts and findings, as records (ipc/record.h) */
     MSG_PROGRESS,  /* lease, percent, remaining: not kept if it is lost */
     MSG_RAW,       /* lease, seq, offset, bytes: of the compressed raw output */
     MSG_END,       /* lease, seq, struct outcome with its cells; raw_path is not sent */
@@ -112,7 +112,7 @@ struct assignment {
     const char *queue;
     const char *key_name; /* for its own policy; NULL: the configured key */
     struct job job;       /* of its members: id, tool, targets, ports, arguments, run_timeout_s,
-                             old_route, pins, limits, clip, planned, task_spec, spent_us, key_id,
+                             old_route, pins, limits, clip, planned, task_spec, repo, spent_us, key_id,
                              created_us, priority; none is owned */
 };
 

@@ -355,6 +355,7 @@ static void get_assign(struct wire *w, struct message *m)
     j->clip = get_bool(w);
     j->planned = get_bool(w);
     j->task_spec = (char *)(uintptr_t)get_json(w);
+    j->repo = (char *)(uintptr_t)get_json(w);
     j->spent_us = get_i64(w, 0);
     j->key_id = get_member(w);
     j->created_us = get_i64(w, 0);

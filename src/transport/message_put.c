@@ -250,6 +250,7 @@ void put_assign(struct buf *b, const struct assignment *a)
     wire_u8(b, j->clip);
     wire_u8(b, j->planned);
     wire_str(b, j->task_spec);
+    wire_str(b, j->repo);
     wire_i64(b, j->spent_us);
     wire_str(b, j->key_id);
     wire_i64(b, j->created_us);

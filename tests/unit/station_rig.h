@@ -251,7 +251,7 @@ static void rig_done(struct rig *r)
 
 static void say(struct rig *r, struct buf *b)
 {
-    freeReplyObject(command(r, "XADD t:w:w1 * v 1 w w1 i %s d %b", r->instance, b->data, b->len));
+    freeReplyObject(command(r, "XADD t:w:w1 * v 2 w w1 i %s d %b", r->instance, b->data, b->len));
     buf_done(b);
 }
 
@@ -304,7 +304,7 @@ static void hear_entry(struct rig *r, const redisReply *fields)
     size_t n = d->len;
 
     CHECK_INT(fields->elements, 8);
-    CHECK_STR(fields->element[1]->str, "1");
+    CHECK_STR(fields->element[1]->str, "2");
     CHECK_STR(fields->element[3]->str, "w1");
     snprintf(r->instance, sizeof r->instance, "%s", fields->element[5]->str);
     while (n > 0) {
@@ -386,7 +386,7 @@ static void assign_at(struct rig *r, const struct lease *l, int64_t at_ms)
     a.job.key_id = (char *)(uintptr_t) "";
     a.job.run_timeout_s = 60;
     put_assign(&b, &a);
-    freeReplyObject(command(r, "XADD t:q:net * v 1 w - i - d %b", b.data, b.len));
+    freeReplyObject(command(r, "XADD t:q:net * v 2 w - i - d %b", b.data, b.len));
     buf_done(&b);
 }
 

@@ -284,7 +284,7 @@ static void a_server_of_another_protocol_ends_the_worker(void)
 
     rig_init(&r);
     rig_ready(&r);
-    freeReplyObject(command(&r, "XADD t:w:w1 * v 2 w w1 i %s d x", r.instance));
+    freeReplyObject(command(&r, "XADD t:w:w1 * v 3 w w1 i %s d x", r.instance));
     UNTIL(&r, r.refused[0]);
     CHECK(strstr(r.refused, "protocol 2") && strstr(r.refused, "protocol") != NULL);
     rig_done(&r);
@@ -300,10 +300,10 @@ static void words_to_another_instance_and_broken_ones_are_not_listened_to(void)
     rig_ready(&r);
     l = take_one(&r, 1);
     put_fenced(&b, &l, false);
-    freeReplyObject(command(&r, "XADD t:w:w1 * v 1 w w1 i 0123456789abcdef d %b", b.data, b.len));
-    freeReplyObject(command(&r, "XADD t:w:w1 * v 1 w w1 i %s d %b", r.instance, "\x7f\0\0\0?", 5));
-    freeReplyObject(command(&r, "XADD t:w:w1 * v 1 w w1 i %s", r.instance));
-    freeReplyObject(command(&r, "XADD t:q:net * v 1 d garbage"));
+    freeReplyObject(command(&r, "XADD t:w:w1 * v 2 w w1 i 0123456789abcdef d %b", b.data, b.len));
+    freeReplyObject(command(&r, "XADD t:w:w1 * v 2 w w1 i %s d %b", r.instance, "\x7f\0\0\0?", 5));
+    freeReplyObject(command(&r, "XADD t:w:w1 * v 2 w w1 i %s", r.instance));
+    freeReplyObject(command(&r, "XADD t:q:net * v 2 d garbage"));
     freeReplyObject(command(&r, "XADD t:q:net * hello world"));
     r.n_heard = 0;
     UNTIL(&r, count_of(&r, MSG_BEAT) >= 3);
