@@ -69,6 +69,7 @@ struct box_limits {
 struct box_bind {
     const char *path;
     bool write;
+    const char *from; /* where it is outside; NULL: at `path`, too. Needs a view. */
 };
 
 /* Written into the view before the tool starts, read-only but below /tmp: "/etc/hosts",
@@ -83,6 +84,7 @@ struct box_spec {
     char *const *argv; /* argv[0] is a full path without links */
     char *const *env;  /* complete; nothing is inherited */
     const char *dir;   /* without a view: working directory, private to this run */
+    const char *start; /* with a view: the directory inside where the tool starts; NULL: /tmp */
     int in, out, err;  /* descriptors for 0, 1, 2; < 0: /dev/null. The caller keeps its own. */
     enum box_net net;
     bool raw_sockets; /* keep CAP_NET_RAW (ambient) where it can be given */

@@ -137,7 +137,7 @@ static const char *first_failed_step(struct box_child *c)
     if (!set_stdio(c->stdio)) {
         return "stdio";
     }
-    if (c->plan->view && chdir("/tmp") < 0) {
+    if (c->plan->view && chdir(c->plan->spec->start ? c->plan->spec->start : "/tmp") < 0) {
         return "chdir";
     }
     umask(077);

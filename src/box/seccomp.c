@@ -22,7 +22,7 @@ struct filter {
 };
 
 /* Static: what is installed in the child of a vfork has to be there already. */
-static struct filter tools[BOX_CALLS_NESTING];
+static struct filter tools[BOX_CALLS_ALL];
 static bool prepared;
 
 static void build(unsigned list, struct filter *f)
@@ -34,13 +34,13 @@ static void build(unsigned list, struct filter *f)
 
 void seccomp_prepare(void)
 {
-    static const unsigned lists[BOX_CALLS_NESTING] = {
-        [BOX_CALLS_NETWORK] = LIST_NETWORK,
-        [BOX_CALLS_OFFLINE] = LIST_OFFLINE,
-        [BOX_CALLS_BROKER] = LIST_BROKER,
+    static const unsigned lists[BOX_CALLS_ALL] = {
+        [BOX_CALLS_NETWORK] = LIST_NETWORK, [BOX_CALLS_OFFLINE] = LIST_OFFLINE,
+        [BOX_CALLS_BROKER] = LIST_BROKER,   [BOX_CALLS_NESTING] = LIST_NESTING,
+        [BOX_CALLS_AGENT] = LIST_AGENT,
     };
 
-    for (unsigned i = 0; i < BOX_CALLS_NESTING && !prepared; i++) {
+    for (unsigned i = 0; i < BOX_CALLS_ALL && !prepared; i++) {
         build(lists[i], &tools[i]);
     }
     prepared = true;
@@ -57,7 +57,7 @@ int seccomp_tool(enum box_calls calls, int *notify_fd)
 {
     int fd;
 
-    if (calls >= BOX_CALLS_NESTING) {
+    if (calls == BOX_CALLS_ALL) {
         return 0;
     }
     assert(prepared);

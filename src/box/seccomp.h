@@ -8,6 +8,15 @@
  * clone3() does not exist, ioctl() may not type into terminals, socket() knows UNIX, INET, INET6,
  * NETLINK (of that ROUTE alone) and PACKET only, and UNIX alone with BOX_CALLS_OFFLINE; other
  * families are "not supported", which programs know how to take.
+ *
+ * Two lists say what is refused instead (EPERM), and what came after Linux 5.17 gives ENOSYS:
+ *   NESTING  stands above other lists, because filters stack: it lets through what they allow but
+ *            raw, packet and SCTP sockets, and what a box is made with (namespaces, mounts,
+ *            Landlock, filters). Not the newer fsopen() family, which boxes do not use, nor what
+ *            reaches into other processes.
+ *   AGENT    for a runtime that compiles at run time and uses whatever the kernel has: no
+ *            namespaces, mounts, filters or tracing, no keys, no System V objects, and the sockets
+ *            of a client.
  */
 #pragma once
 

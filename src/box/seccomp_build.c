@@ -127,8 +127,8 @@ static void rule_ioctl(struct program *p)
     ret(p, ALLOW);
 }
 
-/* Sockets that cannot but connect to one address, which is seen: no SCTP, no tunnels. */
-static void broker_inet(struct program *p)
+/* Sockets that cannot but connect to one address, which a broker sees: no SCTP, no tunnels. */
+static void plain_inet(struct program *p)
 {
     static const uint8_t protocols[] = {0, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6};
 
@@ -153,7 +153,7 @@ static void rule_socket(struct program *p)
     if (list == LIST_NETD) {
         ret_if(p, AF_NETLINK, ALLOW);
     } else if (list & (LIST_NETWORK | LIST_BROKER | LIST_RUNNER | LIST_RESOLVER | LIST_PROXY |
-                       LIST_DEPOT | LIST_EDGE | LIST_DAEMON)) {
+                       LIST_DEPOT | LIST_EDGE | LIST_DAEMON | LIST_BOXED)) {
         unless(p, AF_NETLINK, 4);
         load_argument(p, 2);
         ret_if(p, NETLINK_ROUTE, ALLOW);
@@ -162,11 +162,11 @@ static void rule_socket(struct program *p)
     if (list & (LIST_NETWORK | LIST_RUNNER)) {
         ret_if(p, AF_PACKET, ALLOW);
     }
-    if (list == LIST_BROKER) {
+    if (list & (LIST_BROKER | LIST_BOXED)) {
         emit(p, BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 2, 0);
         emit(p, BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 1, 0);
         ret(p, no);
-        broker_inet(p);
+        plain_inet(p);
         return;
     }
     if (list != LIST_OFFLINE) {
@@ -285,7 +285,7 @@ static void (*const blocks[N_RULES])(struct program *) = {
 
 static uint32_t unlisted(unsigned list)
 {
-    return list & LIST_ROLES ? ALLOW : list == LIST_PARSER ? KILL : FAIL(ENOSYS);
+    return list & (LIST_ROLES | LIST_BOXED) ? ALLOW : list == LIST_PARSER ? KILL : FAIL(ENOSYS);
 }
 
 static void leaf(struct program *p, uint8_t rule)
@@ -354,6 +354,9 @@ static void find_ranges(struct program *p)
         }
     }
     assert(rules[SECCOMP_NUMBERS - 1] == RULE_NONE); /* so is everything above */
+    for (unsigned i = SECCOMP_NEWEST + 1; i < SECCOMP_NUMBERS && from->list & LIST_BOXED; i++) {
+        rules[i] = rules[i] == RULE_NONE ? RULE_ABSENT : rules[i];
+    }
     for (unsigned i = 0; i < SECCOMP_NUMBERS; i++) {
         if (i == 0 || rules[i] != rules[i - 1]) {
             p->ranges[p->n_ranges++] = (struct range){i, rules[i]};

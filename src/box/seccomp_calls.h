@@ -4,7 +4,7 @@
  * No guard: included between braces by whoever has defined CALL and included the numbers of one
  * architecture. A name which that architecture (or its header) does not know is not in the list.
  *
- * TOOLS are allow-lists, as is PARSER; ROLES are lists of what is refused.
+ * TOOLS are allow-lists, as is PARSER; ROLES and BOXED are lists of what is refused.
  */
 /* clang-format off */
 
@@ -37,7 +37,7 @@ CALL(rt_sigqueueinfo, LIST_TOOLS, SIGNAL), CALL(rt_tgsigqueueinfo, LIST_TOOLS, S
 
 /* files */
 TOOL(access), TOOL(faccessat), TOOL(faccessat2), TOOL(chdir), TOOL(fchdir), TOOL(getcwd),
-TOOL(chmod), TOOL(fchmod), TOOL(fchmodat), TOOL(fchmodat2), TOOL(umask),
+TOOL(chmod), TOOL(fchmod), TOOL(fchmodat), CALL(fchmodat2, LIST_TOOLS | LIST_BOXED, PLAIN), TOOL(umask),
 TOOL(open), TOOL(openat), TOOL(openat2), TOOL(creat), TOOL(close), TOOL(close_range),
 TOOL(dup), TOOL(dup2), TOOL(dup3), TOOL(fcntl), TOOL(flock), CALL(ioctl, LIST_TOOLS, IOCTL),
 TOOL(read), TOOL(readv), TOOL(pread64), TOOL(preadv), TOOL(preadv2),
@@ -80,7 +80,7 @@ CALL(clone, LIST_PARSER, REFUSED), CALL(clone3, LIST_PARSER, REFUSED), CALL(fork
 CALL(vfork, LIST_PARSER, REFUSED), CALL(ptrace, LIST_PARSER, REFUSED),
 #endif
 
-/* ---- our own roles: refused ---- */
+/* ---- our own roles, and what makes boxes in a box or compiles at run time: refused ---- */
 
 #if !SECCOMP_ASAN /* whose leak checker stops the process by it */
 NEVER(ptrace),
@@ -96,15 +96,27 @@ NEVER(fanotify_init), NEVER(open_by_handle_at), NEVER(name_to_handle_at), NEVER(
 NEVER(nfsservctl), NEVER(uselib), NEVER(ustat), NEVER(sysfs), NEVER(remap_file_pages),
 NEVER(move_pages), NEVER(migrate_pages), NEVER(vmsplice), NEVER(memfd_secret), NEVER(personality),
 NEVER(mbind), NEVER(set_mempolicy),
-CALL(socket, LIST_ROLES, SOCKET), CALL(socketpair, LIST_ROLES, SOCKETPAIR), CALL(ioctl, LIST_ROLES, IOCTL),
+CALL(socket, LIST_ROLES | LIST_BOXED, SOCKET), CALL(socketpair, LIST_ROLES | LIST_BOXED, SOCKETPAIR),
+CALL(ioctl, LIST_ROLES | LIST_BOXED, IOCTL),
+
+/* Foreign code stands below these two: what neither of them, nor a box being made, has a use for. */
+CALL(prlimit64, LIST_BOXED, SELF), BOXED(splice), BOXED(tee), BOXED(io_setup), BOXED(shmget), BOXED(shmat),
+BOXED(shmctl), BOXED(semget), BOXED(semctl), BOXED(msgget), BOXED(msgctl), BOXED(mq_open),
+BOXED(mq_unlink), CALL(chroot, LIST_NESTING, REFUSED), CALL(fsopen, LIST_NESTING, REFUSED),
+CALL(fsconfig, LIST_NESTING, REFUSED), CALL(fsmount, LIST_NESTING, REFUSED),
+CALL(fspick, LIST_NESTING, REFUSED), CALL(process_vm_readv, LIST_NESTING, REFUSED),
+CALL(process_vm_writev, LIST_NESTING, REFUSED), CALL(pidfd_getfd, LIST_NESTING, REFUSED),
+CALL(seccomp, LIST_AGENT, REFUSED),
 
 /* and by all but the runner, which makes boxes */
-UNBOXED(execve), UNBOXED(execveat), UNBOXED(unshare), UNBOXED(setns), UNBOXED(mount),
+CALL(execve, LIST_ROLES & ~LIST_RUNNER, REFUSED), CALL(execveat, LIST_ROLES & ~LIST_RUNNER, REFUSED),
+UNBOXED(unshare), UNBOXED(setns), UNBOXED(mount),
 UNBOXED(umount2), UNBOXED(pivot_root), UNBOXED(chroot), UNBOXED(open_tree), UNBOXED(move_mount),
 UNBOXED(fsopen), UNBOXED(fsconfig), UNBOXED(fsmount), UNBOXED(fspick), UNBOXED(mount_setattr),
 UNBOXED(sethostname), UNBOXED(setdomainname), UNBOXED(process_vm_readv), UNBOXED(process_vm_writev),
 UNBOXED(pidfd_getfd), UNBOXED(mknod), UNBOXED(mknodat),
-CALL(clone, LIST_ROLES & ~LIST_RUNNER, CLONE), CALL(clone3, LIST_ROLES & ~LIST_RUNNER, ABSENT),
+CALL(clone, (LIST_ROLES & ~LIST_RUNNER) | LIST_AGENT, CLONE),
+CALL(clone3, (LIST_ROLES & ~LIST_RUNNER) | LIST_AGENT, ABSENT),
 
 /* whose listeners are made in boxes; who has none */
 CALL(listen, LIST_PROXY | LIST_DEPOT | LIST_EDGE, REFUSED),

@@ -28,7 +28,10 @@ enum {
     LIST_PROXY = 256,
     LIST_DEPOT = 512,
     LIST_EDGE = 1024,
+    LIST_NESTING = 2048, /* the same, and whatever is newer than this table gives ENOSYS */
+    LIST_AGENT = 4096,
 
+    LIST_BOXED = LIST_NESTING | LIST_AGENT,
     LIST_TOOLS = LIST_NETWORK | LIST_OFFLINE | LIST_BROKER,
     LIST_ROLES =
         LIST_DAEMON | LIST_RUNNER | LIST_NETD | LIST_RESOLVER | LIST_PROXY | LIST_DEPOT | LIST_EDGE,
@@ -71,8 +74,9 @@ struct seccomp_call {
     }
 #define TOOL(name)    CALL(name, LIST_TOOLS, PLAIN)
 #define PARSE(name)   CALL(name, LIST_PARSER, PLAIN)
-#define NEVER(name)   CALL(name, LIST_ROLES, REFUSED)
-#define UNBOXED(name) CALL(name, LIST_ROLES & ~LIST_RUNNER, REFUSED)
+#define NEVER(name)   CALL(name, LIST_ROLES | LIST_BOXED, REFUSED)
+#define BOXED(name)   CALL(name, LIST_BOXED, REFUSED)
+#define UNBOXED(name) CALL(name, (LIST_ROLES & ~LIST_RUNNER) | LIST_AGENT, REFUSED)
 
 extern const struct seccomp_call seccomp_calls[];
 extern const size_t seccomp_n_calls;
@@ -87,6 +91,7 @@ struct seccomp_source {
     uint32_t arch;
     unsigned list; /* one of LIST_* */
 };
-enum { SECCOMP_MAX = 1024, SECCOMP_NUMBERS = 1024 };
+/* NEWEST: of Linux 5.17, the last that was judged; from 424 on all machines share their numbers. */
+enum { SECCOMP_MAX = 1024, SECCOMP_NUMBERS = 1024, SECCOMP_NEWEST = 450 };
 /* Writes the program, and returns its length; our own tables fit. */
 unsigned seccomp_build(const struct seccomp_source *from, struct sock_filter out[SECCOMP_MAX]);

@@ -111,10 +111,13 @@ const char *view_hold(struct view *v, const struct box_spec *spec)
         v->trees[v->n - 1].device = true;
     }
     for (size_t i = 0; i < spec->n_binds; i++) {
-        if (!hold(v, spec->binds[i].path)) {
+        const struct box_bind *b = &spec->binds[i];
+
+        if (!hold(v, b->from ? b->from : b->path)) {
             return "bind";
         }
-        v->trees[v->n - 1].write = spec->binds[i].write;
+        v->trees[v->n - 1].path = b->path;
+        v->trees[v->n - 1].write = b->write;
     }
     return spec->argv && !hold_program(v, spec->argv[0]) ? "bind" : NULL;
 }

@@ -30,9 +30,9 @@
 
 /* ---- programs, interpreted ---- */
 
-static const unsigned lists[] = {LIST_NETWORK, LIST_OFFLINE, LIST_BROKER, LIST_PARSER,
-                                 LIST_DAEMON,  LIST_RUNNER,  LIST_NETD,   LIST_RESOLVER,
-                                 LIST_PROXY,   LIST_DEPOT,   LIST_EDGE};
+static const unsigned lists[] = {
+    LIST_NETWORK,  LIST_OFFLINE, LIST_BROKER, LIST_PARSER, LIST_DAEMON,  LIST_RUNNER, LIST_NETD,
+    LIST_RESOLVER, LIST_PROXY,   LIST_DEPOT,  LIST_EDGE,   LIST_NESTING, LIST_AGENT};
 
 struct program {
     struct sock_filter code[SECCOMP_MAX];
@@ -106,21 +106,24 @@ static uint32_t ask(unsigned list, int number, uint64_t a0, uint64_t a1, uint64_
     return run(&p, &d);
 }
 
-static uint32_t unlisted(unsigned list)
+static uint32_t unlisted(unsigned list, int number)
 {
+    if (list & LIST_BOXED) {
+        return (unsigned)number > SECCOMP_NEWEST ? FAIL(ENOSYS) : SECCOMP_RET_ALLOW;
+    }
     return list & LIST_ROLES     ? SECCOMP_RET_ALLOW
            : list == LIST_PARSER ? SECCOMP_RET_KILL_PROCESS
                                  : FAIL(ENOSYS);
 }
 
 /* What a rule says to arguments that are all zero. */
-static uint32_t zero_answer(enum seccomp_rule rule, unsigned list)
+static uint32_t zero_answer(enum seccomp_rule rule, unsigned list, int number)
 {
     bool broker = list == LIST_BROKER;
 
     switch (rule) {
     case RULE_NONE:
-        return unlisted(list);
+        return unlisted(list, number);
     case RULE_REFUSED:
         return FAIL(EPERM);
     case RULE_ABSENT:
@@ -161,7 +164,7 @@ static void every_number_gets_what_its_row_says(void)
             for (int number = 0; number <= 600; number++) {
                 struct seccomp_data d = {.nr = number,
                                          .arch = aarch64 ? AUDIT_ARCH_AARCH64 : seccomp_arch};
-                uint32_t want = zero_answer(rule_of(aarch64, lists[i], number), lists[i]);
+                uint32_t want = zero_answer(rule_of(aarch64, lists[i], number), lists[i], number);
                 uint32_t got = run(&p, &d);
 
                 if (got != want) {
@@ -183,7 +186,7 @@ static void numbers_beyond_all_tables_are_not_listed(void)
         for (size_t k = 0; k < ARRAY_LEN(far); k++) {
             struct seccomp_data d = {.nr = far[k], .arch = AUDIT_ARCH_AARCH64};
 
-            CHECK_INT(run(&p, &d), unlisted(lists[i]));
+            CHECK_INT(run(&p, &d), unlisted(lists[i], far[k]));
         }
     }
 }
@@ -326,6 +329,73 @@ static void a_runner_may_build_boxes_and_the_others_may_not(void)
     CHECK_INT(ask(LIST_RUNNER, SYS_io_uring_setup, 0, 0, 0), FAIL(EPERM));
 }
 
+/* Filters stack: what the outer one refuses no inner one can allow. */
+static void what_inner_lists_allow_the_nesting_one_does_too(void)
+{
+    static const unsigned inner[] = {LIST_NETWORK, LIST_OFFLINE, LIST_AGENT};
+    static struct program outer;
+    static struct program p;
+
+    for (int aarch64 = 0; aarch64 < 2; aarch64++) {
+        build(&outer, aarch64, LIST_NESTING);
+        for (size_t i = 0; i < ARRAY_LEN(inner); i++) {
+            build(&p, aarch64, inner[i]);
+            for (int number = 0; number <= 600; number++) {
+                struct seccomp_data d = {.nr = number,
+                                         .arch = aarch64 ? AUDIT_ARCH_AARCH64 : seccomp_arch};
+
+                if (run(&p, &d) == SECCOMP_RET_ALLOW && run(&outer, &d) != SECCOMP_RET_ALLOW) {
+                    tap_fail(__FILE__, __LINE__, "list %u has call %d", inner[i], number);
+                }
+            }
+        }
+    }
+}
+
+static void a_box_in_a_box_can_be_made_and_an_agent_makes_none(void)
+{
+    static const long boxing[] = {SYS_unshare, SYS_setns,         SYS_mount,      SYS_umount2,
+                                  SYS_clone3,  SYS_open_tree,     SYS_move_mount, SYS_pivot_root,
+                                  SYS_seccomp, SYS_mount_setattr, SYS_sethostname};
+    static const long never[] = {SYS_ptrace,           SYS_bpf,
+                                 SYS_keyctl,           SYS_add_key,
+                                 SYS_request_key,      SYS_kexec_load,
+                                 SYS_init_module,      SYS_finit_module,
+                                 SYS_reboot,           SYS_swapon,
+                                 SYS_userfaultfd,      SYS_perf_event_open,
+                                 SYS_io_uring_setup,   SYS_io_uring_enter,
+                                 SYS_process_vm_readv, SYS_process_vm_writev,
+                                 SYS_pidfd_getfd,      SYS_fsopen,
+                                 SYS_fsconfig,         SYS_open_by_handle_at,
+                                 SYS_chroot,           SYS_personality};
+    static const long runtime[] = {SYS_memfd_create,       SYS_pidfd_open,      SYS_inotify_init1,
+                                   SYS_inotify_add_watch,  SYS_timerfd_create,  SYS_eventfd2,
+                                   SYS_sched_setscheduler, SYS_copy_file_range, SYS_execve,
+                                   SYS_mprotect,           SYS_epoll_pwait,     SYS_vfork};
+
+    for (size_t i = 0; i < ARRAY_LEN(boxing); i++) {
+        CHECK_INT(ask(LIST_NESTING, (int)boxing[i], 0, 0, 0), SECCOMP_RET_ALLOW);
+        CHECK(ask(LIST_AGENT, (int)boxing[i], 0, 0, 0) != SECCOMP_RET_ALLOW);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(never); i++) {
+        if (SECCOMP_ASAN && never[i] == SYS_ptrace) {
+            continue;
+        }
+        CHECK_INT(ask(LIST_NESTING, (int)never[i], 0, 0, 0), FAIL(EPERM));
+        CHECK_INT(ask(LIST_AGENT, (int)never[i], 0, 0, 0), FAIL(EPERM));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(runtime); i++) {
+        CHECK_INT(ask(LIST_AGENT, (int)runtime[i], 0, 0, PROT_EXEC | PROT_WRITE),
+                  SECCOMP_RET_ALLOW);
+    }
+    CHECK_INT(ask(LIST_NESTING, SYS_clone, CLONE_NEWUSER | CLONE_NEWNS, 0, 0), SECCOMP_RET_ALLOW);
+    CHECK_INT(ask(LIST_AGENT, SYS_clone, CLONE_NEWUSER, 0, 0), FAIL(EPERM));
+    CHECK_INT(ask(LIST_AGENT, SYS_clone, CLONE_VM | CLONE_THREAD, 0, 0), SECCOMP_RET_ALLOW);
+    CHECK_INT(ask(LIST_AGENT, SYS_clone3, 0, 0, 0), FAIL(ENOSYS));
+    CHECK_INT(ask(LIST_AGENT, SECCOMP_NEWEST + 1, 0, 0, 0), FAIL(ENOSYS));
+    CHECK_INT(ask(LIST_NESTING, 1000000, 0, 0, 0), FAIL(ENOSYS));
+}
+
 /* Families by list: "u" UNIX, "4", "6", "r" NETLINK ROUTE, "f" NETLINK NETFILTER, "p" PACKET. */
 static void each_list_has_its_socket_families(void)
 {
@@ -351,7 +421,7 @@ static void each_list_has_its_socket_families(void)
         {LIST_NETWORK, "u46rpws"}, {LIST_OFFLINE, "u"},    {LIST_BROKER, "46r"},
         {LIST_DAEMON, "u46rws"},   {LIST_NETD, "u46rfws"}, {LIST_RUNNER, "u46rpws"},
         {LIST_RESOLVER, "u46rws"}, {LIST_PROXY, "u46rws"}, {LIST_DEPOT, "u46rws"},
-        {LIST_EDGE, "u46rws"},
+        {LIST_EDGE, "u46rws"},     {LIST_NESTING, "u46r"}, {LIST_AGENT, "u46r"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -918,7 +988,9 @@ TESTS(every_number_gets_what_its_row_says, numbers_beyond_all_tables_are_not_lis
       aarch64_has_its_own_numbers_and_lacks_the_old_calls,
       every_name_is_known_on_one_machine_at_least, upper_halves_of_arguments_hide_nothing,
       a_destination_is_seen_in_both_halves_of_its_pointer,
-      a_runner_may_build_boxes_and_the_others_may_not, each_list_has_its_socket_families,
+      a_runner_may_build_boxes_and_the_others_may_not,
+      what_inner_lists_allow_the_nesting_one_does_too,
+      a_box_in_a_box_can_be_made_and_an_agent_makes_none, each_list_has_its_socket_families,
       a_tool_runs_programs_and_opens_sockets, a_tool_gets_no_namespace_terminal_or_kernel_surface,
       all_calls_means_no_filter, a_filter_needs_no_new_privileges,
       the_other_gates_of_the_machine_are_shut, roles_do_their_work_and_nothing_else,
