@@ -16,17 +16,19 @@ enum { REPO_URL_MAX = 2048, REPO_REF_MAX = 255, REPO_ENGINES_MAX = 32 };
 
 /* As a client sends it. Strings owned: repo_request_done(). */
 struct repo_request {
-    char *url;              /* canonical; of a local directory "dir:NAME" */
-    char *branch;           /* NULL: the remote's HEAD */
-    char *commit;           /* 40 or 64 hex digits: pinned; NULL: the branch's head */
-    char *subdir;           /* only below it; NULL: all */
-    char *base, *head;      /* only what changed between these commits; NULL: everything */
+    char *url;    /* canonical; of a local directory "dir:NAME" */
+    char *branch; /* NULL: the remote's HEAD */
+    char *commit; /* 40 or 64 hex digits: pinned; NULL: the branch's head */
+    char *subdir; /* only below it; NULL: all */
+    /* Only what changed between these: commits, branches or tags. NULL: everything. head NULL: the
+     * commit, or the branch's head. */
+    char *base, *head;
     char *baseline;         /* id of a job, or "none"; NULL: the last scan of the same line */
     struct strvec engines;  /* empty: all that apply */
     char *credential;       /* name of a secret: a token (https) or a private key (ssh) */
     char *username;         /* with it; NULL: "x-access-token" (https), "git" (ssh) */
     char *fail_on;          /* severity name; NULL: no gate */
-    struct agent_ask agent; /* its strings owned here */
+    struct agent_ask agent; /* its strings owned here, each by itself; never a base_url */
     bool agent_wanted;      /* the claude engine was named, or claude_cli_args given */
     uint64_t max_bytes;     /* of the checkout; 0: setting */
     uint32_t max_files;
@@ -67,10 +69,12 @@ struct repo_spec {
     uint32_t n_programs;
     const char *git, *ssh;          /* full paths; ssh NULL: not there */
     struct sarif_engines *declared; /* owned; may be NULL */
+    char *last_commit;              /* owned: of the line's last scan, for renames; NULL */
     uint64_t max_bytes;
     uint32_t max_files, max_file_bytes; /* larger files are left out and told */
     uint32_t wall_s, clone_s;
-    uint32_t at_once; /* engines side by side */
+    uint32_t at_once;    /* engines side by side */
+    struct arena *arena; /* owned: borrowed strings of a spec that was read; else NULL */
 };
 #define REPO_CA_FILE   "/etc/scanpod/ca.pem"
 #define REPO_SPEC_FILE "/tmp/spec"
