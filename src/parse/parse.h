@@ -58,8 +58,11 @@ extern const struct parser parser_zmap;    /* "zmap": CSV or JSON lines */
  * "repo": what `scanpod repo-box` (repo/box.h) writes: one JSON object a line. {"finding": {...}}
  * any number of times, {"progress": {"task", "percent"}} between them, and {"run": {...}} as the
  * last line, which becomes run_info: its `json` is docs/findings.md "the run's record"; complete is
- * false without it. Everything is checked by finding_check() again.
+ * false without it; exit is "error" where it says that nothing was assessed. Everything is checked
+ * by finding_check() again; a line that breaks a rule, or one longer than REPO_LINE_MAX, is the
+ * end.
  */
+enum { REPO_LINE_MAX = 1 << 20 };
 extern const struct parser parser_repo;
 /*
  * "sarif": SARIF 2.1.0 of any program (2.0 and earlier are refused by name), also with a byte order
