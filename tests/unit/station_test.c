@@ -286,7 +286,7 @@ static void a_server_of_another_protocol_ends_the_worker(void)
     rig_ready(&r);
     freeReplyObject(command(&r, "XADD t:w:w1 * v 3 w w1 i %s d x", r.instance));
     UNTIL(&r, r.refused[0]);
-    CHECK(strstr(r.refused, "protocol 2") && strstr(r.refused, "protocol") != NULL);
+    CHECK(strstr(r.refused, "protocol 3") && strstr(r.refused, "protocol") != NULL);
     rig_done(&r);
 }
 
