@@ -1,6 +1,7 @@
 /* internal - what a policy is made of; for the files of this room only. */
 #pragma once
 
+#include "base/json.h"
 #include "policy/hard.h"
 #include "policy/node.h"
 #include "policy/policy.h"
@@ -68,6 +69,17 @@ struct key_row {
     unsigned line, column;
 };
 
+/* Where checkouts may come from. */
+struct repository {
+    char *host; /* owned; without "*." */
+    bool below; /* names below it, not itself */
+    bool is_ip;
+    struct net_ip ip;
+    uint16_t port;            /* 0: that of the scheme */
+    struct net_range *within; /* owned: what it may resolve to; none: global addresses */
+    size_t n_within;
+};
+
 struct policy {
     unsigned refs;
     bool builtin;
@@ -82,6 +94,9 @@ struct policy {
     size_t n_rules;
     struct key_row *keys; /* sorted by key; owned */
     size_t n_keys;
+    bool has_repositories;           /* else every host with global addresses will do */
+    struct repository *repositories; /* owned */
+    size_t n_repositories;
 };
 
 /* Fills pieces, denied, names and labels from the entries. */
@@ -131,6 +146,9 @@ int node_range(const struct load *l, const struct node *v, struct net_range *out
 int scope_read(void *load, const struct node *v, struct err *e);
 int policies_read(void *load, const struct node *v, struct err *e);
 int keys_read(void *load, const struct node *v, struct err *e);
+int repositories_read(void *load, const struct node *v, struct err *e);
+void repositories_json(struct json *j, const struct policy *p);
+void repository_done(struct repository *r);
 /* Sorts what was read and refuses what contradicts itself. */
 int scope_check(struct load *l, struct err *e);
 int keys_check(struct load *l, struct err *e);

@@ -50,6 +50,10 @@ void policy_unref(struct policy *p)
         free(p->keys[i].key);
         free(p->keys[i].policy);
     }
+    for (size_t i = 0; i < p->n_repositories; i++) {
+        repository_done(&p->repositories[i]);
+    }
+    free(p->repositories);
     netset_done(&p->denied);
     free(p->rules);
     free(p->keys);
@@ -81,6 +85,7 @@ static const struct node_field file_fields[] = {
     {"scope", scope_read, true},
     {"policies", policies_read, false},
     {"keys", keys_read, false},
+    {"repositories", repositories_read, false},
     {0},
 };
 

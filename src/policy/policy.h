@@ -36,6 +36,9 @@
  *         limits: {wall_s: 3600, rate_pps: 1000, memory_mb: 1024, ...}   # model/sandbox.h
  *     keys:
  *       - {key: night-scanner, policy: night}    # name or id of an API key
+ *     repositories:                       # where checkouts may come from; without it: hosts that
+ *       - host: "*.example.org"           # have global addresses, at ports 443 (https), 22 (ssh)
+ *       - {host: git.internal, port: 8443, within: [10.20.0.0/16]}   # what it may resolve to
  *
  * No file: loopback and private ranges (10/8, 172.16/12, 192.168/16, 100.64/10, fc00::/7) are
  * allowed, all else is refused. Hard denials (this network 0/8, loopback, link local and metadata
@@ -130,6 +133,14 @@ bool policy_names_dns(const struct policy *p, const struct net_ip *ip);
 void policy_warnings(const struct policy *p, int64_t now_us, struct strvec *out);
 /* As JSON, for `policy show` and GET /api/v1/policy: what is in force, with what has expired. */
 void policy_json(const struct policy *p, int64_t now_us, struct buf *out);
+
+/* ---- checkouts ---- */
+
+/* May a repository be fetched from that host (a name in lower case, or an address)? 0: *entry is
+ * what the proxy is told (proxy/proxy.h), which judges each address that the name
+ * turns out to have. ERR_SCOPE has the rule and the fix. */
+int policy_repository(const struct policy *p, const char *host, uint16_t port, bool ssh,
+                      struct buf *entry, struct err *e);
 
 /* ---- which way a run goes out ---- */
 

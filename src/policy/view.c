@@ -166,6 +166,7 @@ void policy_json(const struct policy *p, int64_t now_us, struct buf *out)
         rules_json(&j, &p->rules[i], now_us);
     }
     json_end(&j);
+    repositories_json(&j, p);
     json_arr_in(&j, "keys");
     for (size_t i = 0; i < p->n_keys; i++) {
         json_obj(&j);

@@ -897,6 +897,71 @@ static void the_view_is_json_and_warnings_have_lines(void)
     }
 }
 
+/* ---- checkouts ---- */
+
+#define SCOPE "version: 1\nscope:\n  allow: []\n"
+
+/* The proxy's entry, or why there is none. Borrowed. */
+static const char *repository(const char *host, uint16_t port, bool ssh)
+{
+    static char out[600];
+    auto_buf entry = {0};
+    struct err e = {0};
+    int rc = policy_repository(policy, host, port, ssh, &entry, &e);
+
+    CHECK(rc == 0 || rc == ERR_SCOPE);
+    snprintf(out, sizeof out, "%s", rc == 0 ? entry.data : e.msg);
+    return out;
+}
+
+static void checkouts_come_from_hosts_with_global_addresses_by_default(void)
+{
+    load(SCOPE);
+    CHECK_STR(repository("github.com", 443, false), "github.com:443");
+    CHECK_STR(repository("github.com", 22, true), "github.com:22");
+    has(repository("github.com", 8443, false), "another port needs an entry");
+    has(repository("10.0.0.1", 443, false), "an address needs an entry");
+    has(repository("169.254.169.254", 443, false), "an address needs an entry");
+}
+
+static void checkouts_come_from_listed_hosts_alone_where_there_is_a_list(void)
+{
+    load(SCOPE "repositories:\n"
+               "  - host: '*.example.org'\n"
+               "  - {host: git.internal, port: 8443, within: [10.20.0.0/16, 'fc00::/64']}\n"
+               "  - {host: 127.0.0.1, port: 9000, within: [127.0.0.1]}\n");
+    CHECK_STR(repository("a.example.org", 443, false), "a.example.org:443");
+    CHECK_STR(repository("a.b.example.org", 22, true), "a.b.example.org:22");
+    has(repository("example.org", 443, false), "no entry of `repositories` covers it");
+    has(repository("evilexample.org", 443, false), "no entry of `repositories` covers it");
+    has(repository("git.internal", 443, false), "no entry of `repositories` covers it");
+    CHECK_STR(repository("git.internal", 8443, false), "git.internal:8443=10.20.0.0/16,fc00::/64");
+    CHECK_STR(repository("127.0.0.1", 9000, false), "127.0.0.1:9000=127.0.0.1");
+    has(repository("github.com", 443, false), "add '- {host: github.com, port: 443}'");
+    load(SCOPE "repositories: []\n");
+    has(repository("github.com", 443, false), "no entry of `repositories` covers it");
+}
+
+static void bad_repositories_are_refused_with_line_and_reason(void)
+{
+    static const char *const cases[][2] = {
+        {SCOPE "repositories: github.com\n", "scope.yaml:4:15: repositories must be a list"},
+        {SCOPE "repositories:\n  - github.com\n", "scope.yaml:5:5: "},
+        {SCOPE "repositories:\n  - {host: 'a b'}\n", "scope.yaml:5:12: 'host': "},
+        {SCOPE "repositories:\n  - {host: a.b, port: 0}\n", "'port' must be a number"},
+        {SCOPE "repositories:\n  - {host: a.b, within: 10.0.0.0/8}\n", "'within' must be a list"},
+        {SCOPE "repositories:\n  - {port: 443}\n", "host"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct policy *p = NULL;
+
+        CHECK_ERR(policy_parse(cases[i][0], strlen(cases[i][0]), "scope.yaml", &p, ERR),
+                  ERR_INVALID);
+        has(tap_err.msg, cases[i][1]);
+    }
+}
+
 /* ---- size ---- */
 
 static void two_thousand_targets_in_twenty_thousand_entries_are_judged(void)
@@ -933,4 +998,7 @@ TESTS(the_builtin_scope_has_loopback_and_private_ranges,
       bad_policies_are_refused_with_line_and_reason,
       random_scopes_allow_what_the_rules_say_one_by_one, files_that_others_can_write_are_refused,
       the_view_is_json_and_warnings_have_lines,
+      checkouts_come_from_hosts_with_global_addresses_by_default,
+      checkouts_come_from_listed_hosts_alone_where_there_is_a_list,
+      bad_repositories_are_refused_with_line_and_reason,
       two_thousand_targets_in_twenty_thousand_entries_are_judged)
