@@ -129,7 +129,7 @@ void job_done(struct job *j)
         &j->error,        &j->stderr_tail, &j->command_line, &j->tool_version, &j->confinement,
         &j->raw_sha256,   &j->run_json,    &j->pins,         &j->limits,       &j->scope_rule,
         &j->sandbox_json, &j->profile,     &j->plan,         &j->import_path,  &j->task_spec,
-        &j->summary_json, &j->queue,
+        &j->summary_json, &j->queue,       &j->repo,
     };
 
     for (size_t i = 0; i < ARRAY_LEN(owned); i++) {

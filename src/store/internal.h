@@ -141,8 +141,8 @@ struct store_ops {
     int (*job_add)(struct store *s, const struct job *j);
     /* All members but the request and the texts. */
     int (*job_put)(struct store *s, const struct job *j);
-    /* The large texts: pins, limits, plan, stderr_tail, sandbox_json, run_json, summary_json. What
-     * is NULL stays. */
+    /* The large texts: pins, limits, plan, repo, stderr_tail, sandbox_json, run_json,
+     * summary_json. What is NULL stays. */
     int (*job_text_put)(struct store *s, const struct job *j);
     /* Fills them; they are NULL before. */
     int (*job_text_get)(struct store *s, struct job *j);

@@ -267,6 +267,7 @@ static void start_job(struct store *s, const struct job *j, struct work *w)
     w->job.profile = j->profile;
     w->job.plan = j->plan;
     w->job.planned = j->plan != NULL;
+    w->job.repo = j->repo;
     w->job.import_path = j->import_path;
     w->job.queue = queue_kept(j->queue);
     w->job.created_us = j->created_us;
@@ -309,7 +310,7 @@ static int job_add(struct store *s, struct job *j)
     }
     key_waiting_add(s, j->key_id, 1);
     s->now.created_max_us = MAX(s->now.created_max_us, j->created_us);
-    if (j->pins || j->limits || j->plan) {
+    if (j->pins || j->limits || j->plan || j->repo) {
         rc = s->ops->job_text_put(s, &w.job);
     }
     if (rc == 0) {

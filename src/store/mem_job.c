@@ -32,6 +32,7 @@ static struct mem_job *job_copy(const struct mem_job *from)
     j->profile = xstrdup(j->profile);
     j->plan = xstrdup(j->plan);
     j->import_path = xstrdup(j->import_path);
+    j->repo = xstrdup(j->repo);
     j->queue = xstrdup(j->queue);
     j->task_spec = NULL;
     j->summary_json = xstrdup(j->summary_json);
@@ -44,6 +45,7 @@ static void lend_texts(struct job *to, const struct job *from)
     to->pins = from->pins;
     to->limits = from->limits;
     to->plan = from->plan;
+    to->repo = from->repo;
     to->summary_json = from->summary_json;
     to->stderr_tail = from->stderr_tail;
     to->sandbox_json = from->sandbox_json;
@@ -128,6 +130,7 @@ int mem_job_text_put(struct store *s, const struct job *j)
     mj.job.sandbox_json = j->sandbox_json ? j->sandbox_json : mj.job.sandbox_json;
     mj.job.run_json = j->run_json ? j->run_json : mj.job.run_json;
     mj.job.plan = j->plan ? j->plan : mj.job.plan;
+    mj.job.repo = j->repo ? j->repo : mj.job.repo;
     mj.job.summary_json = j->summary_json ? j->summary_json : mj.job.summary_json;
     mem_job_store(m, at, &mj);
     return 0;
@@ -149,6 +152,7 @@ int mem_job_text_get(struct store *s, struct job *j)
     j->sandbox_json = xstrdup(from->sandbox_json);
     j->run_json = xstrdup(from->run_json);
     j->plan = xstrdup(from->plan);
+    j->repo = xstrdup(from->repo);
     j->summary_json = xstrdup(from->summary_json);
     return 0;
 }

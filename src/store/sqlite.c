@@ -21,7 +21,6 @@
 #include "store/sqlite_log.h"
 
 enum {
-    FORMAT = 5, /* user_version in schema/001_start.sql */
     PAGE_SIZE = 4096,
     LOG_PASSIVE = 8 << 20, /* bytes of log not yet in the database */
     LOG_TRUNCATE = 64 << 20,
@@ -343,17 +342,22 @@ static int migrate_to(struct sqlite *q, const struct migration *m)
     return rc;
 }
 
-/* Version 1 was in use while it was still being written. */
-static int check_format(struct sqlite *q, const char *path)
+/* Versions were in use while they were still being written. */
+static int check_format(struct sqlite *q, int64_t version, const char *path)
 {
+    static const int formats[] = {0, 5, 6}; /* user_version at the end of schema/NNN */
     int64_t format = 0;
-    int rc = sqlite_one(q, sq_stmt(q, "PRAGMA user_version"), &format);
+    int rc;
 
-    if (rc == 0 && format != FORMAT) {
+    if (version <= 0 || version >= (int64_t)ARRAY_LEN(formats)) {
+        return 0; /* new, or to be refused as newer */
+    }
+    rc = sqlite_one(q, sq_stmt(q, "PRAGMA user_version"), &format);
+    if (rc == 0 && format != formats[version]) {
         rc = store_fail(&q->base, ERR_CONFLICT,
                         "database '%s' was written by a scanpod before the first release (format "
                         "%d, this one knows %d): use another data directory",
-                        path, (int)format, FORMAT);
+                        path, (int)format, formats[version]);
     }
     return rc;
 }
@@ -372,8 +376,8 @@ static int migrate(struct sqlite *q, const char *path)
     if (rc == 0) {
         rc = sqlite_one(q, sq_stmt(q, current), &version);
     }
-    if (rc == 0 && version == 1) {
-        rc = check_format(q, path);
+    if (rc == 0) {
+        rc = check_format(q, version, path);
     }
     for (; rc == 0 && m->version; m++) {
         latest = m->version;

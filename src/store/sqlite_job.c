@@ -227,10 +227,11 @@ int sqlite_job_put(struct store *s, const struct job *j)
 int sqlite_job_text_put(struct store *s, const struct job *j)
 {
     static const char put[] =
-        "INSERT INTO job_text (job_num, pins, limits, plan, stderr_tail, sandbox_json, run_json,"
-        " summary_json) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job_num) DO UPDATE SET"
+        "INSERT INTO job_text (job_num, pins, limits, plan, repo, stderr_tail, sandbox_json,"
+        " run_json, summary_json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (job_num) DO UPDATE SET"
         " pins = coalesce(excluded.pins, pins), limits = coalesce(excluded.limits, limits),"
-        " plan = coalesce(excluded.plan, plan),"
+        " plan = coalesce(excluded.plan, plan), repo = coalesce(excluded.repo, repo),"
         " stderr_tail = coalesce(excluded.stderr_tail, stderr_tail),"
         " sandbox_json = coalesce(excluded.sandbox_json, sandbox_json),"
         " run_json = coalesce(excluded.run_json, run_json),"
@@ -242,6 +243,7 @@ int sqlite_job_text_put(struct store *s, const struct job *j)
     b_text(&b, j->pins);
     b_text(&b, j->limits);
     b_text(&b, j->plan);
+    b_text(&b, j->repo);
     b_text(&b, j->stderr_tail);
     b_text(&b, j->sandbox_json);
     b_text(&b, j->run_json);
@@ -251,8 +253,8 @@ int sqlite_job_text_put(struct store *s, const struct job *j)
 
 int sqlite_job_text_get(struct store *s, struct job *j)
 {
-    static const char get[] = "SELECT pins, limits, plan, stderr_tail, sandbox_json, run_json,"
-                              " summary_json FROM job_text WHERE job_num = ?";
+    static const char get[] = "SELECT pins, limits, plan, repo, stderr_tail, sandbox_json,"
+                              " run_json, summary_json FROM job_text WHERE job_num = ?";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, get), 0};
     struct columns c = {b.st, 0};
@@ -264,6 +266,7 @@ int sqlite_job_text_get(struct store *s, struct job *j)
         j->pins = text(&c);
         j->limits = text(&c);
         j->plan = text(&c);
+        j->repo = text(&c);
         j->stderr_tail = text(&c);
         j->sandbox_json = text(&c);
         j->run_json = text(&c);

@@ -74,8 +74,8 @@ struct job_filter {
 
 /*
  * Calls fn for each; a non-zero return stops and is returned. The job is borrowed, and comes
- * without the large texts (pins, limits, plan, stderr_tail, sandbox_json, run_json, summary_json),
- * which only store_job_get() reads. No callback of this header may call the store.
+ * without the large texts (pins, limits, plan, repo, stderr_tail, sandbox_json, run_json,
+ * summary_json), which only store_job_get() reads. No callback of this header may call the store.
  */
 typedef int (*job_fn)(void *arg, const struct job *j, struct err *e);
 int store_job_list(struct store *s, const struct job_filter *f, job_fn fn, void *arg,

@@ -96,6 +96,7 @@ static void say_job(struct buf *out, const struct job *j)
     say(out, "rule", j->scope_rule);
     say(out, "profile", j->profile);
     say(out, "plan", j->plan);
+    say(out, "repo", j->repo);
     say(out, "import", j->import_path);
     say(out, "queue", j->queue);
     say(out, "spec", j->task_spec);
@@ -340,6 +341,7 @@ static void op_add(struct turn *t)
     j.run_at_us = chance(t->r, 20) ? now_us + below(t->r, 100000) : 0;
     j.state = chance(t->r, 10) ? JOB_WAITING : JOB_QUEUED;
     j.plan = lent(chance(t->r, 40) ? "{\"stages\":[]}" : NULL);
+    j.repo = lent(!j.plan && chance(t->r, 30) ? "{\"url\":\"https://git.example/a\"}" : NULL);
     j.profile = lent(chance(t->r, 30) ? "standard@1" : NULL);
     j.import_path = lent(chance(t->r, 10) ? "import/1" : NULL);
     j.queue = lent(some_queue(t));

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "store/internal.h"
+#include "store/sqlite.h"
 #include "store/store.h"
 #include "tap.h"
 
@@ -393,6 +393,70 @@ static void a_database_from_before_the_release_is_refused_and_left_alone(void)
     CHECK_INT(open_code(dir), ERR_CONFLICT);
     CHECK(strstr(tap_err.msg, "before the first release"));
     CHECK(strstr(tap_err.msg, "another data directory"));
+    run_sql(dir, "PRAGMA user_version = 6", SQLITE_OK);
+    CHECK_INT(open_code(dir), 0);
+}
+
+/* As the first version left it: one job that had waited for its turn, with its texts. */
+static void make_version_1(const char *dir, struct id *id)
+{
+    static const char rows[] =
+        "CREATE TABLE schema_version (version INTEGER PRIMARY KEY, applied_us INTEGER NOT NULL)"
+        " STRICT; INSERT INTO schema_version VALUES (1, 1);"
+        "INSERT INTO tool VALUES (1, 'nmap');"
+        "INSERT INTO job (num, id, rev, state, tool, targets, run_timeout_s, queue_timeout_s,"
+        " priority, max_attempts, key_id, old_route, clip, planned, created_us, run_at_us,"
+        " queue_expires_us) VALUES (1, x'%s', 1, 1, 1, '192.0.2.1', 60, 0, 4, 1, '', 0, 0, 0, 5, 0,"
+        " 0);"
+        "INSERT INTO job_text (job_num, pins) VALUES (1, 'a.example=192.0.2.1');"
+        "INSERT INTO event VALUES (1, 5, 0, x'%s', '{}');"
+        "UPDATE tally SET queued = 1, next_job = 2, next_event = 2, created_max_us = 5;";
+    char text[ID_TEXT + 1];
+    auto_free char *sql = NULL;
+
+    *id = id_new();
+    id_text(id, text);
+    sql = str_fmt(rows, text, text);
+    CHECK_INT(mkdir(dir, 0700), 0);
+    CHECK_INT(sqlite_migrations[0].version, 1);
+    run_sql(dir, sqlite_migrations[0].sql, SQLITE_OK);
+    run_sql(dir, sql, SQLITE_OK);
+}
+
+static void a_database_of_the_first_version_is_migrated_and_nothing_is_lost(void)
+{
+    auto_free char *dir = new_dir();
+    struct job j = {0};
+    struct store *s;
+    struct id id;
+
+    make_version_1(dir, &id);
+    for (int i = 0; i < 2; i++) { /* and then it is as any other */
+        s = open_store(dir);
+        CHECK_INT(one_number(s, "SELECT max(version) FROM schema_version"), 2);
+        CHECK_INT(one_number(s, "PRAGMA user_version"), 6);
+        CHECK_OK(store_job_get(s, &id, &j, ERR));
+        CHECK_STR(j.targets, "192.0.2.1");
+        CHECK_STR(j.pins, "a.example=192.0.2.1");
+        CHECK_STR(j.repo, NULL);
+        job_done(&j);
+        CHECK(store_task_ready(s, NULL));
+        CHECK_INT(jobs_in(s), i + 1);
+        CHECK_OK(add(s, "b", &(struct id){{0}}, ERR));
+        CHECK_OK(store_commit(s, ERR));
+        CHECK_OK(store_check(s, ERR));
+        store_close(s);
+    }
+}
+
+static void a_first_version_from_before_the_release_is_not_migrated(void)
+{
+    auto_free char *dir = new_dir();
+    struct id id;
+
+    make_version_1(dir, &id);
+    run_sql(dir, "PRAGMA user_version = 4", SQLITE_OK);
+    CHECK_INT(open_code(dir), ERR_CONFLICT);
     run_sql(dir, "PRAGMA user_version = 5", SQLITE_OK);
     CHECK_INT(open_code(dir), 0);
 }
@@ -894,6 +958,8 @@ TESTS(files_are_for_the_owner_only, what_was_committed_is_there_after_reopening,
       the_children_of_a_dead_daemon_are_waited_for, children_that_do_not_go_are_named_in_the_end,
       a_database_of_a_newer_version_is_refused,
       a_database_from_before_the_release_is_refused_and_left_alone,
+      a_database_of_the_first_version_is_migrated_and_nothing_is_lost,
+      a_first_version_from_before_the_release_is_not_migrated,
       a_file_that_is_no_database_is_refused_and_left_alone,
       the_schema_allows_the_moves_of_the_table_and_no_others,
       the_schema_refuses_states_that_make_no_sense, nothing_stays_behind_of_a_deleted_job,
