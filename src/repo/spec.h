@@ -76,8 +76,11 @@ struct repo_spec {
     uint32_t at_once;    /* engines side by side */
     struct arena *arena; /* owned: borrowed strings of a spec that was read; else NULL */
 };
-#define REPO_CA_FILE   "/etc/scanpod/ca.pem"
-#define REPO_SPEC_FILE "/tmp/spec"
+/* How the clone_url of a gateway begins (proxy/proxy.h, GATEWAY_GIT). */
+#define REPO_GATEWAY_URL "http://127.0.0.1:3128/"
+#define REPO_CA_FILE     "/etc/scanpod/ca.pem"
+#define REPO_SPEC_FILE   "/tmp/spec"
+#define REPO_GIT_DIR     "/tmp/git"       /* the objects, while the checkout runs */
 void repo_spec_done(struct repo_spec *s); /* zeroes the key */
 void repo_spec_write(const struct repo_spec *s, struct buf *json);
 int repo_spec_read(const char *json, size_t n, struct repo_spec *out, struct err *e);
