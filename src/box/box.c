@@ -138,6 +138,10 @@ int box_start(const struct box_spec *spec, struct box *out, struct err *e)
         return err_set(e, ERR_SANDBOX, "no network namespace can be made here (level %s%s%s)",
                        box_level_name(can->level), can->why[0] ? ": " : "", can->why);
     }
+    if (spec->nest && (can->level != BOX_USERNS || !can->view)) {
+        return err_set(e, ERR_SANDBOX, "no boxes can be made in a box here (level %s%s)",
+                       box_level_name(can->level), can->view ? "" : ", without a view");
+    }
     if (spec->calls == BOX_CALLS_BROKER && !can->notify) {
         return err_set(e, ERR_SANDBOX, "system calls cannot be brokered here");
     }

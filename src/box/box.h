@@ -162,6 +162,12 @@ struct box_can {
 const struct box_can *box_probe(void);
 const char *box_level_name(enum box_level l);
 
+/*
+ * Whether boxes with `nest` can be made, and boxes in them, tried by doing: some milliseconds, each
+ * time. False: `why` says why not, else it is "".
+ */
+bool box_can_nest(char why[160]);
+
 /* Features that box_probe() does not try from now on, as if the kernel had none: for support
  * (setting `without`) and tests. */
 enum {
@@ -176,7 +182,8 @@ enum {
 void box_without(unsigned features);
 bool box_is_without(unsigned feature);
 
-/* ERR_SANDBOX when the init process could not be made; everything later is told by box_wait(). */
+/* ERR_SANDBOX when the init process could not be made, or no box with `nest`; everything later is
+ * told by box_wait(). */
 int box_start(const struct box_spec *spec, struct box *out, struct err *e);
 /* After BOX_WAITING: configures eth0 and starts the tool. Never blocks. */
 int box_go(struct box *b, const struct box_address *a, struct err *e);

@@ -118,6 +118,9 @@ static const char *confine(struct box_child *c)
     if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0) {
         return "close_range";
     }
+    if (!plan->spec->argv && plan->spec->nest) {
+        return seccomp_tool(plan->spec->calls, NULL) < 0 ? "seccomp" : box_probe_inside();
+    }
     if (!plan->spec->argv) {
         return probe_raw(plan->raw_sockets) ? NULL : "raw socket";
     }

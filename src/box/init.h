@@ -55,5 +55,9 @@ struct box_child {
     volatile int errnum;
     volatile int notify_fd; /* BOX_CALLS_BROKER: in the table shared with init */
 };
+/* probe.c: what the tool of a probe with `nest` does: makes a box, and writes to standard output
+ * why that did not work. NULL or a step. */
+const char *box_probe_inside(void);
+
 /* For clone(CLONE_VM | CLONE_VFORK): everything up to exec. Returns only if a step failed. */
 int box_child(void *child);

@@ -121,6 +121,83 @@ static bool try_namespaces(struct box_can *can)
     return false;
 }
 
+/* Boxes in a box. */
+
+/* In a copy of the memory that the tool of a probe shares with its init. */
+const char *box_probe_inside(void)
+{
+    struct box_can can = {.level = BOX_USERNS, .view = true, .own_net = true};
+    char why[sizeof can.why] = "";
+    int status = -1;
+    pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+
+    if (pid == 0) {
+        if (works(&can, BOX_NET_EMPTY, false, why, sizeof why)) {
+            _exit(0);
+        }
+        (void)!write(STDOUT_FILENO, why, strlen(why));
+        _exit(1);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+        return "fork";
+    }
+    errno = EOPNOTSUPP;
+    return status == 0 ? NULL : "a box inside";
+}
+
+/* Why the box inside could not be made, or at which step the outer one failed. */
+static bool try_nest(int in, int out, char why[160])
+{
+    const struct box_spec spec = {.in = -1,
+                                  .out = out,
+                                  .err = -1,
+                                  .hold_fd = -1,
+                                  .cgroup_fd = -1,
+                                  .net = BOX_NET_EMPTY,
+                                  .calls = BOX_CALLS_NESTING,
+                                  .nest = true};
+    struct box_plan plan = {.spec = &spec, .level = BOX_USERNS, .view = true};
+    struct box_end end = {0};
+    char said[128] = "";
+    struct box b;
+    struct err e;
+
+    if (box_start_plan(&plan, &b, &e) != 0 || box_wait(&b, &end, &e) != 0) {
+        snprintf(why, 160, "%.159s", e.msg);
+        return false;
+    }
+    box_done(&b);
+    if (end.started && end.exit_status == 0) {
+        return true;
+    }
+    (void)!read(in, said, sizeof said - 1);
+    snprintf(why, 160, "%s: %s", end.step, said[0] ? said : strerror(end.errnum));
+    return false;
+}
+
+bool box_can_nest(char why[160])
+{
+    const struct box_can *can = box_probe();
+    int said[2];
+    bool ok;
+
+    why[0] = '\0';
+    if (can->level != BOX_USERNS || !can->view || !can->own_net) {
+        snprintf(why, 160, "it needs user namespaces, and mounts and networks in them: %.90s",
+                 can->why[0] ? can->why : box_level_name(can->level));
+        return false;
+    }
+    if (pipe2(said, O_CLOEXEC | O_NONBLOCK) < 0) {
+        snprintf(why, 160, "pipe: %s", strerror(errno));
+        return false;
+    }
+    seccomp_prepare();
+    ok = try_nest(said[0], said[1], why);
+    close(said[0]);
+    close(said[1]);
+    return ok;
+}
+
 /* The broker's ways into the tool: a notification, its memory, its socket. */
 
 static const uint16_t notify_port = 9;

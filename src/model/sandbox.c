@@ -218,6 +218,20 @@ static void counts_json(struct json *j, const char *name, const struct egress_co
     json_end(j);
 }
 
+/* Only of runs that asked anything of it. */
+static void api_json(struct json *j, const struct api_use *api)
+{
+    if (api->requests == 0 && api->refused == 0) {
+        return;
+    }
+    json_obj_in(j, "api");
+    json_int(j, "requests", (int64_t)api->requests);
+    json_int(j, "refused", (int64_t)api->refused);
+    json_int(j, "input_tokens", (int64_t)api->input_tokens);
+    json_int(j, "output_tokens", (int64_t)api->output_tokens);
+    json_end(j);
+}
+
 void sandbox_json(const struct sandbox_report *r, const char *const *notes, struct buf *out)
 {
     const char *counted = r->egress == EGRESS_BROKER  ? "calls"
@@ -240,6 +254,7 @@ void sandbox_json(const struct sandbox_report *r, const char *const *notes, stru
     } else {
         json_nil(&j, counted);
     }
+    api_json(&j, &r->api);
     json_arr_in(&j, "notes");
     for (; notes && *notes; notes++) {
         json_str(&j, NULL, *notes);

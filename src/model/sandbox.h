@@ -78,6 +78,8 @@ struct sandbox_caps {
     char why[EGRESS_LEVELS][160];        /* why it is not; "" if it is */
     bool forward_v4, forward_v6;         /* EGRESS_NFT can carry the family */
     uint32_t dedicated_v4, dedicated_v6; /* scan addresses of our own; 0: NAT */
+    bool nest;                           /* boxes can be made in a box: repository scans */
+    char why_nest[160];                  /* why not; "" if they can */
 };
 
 /* From the request: what the run needs of the network. */

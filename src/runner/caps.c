@@ -60,6 +60,7 @@ void caps_begin(struct runner_process *rp)
               "the kernel does not let the runner answer for a tool (seccomp notification)");
     set_level(caps, EGRESS_UNCONFINED, rp->config->allow_unconfined,
               "not allowed by the setting allow-unconfined");
+    caps->nest = box_can_nest(caps->why_nest);
     proxied_begin(rp);
     net_begin(rp);
 }

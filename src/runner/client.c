@@ -391,12 +391,18 @@ static int take_lease(struct runner *r, struct launched *l, int64_t until_ms, st
     return lease_take(&r->leases, until_ms, &l->lease, e);
 }
 
+static unsigned add_fd(int *fds, unsigned n, bool there, int fd)
+{
+    fds[n] = there ? fd : -1;
+    return n + there;
+}
+
 int runner_launch(struct runner *r, const struct runner_launch *spec, struct err *e)
 {
     auto_buf body = {0};
-    auto_fd int more = -1;
+    struct launch_fds brought = {-1, -1};
     auto_fd int peer = -1;
-    int fds[LAUNCH_FDS_MAX];
+    int fds[LAUNCH_FDS_MAX + 1];
     unsigned n = 0;
     struct launched *l;
     int rc;
@@ -409,26 +415,22 @@ int runner_launch(struct runner *r, const struct runner_launch *spec, struct err
     rc = take_lease(r, l, spec->lease_until_ms, e);
     if (rc == 0) {
         wire_u32(&body, l->lease);
-        rc = launch_put(&body, &more, spec, e);
-    }
-    if (rc != 0) {
-        forget(l);
-        return rc;
+        rc = launch_put(&body, &brought, spec, e);
     }
     fds[n++] = peer;
-    if (spec->blob_fd >= 0) {
-        fds[n++] = spec->blob_fd;
+    n = add_fd(fds, n, spec->blob_fd >= 0, spec->blob_fd);
+    n = add_fd(fds, n, spec->input_fd >= 0, spec->input_fd);
+    n = add_fd(fds, n, spec->stdin_fd > 0, spec->stdin_fd);
+    n = add_fd(fds, n, brought.more >= 0, brought.more);
+    n = add_fd(fds, n, brought.texts >= 0, brought.texts);
+    if (rc == 0) {
+        rc = chan_send(&r->chan, MSG_LAUNCH, body.data, body.len, fds, n, e);
     }
-    if (spec->input_fd >= 0) {
-        fds[n++] = spec->input_fd;
-    }
-    if (more >= 0) {
-        fds[n++] = more;
-    }
-    rc = chan_send(&r->chan, MSG_LAUNCH, body.data, body.len, fds, n, e);
     if (rc != 0) {
         forget(l);
     }
+    fd_close(&brought.more);
+    fd_close(&brought.texts);
     return rc;
 }
 

@@ -21,11 +21,12 @@ enum {
     FLAG_INPUT = 16,
     FLAG_MORE = 32, /* targets and texts come by descriptor */
     FLAG_PLAIN = 64,
-    FLAGS_ALL = 127,
-    TAIL_MAX = 1 + 17 /* the flags and the resolver */
+    FLAG_NEST = 128,
+    FLAG_STDIN = 256,
+    FLAG_TEXTS = 512,
+    FLAGS_ALL = 1023,
+    TAIL_MAX = 2 + 17 /* the flags and the resolver */
 };
-
-static const int SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 
 /* ---- parsers ---- */
 
@@ -234,7 +235,7 @@ int launch_check(const struct runner_launch *l, struct err *e)
     if (l->targets && l->targets->n > RANGES_MAX) {
         return err_set(e, ERR_LIMIT, "the targets are more than %d ranges", RANGES_MAX);
     }
-    return 0;
+    return extras_check(l, e);
 }
 
 static int seal(const struct buf *text, int *out_fd, struct err *e)
@@ -250,7 +251,7 @@ static int seal(const struct buf *text, int *out_fd, struct err *e)
         }
         done += (size_t)n;
     }
-    if (fd < 0 || done < text->len || fcntl(fd, F_ADD_SEALS, SEALS) < 0) {
+    if (fd < 0 || done < text->len || fcntl(fd, F_ADD_SEALS, launch_seals) < 0) {
         return err_errno(e, "pass the targets on");
     }
     *out_fd = take_fd(&fd);
@@ -263,8 +264,8 @@ static bool unseal(int fd, struct buf *text)
     int seals = fcntl(fd, F_GET_SEALS);
     char *room;
 
-    if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) < 0 || st.st_size <= 0 ||
-        st.st_size > MORE_MAX) {
+    if (seals < 0 || (seals & launch_seals) != launch_seals || fstat(fd, &st) < 0 ||
+        st.st_size <= 0 || st.st_size > MORE_MAX) {
         return false;
     }
     room = buf_space(text, (size_t)st.st_size);
@@ -280,18 +281,20 @@ static bool unseal(int fd, struct buf *text)
     return true;
 }
 
-static uint8_t flags_of(const struct runner_launch *l)
+static uint16_t flags_of(const struct runner_launch *l)
 {
-    return (uint8_t)((l->raw_sockets ? FLAG_RAW : 0) | (l->dedicated ? FLAG_DEDICATED : 0) |
-                     (l->has_dns ? FLAG_DNS : 0) | (l->blob_fd >= 0 ? FLAG_BLOB : 0) |
-                     (l->input_fd >= 0 ? FLAG_INPUT : 0) | (l->plain ? FLAG_PLAIN : 0));
+    return (uint16_t)((l->raw_sockets ? FLAG_RAW : 0) | (l->dedicated ? FLAG_DEDICATED : 0) |
+                      (l->has_dns ? FLAG_DNS : 0) | (l->blob_fd >= 0 ? FLAG_BLOB : 0) |
+                      (l->input_fd >= 0 ? FLAG_INPUT : 0) | (l->plain ? FLAG_PLAIN : 0) |
+                      (l->nest ? FLAG_NEST : 0) | (l->stdin_fd > 0 ? FLAG_STDIN : 0) |
+                      (l->n_texts > 0 ? FLAG_TEXTS : 0));
 }
 
-int launch_put(struct buf *b, int *more_fd, const struct runner_launch *l, struct err *e)
+int launch_put(struct buf *b, struct launch_fds *out, const struct runner_launch *l, struct err *e)
 {
     auto_buf more = {.cap = MORE_MAX};
     auto_buf argv = {0};
-    uint8_t flags = flags_of(l);
+    uint16_t flags = flags_of(l);
     int rc = launch_check(l, e);
 
     if (rc != 0 || (rc = put_argv(&argv, l->argv, e)) != 0) {
@@ -301,6 +304,7 @@ int launch_put(struct buf *b, int *more_fd, const struct runner_launch *l, struc
     wire_str(&more, l->target_lines);
     wire_str(&more, l->hosts);
     put_hosts(&more, l->proxy_allow);
+    extras_put(&more, l);
     if (more.over) {
         return err_set(e, ERR_LIMIT, "the targets need more than %d bytes", MORE_MAX);
     }
@@ -313,7 +317,7 @@ int launch_put(struct buf *b, int *more_fd, const struct runner_launch *l, struc
     wire_u32(b, l->files);
     wire_u8(b, (uint8_t)l->egress);
     flags |= b->len + TAIL_MAX + argv.len + more.len > CHAN_BODY_MAX ? FLAG_MORE : 0;
-    wire_u8(b, flags);
+    wire_u16(b, flags);
     if (l->has_dns) {
         put_ip(b, &l->dns);
     }
@@ -322,12 +326,12 @@ int launch_put(struct buf *b, int *more_fd, const struct runner_launch *l, struc
         return err_set(e, ERR_LIMIT, "the tool's command line is longer than %d bytes",
                        CHAN_BODY_MAX);
     }
-    *more_fd = -1;
     if (flags & FLAG_MORE) {
-        return seal(&more, more_fd, e);
+        rc = seal(&more, &out->more, e);
+    } else {
+        buf_add(b, more.data, more.len);
     }
-    buf_add(b, more.data, more.len);
-    return 0;
+    return rc == 0 && flags & FLAG_TEXTS ? texts_seal(l, &out->texts, e) : rc;
 }
 
 static bool get_more(struct wire *w, struct launch_in *in)
@@ -337,10 +341,10 @@ static bool get_more(struct wire *w, struct launch_in *in)
     }
     in->l.targets = &in->targets;
     return wire_get_str(w, &in->l.target_lines, NULL) && wire_get_str(w, &in->l.hosts, NULL) &&
-           get_hosts(w, &in->proxy_allow) && wire_end(w);
+           get_hosts(w, &in->proxy_allow) && extras_get(w, in) && wire_end(w);
 }
 
-static bool get_head(struct wire *w, struct runner_launch *l, uint8_t *flags)
+static bool get_head(struct wire *w, struct runner_launch *l, uint16_t *flags)
 {
     l->run = wire_get_u64(w);
     if (!wire_get_str(w, &l->parser, NULL)) {
@@ -352,21 +356,22 @@ static bool get_head(struct wire *w, struct runner_launch *l, uint8_t *flags)
     get_limits(w, &l->limits);
     l->files = wire_get_u32(w);
     l->egress = (enum egress)wire_get_u8(w);
-    *flags = wire_get_u8(w);
+    *flags = wire_get_u16(w);
     l->raw_sockets = (*flags & FLAG_RAW) != 0;
     l->dedicated = (*flags & FLAG_DEDICATED) != 0;
     l->has_dns = (*flags & FLAG_DNS) != 0;
     l->blob_fd = *flags & FLAG_BLOB ? 0 : -1;
     l->input_fd = *flags & FLAG_INPUT ? 0 : -1;
     l->plain = (*flags & FLAG_PLAIN) != 0;
+    l->nest = (*flags & FLAG_NEST) != 0;
     return !w->bad && *flags <= FLAGS_ALL && (!l->has_dns || get_ip(w, &l->dns));
 }
 
 bool launch_get(struct wire *w, const int *fds, unsigned n_fds, struct launch_in *in)
 {
-    unsigned want = 1;
-    uint8_t flags;
     struct wire more;
+    unsigned want = 1;
+    uint16_t flags;
 
     *in = (struct launch_in){.l = {.argv = &in->argv, .proxy_allow = &in->proxy_allow}};
     if (!get_head(w, &in->l, &flags) || !get_argv(w, &in->argv)) {
@@ -375,16 +380,21 @@ bool launch_get(struct wire *w, const int *fds, unsigned n_fds, struct launch_in
     in->record = 0;
     in->blob = flags & FLAG_BLOB ? want++ : 0;
     in->input = flags & FLAG_INPUT ? want++ : 0;
+    in->l.stdin_fd = flags & FLAG_STDIN && want < n_fds ? fds[want] : -1;
+    want += (flags & FLAG_STDIN) != 0;
     if (flags & FLAG_MORE) {
-        if (n_fds != want + 1 || !wire_end(w) || !unseal(fds[want], &in->more)) {
+        if (want >= n_fds || !wire_end(w) || !unseal(fds[want++], &in->more)) {
             return false;
         }
         more = (struct wire){.p = (const uint8_t *)in->more.data,
                              .end = (const uint8_t *)in->more.data + in->more.len};
         w = &more;
-        want++;
     }
-    return n_fds == want && get_more(w, in) && launch_check(&in->l, NULL) == 0;
+    if (n_fds != want + ((flags & FLAG_TEXTS) != 0) || !get_more(w, in) ||
+        (in->l.n_texts > 0) != ((flags & FLAG_TEXTS) != 0)) {
+        return false;
+    }
+    return (in->l.n_texts == 0 || texts_map(fds[want], in)) && launch_check(&in->l, NULL) == 0;
 }
 
 void launch_in_done(struct launch_in *in)
@@ -392,6 +402,7 @@ void launch_in_done(struct launch_in *in)
     strvec_done(&in->argv);
     netset_done(&in->targets);
     strvec_done(&in->proxy_allow);
+    extras_done(in);
     buf_done(&in->more);
 }
 

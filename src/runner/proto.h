@@ -17,34 +17,57 @@ enum {
 };
 
 enum {
-    MORE_MAX = 8 << 20,    /* bytes of targets, their lines and hosts */
-    RANGES_MAX = 1 << 17,  /* intervals of targets */
-    ANSWER_MAX = 4096,     /* bytes of an answer */
-    WHY_MAX = 512,         /* bytes of a reason */
-    STATUS_MAX = 256,      /* bytes of a status line */
-    LAUNCH_FDS_MAX = 1 + 3 /* the record socket; blob, input, more */
+    MORE_MAX = 8 << 20,     /* bytes of targets, their lines and hosts */
+    RANGES_MAX = 1 << 17,   /* intervals of targets */
+    ANSWER_MAX = 4096,      /* bytes of an answer */
+    WHY_MAX = 512,          /* bytes of a reason */
+    STATUS_MAX = 256,       /* bytes of a status line */
+    LAUNCH_FDS_MAX = 1 + 5, /* the record socket; blob, input, stdin, more, texts */
+    TEXTS_MAX = 64 << 20,   /* bytes of all files of a run */
+    TEXTS_COUNT_MAX = 64,
+    BINDS_MAX = 64,
+    GATEWAYS_MAX = 8,
 };
 
 /* ERR_INVALID: what no runner would do. Asked on both sides. */
 int launch_check(const struct runner_launch *l, struct err *e);
 /*
- * What does not fit into a message travels in a sealed memfd: *more_fd, else -1. ERR_LIMIT: the
- * command line or the targets are too long.
+ * What does not fit into a message travels in a sealed memfd: out->more, else -1; and what the
+ * files of a run hold in out->texts, if there are any. ERR_LIMIT: the command line, the targets or
+ * the files are too long.
  */
-int launch_put(struct buf *b, int *more_fd, const struct runner_launch *l, struct err *e);
+struct launch_fds {
+    int more, texts; /* owned by the caller, also on failure; -1 before */
+};
+int launch_put(struct buf *b, struct launch_fds *out, const struct runner_launch *l, struct err *e);
 
 /* A launch as it came. Strings point into the body, or into `more`. */
 struct launch_in {
-    struct runner_launch l; /* blob_fd, input_fd: 0 if they are among the descriptors, else -1 */
+    struct runner_launch l; /* blob_fd, input_fd: 0 if they are among the descriptors, else -1;
+                               stdin_fd is borrowed from them */
     struct strvec argv;
     struct netset targets;
     struct strvec proxy_allow;
     struct buf more;
+    struct box_file *texts; /* owned, like these; what they hold is in the map */
+    struct box_bind *binds;
+    struct proxy_gateway *gateways;
+    void *map; /* of the sealed memfd; NULL: none */
+    size_t map_size;
     unsigned record, blob, input; /* which descriptors they are */
 };
 /* `fds` are only read from. False: not one of ours. launch_in_done() in any case. */
 bool launch_get(struct wire *w, const int *fds, unsigned n_fds, struct launch_in *in);
 void launch_in_done(struct launch_in *in);
+
+/* proto_extras.c: its parts, as above. Texts are mapped after extras_get(). */
+extern const int launch_seals; /* of a memfd that nobody can change any more */
+int extras_check(const struct runner_launch *l, struct err *e);
+void extras_put(struct buf *b, const struct runner_launch *l);
+bool extras_get(struct wire *w, struct launch_in *in);
+void extras_done(struct launch_in *in);
+int texts_seal(const struct runner_launch *l, int *out_fd, struct err *e);
+bool texts_map(int fd, struct launch_in *in);
 
 int ask_put(struct buf *b, uint64_t ask, const struct strvec *argv, struct err *e);
 bool ask_get(struct wire *w, uint64_t *ask, struct strvec *argv);

@@ -39,6 +39,8 @@ void caps_put(struct buf *b, const struct sandbox_caps *caps)
     wire_u8(b, caps->forward_v6);
     wire_u32(b, caps->dedicated_v4);
     wire_u32(b, caps->dedicated_v6);
+    wire_u8(b, caps->nest);
+    wire_str(b, caps->why_nest);
 }
 
 bool caps_get(struct wire *w, struct sandbox_caps *caps)
@@ -60,7 +62,8 @@ bool caps_get(struct wire *w, struct sandbox_caps *caps)
     caps->forward_v6 = get_bool(w);
     caps->dedicated_v4 = wire_get_u32(w);
     caps->dedicated_v6 = wire_get_u32(w);
-    return wire_end(w);
+    caps->nest = get_bool(w);
+    return get_text(w, caps->why_nest, sizeof caps->why_nest) && wire_end(w);
 }
 
 static uint64_t *const *counters(struct egress_counts *c, uint64_t *out[8])
@@ -99,6 +102,10 @@ static void put_report(struct buf *b, const struct sandbox_report *r)
     for (size_t i = 0; i < ARRAY_LEN(at); i++) {
         wire_u64(b, *at[i]);
     }
+    wire_u64(b, r->api.requests);
+    wire_u64(b, r->api.refused);
+    wire_u64(b, r->api.input_tokens);
+    wire_u64(b, r->api.output_tokens);
 }
 
 static bool get_report(struct wire *w, struct sandbox_report *r)
@@ -125,6 +132,10 @@ static bool get_report(struct wire *w, struct sandbox_report *r)
     for (size_t i = 0; i < ARRAY_LEN(at); i++) {
         *at[i] = wire_get_u64(w);
     }
+    r->api.requests = wire_get_u64(w);
+    r->api.refused = wire_get_u64(w);
+    r->api.input_tokens = wire_get_u64(w);
+    r->api.output_tokens = wire_get_u64(w);
     r->files = (enum box_files)files;
     r->egress = (enum egress)egress;
     r->limit = (enum limit_kind)limit;

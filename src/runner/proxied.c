@@ -31,6 +31,10 @@ static void on_counts(void *arg, uint64_t run, const struct proxy_counts *c)
     struct run *r = run_find_net(arg, run);
 
     if (r) {
+        r->api = (struct api_use){.requests = c->api_requests,
+                                  .refused = c->api_refused,
+                                  .input_tokens = c->input_tokens,
+                                  .output_tokens = c->output_tokens};
         run_net_counts(r, &counts);
     }
 }
@@ -72,7 +76,12 @@ void proxied_begin(struct runner_process *rp)
 int proxied_open(struct run *r, struct err *e)
 {
     const struct proxy_ask ask = {
-        .run = r->rp->net_last + 1, .listen_fd = r->box.listen_fd, .allow = &r->proxy_allow};
+        .run = r->rp->net_last + 1,
+        .listen_fd = r->box.listen_fd,
+        .allow = &r->proxy_allow,
+        .gateways = r->gateways.v,
+        .n_gateways = r->gateways.n,
+    };
     int rc = proxy_open(r->rp->proxy, &ask, e);
 
     if (rc == 0) {

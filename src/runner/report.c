@@ -32,6 +32,7 @@ void run_report(const struct run *r, const char *stderr_tail, struct sandbox_rep
         .disk_bytes = r->box_made ? r->end.disk_bytes : -1,
         .counted = r->counted,
         .counts = r->counts,
+        .api = r->api,
     };
     snprintf(out->box, sizeof out->box, "%s", r->box_made ? r->box.level : caps->box);
     snprintf(out->limits, sizeof out->limits, "%s", caps->limits);

@@ -28,6 +28,16 @@ struct status_line {
     int64_t told_ms;
 };
 
+/* Copies: the launch is gone when the box has started. */
+struct gateways {
+    struct proxy_gateway *v; /* owned */
+    size_t n;
+    struct strvec text; /* what they point to */
+};
+/* proto_extras.c */
+void gateways_copy(struct gateways *out, const struct proxy_gateway *v, size_t n);
+void gateways_done(struct gateways *g);
+
 struct run {
     struct run *next;
     struct runner_process *rp;
@@ -50,11 +60,14 @@ struct run {
     uint64_t net_id; /* how netd calls it: never used twice, unlike the daemon's number */
     struct netset targets;
     struct strvec proxy_allow;
+    struct gateways gateways;
+    bool nest;
     bool has_dns, want_dedicated, dedicated;
     struct net_ip dns;
     struct broker *broker;
     bool counted;
     struct egress_counts counts;
+    struct api_use api;
 
     struct child parser;
     bool reparse, parser_failed;

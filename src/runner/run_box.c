@@ -98,11 +98,20 @@ static void sweep(struct run *r)
 
 /* ---- cgroups ---- */
 
+/* A tmpfs counts as memory of the group. What a scan of a repository keeps there is large, and has
+ * a limit of its own. */
+static uint64_t memory_bytes(const struct run *r)
+{
+    uint64_t mb = r->limits.memory_mb;
+
+    return (mb > 0 && r->nest ? mb + r->limits.disk_mb : mb) << 20;
+}
+
 static bool make_cgroup(struct run *r, struct err *e)
 {
     struct cgroup_tree *tree = r->rp->config->cgroups;
     const struct cgroup_limits limits = {
-        .memory_bytes = (uint64_t)r->limits.memory_mb << 20,
+        .memory_bytes = memory_bytes(r),
         .pids = r->limits.processes,
     };
 
@@ -214,6 +223,7 @@ static bool make_box(struct run *r, const struct runner_launch *l, const struct 
     int rc;
 
     run_spec_fill(&spec, r->rp, l, dir, r->cgroup.dir_fd >= 0);
+    spec.box.in = l->stdin_fd > 0 ? l->stdin_fd : -1;
     spec.box.out = p->out[1];
     spec.box.err = p->err[1];
     spec.box.cgroup_fd = r->cgroup.dir_fd;
@@ -238,6 +248,11 @@ static const char *start(struct run *r, const struct runner_launch *l, struct pi
     if (!run_net_ready(r)) {
         errno = EOPNOTSUPP;
         return "egress";
+    }
+    if (l->nest && !r->rp->caps.nest) {
+        snprintf(r->why, sizeof r->why, "%s", r->rp->caps.why_nest);
+        errno = EOPNOTSUPP;
+        return "nest";
     }
     if (!r->rp->caps.view) {
         r->dir_made = work_dir_take(&r->rp->work, r->id, &r->dir);

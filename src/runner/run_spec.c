@@ -6,12 +6,22 @@
 #include "proxy/proxy.h"
 #include "runner/process.h"
 
+enum { OWN_FILES = 4 };
+
 static void add_file(struct run_spec *s, const char *path, const char *text)
 {
-    struct box_file *files = s->files;
+    s->files[s->box.n_files++] = (struct box_file){.path = path, .text = text, .n = strlen(text)};
+}
 
-    files[s->box.n_files++] = (struct box_file){.path = path, .text = text, .n = strlen(text)};
-    s->box.files = files;
+/* Ours first: what the launch names twice is refused by the box. */
+static void add_brought(struct run_spec *s, const struct runner_launch *l)
+{
+    for (size_t i = 0; i < l->n_texts; i++) {
+        s->files[s->box.n_files++] = l->texts[i];
+    }
+    for (size_t i = 0; i < l->n_binds; i++) {
+        s->binds[s->box.n_binds++] = l->binds[i];
+    }
 }
 
 /* Names mean what they were pinned to when the job was accepted. Only where the policy names a
@@ -88,8 +98,19 @@ static void choose_network(struct box_spec *b, const struct runner_process *rp,
         b->net_admin = rp->config->net_admin;
         break;
     }
+    if (l->nest) {
+        b->nest = true;
+        b->calls = BOX_CALLS_NESTING;
+    }
 }
 
+/*
+ * With `nest` they hold for the boxes inside, too. Processes are counted in all user namespaces
+ * above one, so that is a sum over all of them. Memory, processor time and the size of a file by
+ * rlimit are of one process each, and the most that an inner box can be given: it takes the smaller
+ * one of both. A cgroup counts all together. /tmp of the outer box is one tmpfs; each inner box
+ * makes its own, which only a cgroup counts.
+ */
 static void set_limits(struct box_limits *out, const struct runner_process *rp,
                        const struct runner_launch *l, bool cgroup)
 {
@@ -120,11 +141,16 @@ void run_spec_fill(struct run_spec *s, const struct runner_process *rp,
                 .in = -1,
                 .out = -1,
                 .err = -1,
-                .binds = rp->config->binds,
-                .n_binds = rp->config->n_binds,
                 .cgroup_fd = -1,
                 .hold_fd = rp->config->hold_fd},
     };
+    s->files = xcalloc(OWN_FILES + l->n_texts, sizeof *s->files);
+    s->binds = xcalloc(rp->config->n_binds + l->n_binds, sizeof *s->binds);
+    s->box.files = s->files;
+    s->box.binds = s->binds;
+    for (size_t i = 0; i < rp->config->n_binds; i++) {
+        s->binds[s->box.n_binds++] = rp->config->binds[i];
+    }
     choose_network(&s->box, rp, l);
     set_limits(&s->box.limits, rp, l, cgroup);
     add_environment(s, dir ? dir : "/tmp", l);
@@ -134,10 +160,13 @@ void run_spec_fill(struct run_spec *s, const struct runner_process *rp,
     if (!dir) {
         add_names(s, l);
     }
+    add_brought(s, l);
 }
 
 void run_spec_done(struct run_spec *s)
 {
     strvec_done(&s->env);
     buf_done(&s->resolver);
+    free(s->files);
+    free(s->binds);
 }

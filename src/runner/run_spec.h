@@ -6,12 +6,11 @@
 
 struct runner_process;
 
-enum { RUN_FILES = 4 };
-
 struct run_spec {
     struct box_spec box; /* points into the rest, and into the launch */
     struct strvec env;
-    struct box_file files[RUN_FILES];
+    struct box_file *files; /* owned, as are these */
+    struct box_bind *binds;
     struct buf resolver;
 };
 
