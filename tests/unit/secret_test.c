@@ -357,7 +357,9 @@ static void memory_is_locked_and_in_no_dump(void)
     flags_of(secrets_get(s, "key", NULL), flags, sizeof flags);
     CHECK(strstr(flags, " dd"));
     CHECK(getrlimit(RLIMIT_MEMLOCK, &may) == 0);
+#ifndef __SANITIZE_ADDRESS__ /* which locks nothing */
     CHECK(strstr(flags, " lo") || (geteuid() != 0 && may.rlim_cur < 4096));
+#endif
     secrets_free(s);
 }
 
