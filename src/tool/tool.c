@@ -55,6 +55,11 @@ const struct tool *tool_find(const char *name)
     return NULL;
 }
 
+const struct tool *tool_of_job(const char *name)
+{
+    return str_eq(name, tool_repo.name) ? &tool_repo : tool_find(name);
+}
+
 static bool can_run(const char *path)
 {
     struct stat st;

@@ -182,6 +182,8 @@ struct tool {
 };
 
 extern const struct tool tool_nmap, tool_masscan, tool_zmap, tool_noop;
+/* Repository scans: not among tool_all(), no request names it as its tool. */
+extern const struct tool tool_repo;
 
 /* ERR_INVALID if this version of zmap (NULL: not known) does not take so many ports at once. */
 int zmap_takes_ports(const char *version, uint32_t n_ports, struct err *e);
@@ -194,6 +196,8 @@ int tool_option_tokens(const struct tool *t, const char *field, const char *valu
                        struct strvec *tokens, struct err *e);
 
 const struct tool *tool_find(const char *name); /* NULL if there is none */
+/* The tool of a stored job: of those, or tool_repo. */
+const struct tool *tool_of_job(const char *name);
 const struct tool *const *tool_all(void);       /* NULL-terminated */
 /* The program's full path: the configured one, else looked up in PATH. ERR_NOT_FOUND names what
  * to install. Caller frees. */
