@@ -60,6 +60,9 @@ enum box_calls {
     BOX_CALLS_ALL
 };
 
+/* Of each process: processor time, size of a file, number of files, and memory: its addresses
+ * (RLIMIT_AS), or with `nest` and BOX_CALLS_AGENT what it can write to (RLIMIT_DATA). `procs` is of
+ * the user namespace with all below it. Never more than the caller has itself. */
 struct box_limits {
     uint32_t cpu_s, mem_mb, files, procs, file_mb; /* 0: leave as it is; files: 1024 */
     uint32_t disk_mb, inodes;                      /* of /tmp; 0: 64 MiB, 4096 */

@@ -47,10 +47,15 @@ static bool set_limits(const struct box_plan *plan)
     /* Counted in the user namespace, where init is one, or with all others of the user. */
     const uint64_t procs = (uint64_t)l->procs + (plan->level == BOX_USERNS ? 1 : 0);
 
+    /* Some runtimes reserve a hundred gigabytes of addresses; and what makes boxes must not take
+     * theirs away. */
+    const bool by_data = plan->spec->nest || plan->spec->calls == BOX_CALLS_AGENT;
+
     /* After the soft CPU limit the tool gets SIGXCPU, a little later SIGKILL. */
     return limit(RLIMIT_CORE, 0, 0) && limit(RLIMIT_MSGQUEUE, 0, 0) &&
            (!l->cpu_s || limit(RLIMIT_CPU, l->cpu_s, (uint64_t)l->cpu_s + 5)) &&
-           (!l->mem_mb || limit(RLIMIT_AS, l->mem_mb * mb, l->mem_mb * mb)) &&
+           (!l->mem_mb ||
+            limit(by_data ? RLIMIT_DATA : RLIMIT_AS, l->mem_mb * mb, l->mem_mb * mb)) &&
            limit(RLIMIT_NOFILE, files, files) && (!l->procs || limit(RLIMIT_NPROC, procs, procs)) &&
            (!l->file_mb || limit(RLIMIT_FSIZE, l->file_mb * mb, l->file_mb * mb));
 }
