@@ -111,6 +111,19 @@ static inline char *prisoner(void)
     return copy;
 }
 
+static inline char *hostile(void)
+{
+    static char copy[256];
+    const char *path = getenv("SCANPOD_TEST_HOSTILE");
+
+    if (!copy[0]) {
+        (void)test_standin();
+        snprintf(copy, sizeof copy, "%s/hostile", test_dir());
+        copy_file(path ? path : "", copy);
+    }
+    return copy;
+}
+
 static inline char *standin(void)
 {
     static char path[256];
@@ -275,6 +288,9 @@ static inline void run_as_nobody(void)
 
     setenv("SCANPOD_TEST_STANDIN", standin(), 1);
     setenv("SCANPOD_TEST_PRISONER", prisoner(), 1);
+    if (getenv("SCANPOD_TEST_HOSTILE")) {
+        setenv("SCANPOD_TEST_HOSTILE", hostile(), 1);
+    }
     copy_file("/proc/self/exe", program);
     pid = fork();
     if (pid == 0) {
