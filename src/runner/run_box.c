@@ -245,14 +245,14 @@ static bool make_box(struct run *r, const struct runner_launch *l, const struct 
 static const char *start(struct run *r, const struct runner_launch *l, struct pipes *p,
                          struct err *e)
 {
-    if (!run_net_ready(r)) {
-        errno = EOPNOTSUPP;
-        return "egress";
-    }
     if (l->nest && !r->rp->caps.nest) {
         snprintf(r->why, sizeof r->why, "%s", r->rp->caps.why_nest);
         errno = EOPNOTSUPP;
         return "nest";
+    }
+    if (!run_net_ready(r)) {
+        errno = EOPNOTSUPP;
+        return "egress";
     }
     if (!r->rp->caps.view) {
         r->dir_made = work_dir_take(&r->rp->work, r->id, &r->dir);
