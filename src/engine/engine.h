@@ -66,6 +66,7 @@ struct engine_end {
     const char *out, *err; /* its output (or output file), its complaints */
     size_t n_out, n_err;
     int exit_status, exit_signal; /* status -1: ended by the signal */
+    bool cut;                     /* it wrote more than is kept: `out` ends anywhere */
 };
 
 struct engine {
@@ -106,3 +107,12 @@ extern const struct engine engine_flawfinder, engine_cppcheck, engine_bandit, en
 
 const struct engine *const *engine_all(void);       /* NULL-terminated; without those declared */
 const struct engine *engine_find(const char *name); /* NULL: there is none */
+
+/*
+ * How the line asks engines to leave it alone ("nosec", "NOLINT"), NULL: it does not. Only what
+ * stands in a comment counts, as far as that can be seen without reading the language. _above: the
+ * same of the line above it, which speaks for it where it is a comment only, or where the mark is
+ * made for that. Such marks are told (finding.marked), not obeyed.
+ */
+const char *engine_mark(const char *line, size_t n);
+const char *engine_mark_above(const char *line, size_t n);

@@ -1,0 +1,2 @@
+# shellcheck shell=sh
+rm -rf "$1/"*

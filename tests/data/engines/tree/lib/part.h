@@ -1,0 +1,2 @@
+#pragma once
+int part(int n);
