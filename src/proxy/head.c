@@ -3,29 +3,12 @@
 #include <string.h>
 
 #include "base/mem.h"
-
-static const char TOKEN[] = "!#$%&'*+-.^_`|~0123456789"
-                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+#include "proxy/message.h"
 
 static int refuse(int status, const char *text, const char **why)
 {
     *why = text;
     return status;
-}
-
-/* Text in lines that end with CR LF; nothing else of what a terminal or a log would obey. */
-static bool plain(const char *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)p[i];
-
-        if (c == '\r'   ? i + 1 < n && p[i + 1] != '\n'
-            : c == '\n' ? i == 0 || p[i - 1] != '\r'
-                        : (c < ' ' && c != '\t') || c == 0x7f) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* "CONNECT example.org:443 HTTP/1.1", cut into its words. */
@@ -35,7 +18,7 @@ static int request_line(char *line, struct proxy_place *out, const char **why)
     const char *method = strsep(&at, " ");
     const char *target = strsep(&at, " ");
 
-    if (!*method || method[strspn(method, TOKEN)] != '\0' || !target || !at ||
+    if (!*method || method[strspn(method, msg_token)] != '\0' || !target || !at ||
         (strcmp(at, "HTTP/1.1") != 0 && strcmp(at, "HTTP/1.0") != 0)) {
         return refuse(400, "this is not the request line of an HTTP/1.1 request", why);
     }
@@ -47,7 +30,7 @@ static int request_line(char *line, struct proxy_place *out, const char **why)
 
 static int header_line(const char *line, const char **why)
 {
-    size_t n = strspn(line, TOKEN);
+    size_t n = strspn(line, msg_token);
 
     if (n == 0 || line[n] != ':') {
         return refuse(400, "a header line is not 'name: value'", why);
@@ -87,7 +70,7 @@ int head_parse(const char *p, size_t n, struct proxy_place *out, size_t *len, co
     const char *end = memmem(p, seen, "\r\n\r\n", 4);
     auto_free char *text = NULL;
 
-    if (!plain(p, end ? (size_t)(end + 4 - p) : seen)) {
+    if (!msg_plain(p, end ? (size_t)(end + 4 - p) : seen)) {
         return refuse(400, "there is something else than text in the request's head", why);
     }
     if (!end) {

@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "event/loop.h"
 #include "proxy/lookup.h"
+#include "secret/secret.h"
 
 enum {
     PROXY_PORT = 3128,       /* inside the box, on 127.0.0.1 */
@@ -36,8 +37,10 @@ struct proxy_config {
     bool change_user; /* root: become uid and gid */
     uid_t uid;
     gid_t gid;
-    /* For tests; 0 and NULL: as above, getaddrinfo(). */
-    uint32_t header_ms, connect_ms, idle_ms;
+    struct secrets *secrets; /* those that gateways name; borrowed: the child has its own then */
+    const char *ca_file;     /* PEM, read by proxy_spawn(); NULL: none */
+    /* For tests; 0 and NULL: as above and below, getaddrinfo(). */
+    uint32_t header_ms, connect_ms, idle_ms, answer_ms;
     lookup_fn *look_up;
 };
 
@@ -75,8 +78,7 @@ struct proxy_gateway {
     const char *upstream; /* as an entry: "api.anthropic.com:443", with ranges where needed */
     bool tls;             /* false: plain HTTP, only with ranges (a laboratory) */
     const char *path;     /* put before what is asked: "" or "/owner/name.git"; of git: all of it */
-    const char *ca_file;  /* PEM, opened by the proxy at its start if it is that of the settings;
-                             NULL:  the system's */
+    const char *ca_file;  /* that of proxy_config: who may sign; NULL: whom the system trusts */
     const char *secret;   /* name; NULL: none is added */
     const char *username; /* GATEWAY_GIT */
     uint64_t tokens_max;  /* input and output together; 0: no limit */

@@ -16,13 +16,20 @@
 #include "box/seccomp.h"
 #include "proxy/proto.h"
 
-enum { HEADER_MS = 10000, CONNECT_MS = 10000, IDLE_MS = 60000, RESUME_MS = 100 };
+enum {
+    HEADER_MS = 10000,
+    CONNECT_MS = 10000,
+    IDLE_MS = 60000,
+    ANSWER_MS = 300000,
+    RESUME_MS = 100
+};
+enum { CA_MAX = 4 << 20, PIECE = 65536 };
 
 /* ---- one run ---- */
 
 static void listen_on(struct proxy_run *run)
 {
-    bool room = run->n_relays < PROXY_AT_ONCE && !run->resume.loop;
+    bool room = run->n_links < PROXY_AT_ONCE && !run->resume.loop;
 
     watch_events(&run->listener, room ? EPOLLIN : 0);
 }
@@ -31,6 +38,47 @@ void run_has_room(struct proxy_run *run)
 {
     if (run->listener.fd >= 0) {
         listen_on(run);
+    }
+}
+
+static void end_links(struct proxy_run *run, bool (*which)(const struct link *l))
+{
+    struct link *next;
+
+    for (struct link *l = run->links; l; l = next) {
+        next = l->next;
+        if (which(l)) {
+            l->end(l, true);
+        }
+    }
+}
+
+static bool all(const struct link *l)
+{
+    (void)l;
+    return true;
+}
+
+static bool carries(const struct link *l)
+{
+    return l->carries;
+}
+
+static bool of_checkout(const struct link *l)
+{
+    return l->checkout;
+}
+
+void run_over_cap(struct proxy_run *run)
+{
+    end_links(run, carries);
+}
+
+void run_seal(struct proxy_run *run)
+{
+    if (!run->sealed) {
+        run->sealed = true;
+        end_links(run, of_checkout);
     }
 }
 
@@ -88,12 +136,19 @@ static bool on_open(struct proxy_process *pp, struct wire *w, int *fd)
     }
     if (*find(pp, in.run) || !is_listener(*fd)) {
         allow_done(&in.allow);
+        gateways_done(&in.gateways);
         return false;
     }
     run = xcalloc(1, sizeof *run);
     run->pp = pp;
     run->id = in.run;
     run->allow = in.allow;
+    run->gateways = in.gateways;
+    for (size_t i = 0; i < run->gateways.n; i++) {
+        struct gateway *g = &run->gateways.v[i];
+
+        g->leak = g->secret ? leak_new(pp->config->secrets, g->secret) : NULL;
+    }
     run->bytes_left = in.bytes_max;
     run->connections_left = in.connections_max;
     run->resume.fn = on_resume;
@@ -116,17 +171,42 @@ static bool on_run_over(struct proxy_process *pp, struct wire *w)
     timer_stop(&run->resume);
     watch_del(&run->listener);
     fd_close(&run->listener.fd);
-    while (run->relays) {
-        relay_free(run->relays, true);
-    }
+    end_links(run, all);
     tally_put(&body, run->id, &run->counts);
     (void)chan_send(&pp->chan, PROXY_COUNTS, body.data, body.len, NULL, 0, NULL);
     allow_done(&run->allow);
+    gateways_done(&run->gateways);
     free(run);
     return true;
 }
 
+/* ---- who is trusted ---- */
+
+bool process_trust(struct proxy_process *pp, const char *ca_file, const struct tls_trust **out,
+                   const char **why)
+{
+    struct trust *t = ca_file ? &pp->file : &pp->system;
+
+    if (ca_file && !str_eq(ca_file, pp->config->ca_file)) {
+        *why = "the gateway's CA file is not that of the settings";
+        return false;
+    }
+    if (!t->tried) {
+        t->tried = true;
+        (void)tls_trust_new(ca_file ? pp->ca->data : NULL, ca_file ? pp->ca->len : 0, &t->trust,
+                            &t->why);
+    }
+    *out = t->trust;
+    *why = t->why.msg;
+    return t->trust != NULL;
+}
+
 /* ---- the process ---- */
+
+struct start {
+    const struct proxy_config *config;
+    struct buf ca;
+};
 
 static void on_message(struct chan *c, uint16_t type, const void *body, size_t n, int *fds,
                        unsigned n_fds)
@@ -150,14 +230,15 @@ static void on_close(struct chan *c)
 
 static void proxy_process(const void *arg, int fd)
 {
-    const struct proxy_config *given = arg;
+    const struct start *start = arg;
+    const struct proxy_config *given = start->config;
     const struct role_start role = {.name = "scanpod-proxy",
                                     .change_user = given->change_user,
                                     .uid = given->uid,
                                     .gid = given->gid};
     struct proxy_config c = *given;
-    struct proxy_process pp = {.config = &c,
-                               .chan = {.on_message = on_message, .on_close = on_close}};
+    struct proxy_process pp = {
+        .config = &c, .ca = &start->ca, .chan = {.on_message = on_message, .on_close = on_close}};
     const char *failed = role_become(&role, fd);
     struct err e = {0};
 
@@ -168,8 +249,10 @@ static void proxy_process(const void *arg, int fd)
     c.header_ms = c.header_ms ? c.header_ms : HEADER_MS;
     c.connect_ms = c.connect_ms ? c.connect_ms : CONNECT_MS;
     c.idle_ms = c.idle_ms ? c.idle_ms : IDLE_MS;
+    c.answer_ms = c.answer_ms ? c.answer_ms : ANSWER_MS;
     c.look_up = c.look_up ? c.look_up : lookup_now;
     role_raise_descriptors();
+    secrets_lock(c.secrets);
     if (loop_new(&pp.loop, &e) != 0 || chan_start(&pp.chan, pp.loop, fd, &e) != 0 ||
         seccomp_role(ROLE_PROXY, &e) != 0 ||
         chan_send(&pp.chan, PROXY_READY, NULL, 0, NULL, 0, &e) != 0 || loop_run(pp.loop, &e) != 0) {
@@ -179,7 +262,31 @@ static void proxy_process(const void *arg, int fd)
     _exit(0); /* connections and children end with us */
 }
 
+/* While we may: its user may not be allowed to. */
+static int read_ca(const char *path, struct buf *out, struct err *e)
+{
+    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n;
+
+    if (fd < 0) {
+        return err_errno(e, "open CA file '%s'", path);
+    }
+    while ((n = read(fd, buf_space(out, PIECE), PIECE)) > 0 && out->len + (size_t)n <= CA_MAX) {
+        out->len += (size_t)n;
+    }
+    return n < 0   ? err_errno(e, "read CA file '%s'", path)
+           : n > 0 ? err_set(e, ERR_LIMIT, "CA file '%s' has more than 4 MiB", path)
+                   : 0;
+}
+
 int proxy_spawn(const struct proxy_config *c, int *out_fd, int *out_pidfd, struct err *e)
 {
-    return chan_spawn("the proxy", proxy_process, c, out_fd, out_pidfd, e);
+    struct start start = {.config = c};
+    int rc = c->ca_file ? read_ca(c->ca_file, &start.ca, e) : 0;
+
+    if (rc == 0) {
+        rc = chan_spawn("the proxy", proxy_process, &start, out_fd, out_pidfd, e);
+    }
+    buf_done(&start.ca);
+    return rc;
 }
