@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "repo/agreement.h"
 #include "repo/start.h"
 
 enum { REASON_MAX = 400, MEMBER_MAX = 255 };
@@ -277,10 +278,23 @@ void engine_run_give_up(struct engine_run *r, const char *why, bool late)
     }
 }
 
+static void agree(struct engine_run *r)
+{
+    struct haul all = {0};
+
+    agreement_make(r->hauls, r->n_hauls, &all);
+    r->n_hauls = 1;
+    r->hauls[0] = all;
+    r->findings = all.n;
+}
+
 void engine_run_close(struct engine_run *r)
 {
     if (r->status == ENGINE_SKIPPED) {
         return;
+    }
+    if (r->passes > 1 && r->n_hauls > 1) {
+        agree(r);
     }
     if (r->good == 0 && (r->findings == 0 || r->timeout)) {
         r->status = r->timeout ? ENGINE_TIMEOUT : ENGINE_FAILED;
@@ -303,9 +317,9 @@ bool engine_run_complete(const struct engine_run *r)
 
 static bool is_own_member(const char *key)
 {
-    static const char *const ours[] = {"name",  "version",     "status",     "reason",
-                                       "files", "findings",    "missed",     "missed_more",
-                                       "named", "duration_ms", "more_missed"};
+    static const char *const ours[] = {"name",   "version",    "status", "reason",
+                                       "files",  "findings",   "missed", "missed_more",
+                                       "passes", "duration_ms"};
     size_t n = strlen(key);
 
     for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
@@ -359,6 +373,9 @@ void engine_run_json(const struct engine_run *r, struct json *j)
     json_end(j);
     json_int(j, "missed_more", (int64_t)r->missed_more);
     json_int(j, "duration_ms", r->duration_ms);
+    if (r->engine->network && r->status != ENGINE_SKIPPED) {
+        json_int(j, "passes", r->good);
+    }
     more_json(r, j);
     json_end(j);
 }
