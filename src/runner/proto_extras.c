@@ -92,8 +92,14 @@ static int gateways_check(const struct runner_launch *l, struct err *e)
         return err_set(e, ERR_LIMIT, "a run has at most %d gateways", GATEWAYS_MAX);
     }
     for (size_t i = 0; i < l->n_gateways; i++) {
-        if (!l->gateways[i].prefix || !l->gateways[i].upstream || !l->gateways[i].path) {
-            return err_set(e, ERR_INVALID, "a gateway of the run is not complete");
+        if (proxy_gateway_check(&l->gateways[i], e) != 0) {
+            return ERR_INVALID;
+        }
+        for (size_t k = 0; k < i; k++) {
+            if (str_eq(l->gateways[k].prefix, l->gateways[i].prefix)) {
+                return err_set(e, ERR_INVALID, "two gateways have the prefix '%s'",
+                               l->gateways[i].prefix);
+            }
         }
     }
     return 0;
@@ -296,9 +302,9 @@ static const char *keep(struct strvec *text, const char *s)
     return s ? text->v[text->n - 1] : NULL;
 }
 
-void gateways_copy(struct gateways *out, const struct proxy_gateway *v, size_t n)
+void run_gateways_copy(struct run_gateways *out, const struct proxy_gateway *v, size_t n)
 {
-    *out = (struct gateways){.v = xcalloc(n, sizeof *v), .n = n};
+    *out = (struct run_gateways){.v = xcalloc(n, sizeof *v), .n = n};
     for (size_t i = 0; i < n; i++) {
         struct proxy_gateway *g = &out->v[i];
 
@@ -312,7 +318,7 @@ void gateways_copy(struct gateways *out, const struct proxy_gateway *v, size_t n
     }
 }
 
-void gateways_done(struct gateways *g)
+void run_gateways_done(struct run_gateways *g)
 {
     free(g->v);
     strvec_done(&g->text);

@@ -68,7 +68,7 @@ static void run_free(struct run *r)
     (void)munmap(r->output_bytes, sizeof *r->output_bytes);
     netset_done(&r->targets);
     strvec_done(&r->proxy_allow);
-    gateways_done(&r->gateways);
+    run_gateways_done(&r->gateways);
     free(r->tail.ring);
     free(r);
 }
@@ -219,7 +219,7 @@ static struct run *run_new(struct runner_process *rp, struct launch_in *in, cons
     in->targets = (struct netset){0};
     r->proxy_allow = in->proxy_allow;
     in->proxy_allow = (struct strvec){0};
-    gateways_copy(&r->gateways, l->gateways, l->n_gateways);
+    run_gateways_copy(&r->gateways, l->gateways, l->n_gateways);
     r->nest = l->nest;
     r->wall.fn = on_wall;
     r->kill.fn = on_kill;

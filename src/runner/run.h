@@ -29,14 +29,14 @@ struct status_line {
 };
 
 /* Copies: the launch is gone when the box has started. */
-struct gateways {
+struct run_gateways {
     struct proxy_gateway *v; /* owned */
     size_t n;
     struct strvec text; /* what they point to */
 };
 /* proto_extras.c */
-void gateways_copy(struct gateways *out, const struct proxy_gateway *v, size_t n);
-void gateways_done(struct gateways *g);
+void run_gateways_copy(struct run_gateways *out, const struct proxy_gateway *v, size_t n);
+void run_gateways_done(struct run_gateways *g);
 
 struct run {
     struct run *next;
@@ -60,7 +60,7 @@ struct run {
     uint64_t net_id; /* how netd calls it: never used twice, unlike the daemon's number */
     struct netset targets;
     struct strvec proxy_allow;
-    struct gateways gateways;
+    struct run_gateways gateways;
     bool nest;
     bool has_dns, want_dedicated, dedicated;
     struct net_ip dns;
