@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "daemon/programs.h"
+#include "daemon/repo_launch.h"
 #include "store/blob.h"
 
 enum { VERSION_US = 50000 };
@@ -17,7 +18,7 @@ static void join_argv(const struct strvec *argv, struct buf *out)
     }
 }
 
-static int make_blob(const struct launcher *l, struct tool_run *r, int *fd, struct err *e)
+int launch_blob(const struct launcher *l, struct tool_run *r, int *fd, struct err *e)
 {
     int rc;
 
@@ -36,7 +37,7 @@ static int start(const struct launcher *l, struct tool_run *r, struct dispatch *
 {
     auto_buf line = {0};
     auto_fd int blob = -1;
-    int rc = make_blob(l, r, &blob, e);
+    int rc = launch_blob(l, r, &blob, e);
 
     if (rc != 0) {
         return rc;
@@ -105,7 +106,7 @@ static int launch_import(const struct launcher *l, struct tool_run *r, const str
     auto_fd int blob = -1;
     struct runner_launch spec = {.run = r->run,
                                  .argv = &nothing,
-                                 .parser = r->tool->parser->name,
+                                 .parser = j->repo ? parser_sarif.name : r->tool->parser->name,
                                  .grace_ms = l->config->dispatch.grace_ms,
                                  .output_max = UINT64_MAX,
                                  .wall_ms = (uint32_t)j->run_timeout_s * 1000,
@@ -117,7 +118,7 @@ static int launch_import(const struct launcher *l, struct tool_run *r, const str
         return err_set(e, ERR_INVALID, "the file that was handed in is gone");
     }
     r->import = true;
-    rc = make_blob(l, r, &blob, e);
+    rc = launch_blob(l, r, &blob, e);
     spec.blob_fd = blob;
     return rc == 0 ? runner_launch(l->runner, &spec, e) : rc;
 }
@@ -132,9 +133,10 @@ int launch_task(const struct launcher *l, struct tool_run *r, const struct job *
     if (rc == 0) {
         const char *name = has ? spec.tool : j->tool;
 
-        r->tool = tool_find(name);
+        r->tool = has ? tool_find(name) : tool_of_job(name);
         rc = !r->tool         ? err_set(e, ERR_NOT_FOUND, "this server has no tool '%s'", name)
              : j->import_path ? launch_import(l, r, j, e)
+             : j->repo        ? launch_repository(l, r, j, wait_until_us, e)
                               : launch(l, r, j, has ? &spec : NULL, wait_until_us, e);
     }
     plan_spec_done(&spec);

@@ -17,6 +17,8 @@ struct launcher {
     const char *key_name;   /* of the job's key; NULL: the configured one */
 };
 
+/* A file for the raw output, named in r; *fd stays -1 where none is kept. */
+int launch_blob(const struct launcher *l, struct tool_run *r, int *fd, struct err *e);
 /*
  * *wait_until_us: it is not to be started before then, and was not. Of an instant tool nothing is
  * started: its run is the caller's to end. Errors: ERR_NOT_FOUND the tool is missing; ERR_INVALID,

@@ -12,6 +12,7 @@
 #include "daemon/conduct.h"
 #include "daemon/local_request.h"
 #include "daemon/privilege.h"
+#include "daemon/repo_means.h"
 #include "daemon/roles.h"
 #include "daemon/serve.h"
 #include "daemon/turn.h"
@@ -34,6 +35,7 @@ struct local {
     struct in_force *scope;
     struct nse_db *nse;
     struct programs *programs;
+    struct repo_means repo;
     struct profiles *profiles;
     struct conduct *conduct;
     struct planning planning;
@@ -126,7 +128,7 @@ static void on_ready(void *arg, const struct sandbox_caps *caps)
         return;
     }
     lo->asked.fn = on_asked;
-    if (!lo->ls->profile && (!lo->ls->tool || str_eq(lo->ls->tool, "nmap"))) {
+    if (!lo->ls->repo && !lo->ls->profile && (!lo->ls->tool || str_eq(lo->ls->tool, "nmap"))) {
         submit(lo); /* whose command line is the same for all versions */
     } else {
         programs_ask(lo->programs, lo->worker);
@@ -148,6 +150,7 @@ static int start(struct local *lo, struct err *e)
                      .nmap_data = option_str(o, "nmap-data")},
         .scope = lo->scope,
         .programs = lo->programs,
+        .repo = lo->ls->repo ? &lo->repo : NULL,
         .ready = on_ready,
         .ready_arg = lo,
     };
@@ -227,8 +230,19 @@ static int start_roles(struct local *lo, struct err *e)
     if (rc == 0) {
         rc = make_work_dir(lo, &user, e);
     }
+    if (rc == 0 && lo->ls->repo) {
+        rc = repo_means_open(o, &lo->repo, e);
+        lo->repo.local_fd = lo->ls->local_fd;
+        lo->repo.local = lo->ls->local;
+    }
     if (rc == 0) {
-        rc = roles_start(&lo->roles, o, &user, -1, lo->work_dir, e);
+        const struct roles_ask ask = {.settings = o,
+                                      .user = &user,
+                                      .hold_fd = -1,
+                                      .work_dir = lo->work_dir,
+                                      .secrets = lo->repo.secrets};
+
+        rc = roles_start(&lo->roles, &ask, e);
     }
     if (rc == 0) {
         rc = privilege_drop(&user, e);
@@ -270,6 +284,7 @@ static void local_done(struct local *lo)
     in_force_close(lo->scope);
     nse_free(lo->nse);
     programs_free(lo->programs);
+    repo_means_done(&lo->repo);
     profiles_free(lo->profiles);
     if (lo->work_dir) {
         nftw(lo->work_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
@@ -279,7 +294,7 @@ static void local_done(struct local *lo)
 
 int local_scan_run(struct local_scan *ls, struct err *e)
 {
-    struct local lo = {.ls = ls, .roles = ROLES_NONE};
+    struct local lo = {.ls = ls, .roles = ROLES_NONE, .repo = {.local_fd = -1}};
     int rc;
 
     if ((rc = start_roles(&lo, e)) == 0 && (rc = start(&lo, e)) == 0) {

@@ -174,6 +174,19 @@ static int submit_planned(const struct local_request *r, const struct tool *t, s
     return rc;
 }
 
+static int submit_repository(const struct local_request *r, struct job *j, struct err *e)
+{
+    const struct local_scan *ls = r->ls;
+    const struct target_set nothing = {0};
+
+    job_fill(r, tool_repo.name, &nothing, j);
+    j->repo = xstrdup(ls->repo);
+    if (ls->timeout_s == INT64_MIN) {
+        j->run_timeout_s = (int32_t)option_int(ls->settings, "repo-timeout");
+    }
+    return store_job_add(r->planning->store, j, e);
+}
+
 int local_request_submit(const struct local_request *r, struct id *job, struct err *e)
 {
     const struct local_scan *ls = r->ls;
@@ -182,11 +195,15 @@ int local_request_submit(const struct local_request *r, struct id *job, struct e
     struct job j = {0};
     int rc;
 
-    if (name && !t) {
+    if (!ls->repo && name && !t) {
         return err_set(e, ERR_INVALID,
                        "there is no tool '%s'; there are nmap, masscan, zmap and noop", name);
     }
-    rc = ls->profile || t->merges ? submit_planned(r, t, &j, e) : submit_plain(r, t, &j, e);
+    if (ls->repo) {
+        rc = submit_repository(r, &j, e);
+    } else {
+        rc = ls->profile || t->merges ? submit_planned(r, t, &j, e) : submit_plain(r, t, &j, e);
+    }
     *job = j.id;
     job_done(&j);
     return rc == 0 ? store_commit(r->planning->store, e) : rc;

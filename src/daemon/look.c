@@ -140,7 +140,10 @@ int sandbox_look(const struct option_set *settings, struct look *out, struct err
     if (user.change && chown(dir, user.uid, user.gid) < 0) {
         rc = err_errno(e, "give '%s' to user '%s'", dir, user.name);
     }
-    if (rc == 0 && (rc = roles_start(&roles, settings, &user, -1, dir, e)) == 0) {
+    const struct roles_ask ask = {
+        .settings = settings, .user = &user, .hold_fd = -1, .work_dir = dir};
+
+    if (rc == 0 && (rc = roles_start(&roles, &ask, e)) == 0) {
         rc = wait_ready(&roles, &l, e);
         roles_done(&roles);
     }

@@ -1,12 +1,14 @@
 #include "daemon/programs.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/probe.h"
+#include "engine/engine.h"
 
-enum { PROGRAMS_MAX = 16 };
+enum { PROGRAMS_MAX = 32 };
 
 struct program {
     const struct tool *tool;
@@ -23,16 +25,26 @@ struct programs {
     struct program *asking; /* whose answer is awaited */
 };
 
+static void add(struct programs *p, const struct option_set *settings, const struct tool *t)
+{
+    assert(p->n < PROGRAMS_MAX);
+    p->v[p->n++] = (struct program){
+        .tool = t, .configured = t->setting ? option_str(settings, t->setting) : NULL};
+}
+
 struct programs *programs_new(const struct option_set *settings)
 {
     struct programs *p = xcalloc(1, sizeof *p);
 
-    for (const struct tool *const *t = tool_all(); *t && p->n < PROGRAMS_MAX; t++) {
-        if ((*t)->instant) {
-            continue;
+    for (const struct tool *const *t = tool_all(); *t; t++) {
+        if (!(*t)->instant && (*t)->program) {
+            add(p, settings, *t);
         }
-        p->v[p->n++] = (struct program){
-            .tool = *t, .configured = (*t)->setting ? option_str(settings, (*t)->setting) : NULL};
+    }
+    for (const struct engine *const *en = engine_all(); *en; en++) {
+        if (!(*en)->built_in) {
+            add(p, settings, &(*en)->tool);
+        }
     }
     return p;
 }

@@ -203,11 +203,26 @@ static void open_cgroups(struct roles *r, struct start *st, uid_t uid)
     st->runner.cgroups_why = st->cgroups_why.msg;
 }
 
-static int start_all(struct roles *r, const struct option_set *settings,
-                     const struct service_user *user, struct start *st, struct err *e)
+/* No other role has the secrets: what is forked without being told to share sees zeroes. */
+static int start_proxy(struct roles *r, const struct roles_ask *ask, struct err *e)
 {
-    const struct proxy_config proxy = {
-        .change_user = user->change, .uid = user->uid, .gid = user->gid};
+    const struct proxy_config proxy = {.change_user = ask->user->change,
+                                       .uid = ask->user->uid,
+                                       .gid = ask->user->gid,
+                                       .secrets = ask->secrets,
+                                       .ca_file = option_str(ask->settings, "agent-ca-file")};
+    int rc;
+
+    secrets_share(ask->secrets, true);
+    rc = proxy_spawn(&proxy, &r->proxy_fd, &r->proxy_pidfd, e);
+    secrets_share(ask->secrets, false);
+    return rc;
+}
+
+static int start_all(struct roles *r, const struct roles_ask *ask, struct start *st, struct err *e)
+{
+    const struct option_set *settings = ask->settings;
+    const struct service_user *user = ask->user;
     int rc = read_settings(st, settings, user, e);
 
     if (rc != 0) {
@@ -219,7 +234,7 @@ static int start_all(struct roles *r, const struct option_set *settings,
     }
     if ((rc = resolver_spawn(user->change, user->uid, user->gid, &r->resolver_fd,
                              &r->resolver_pidfd, e)) != 0 ||
-        (rc = proxy_spawn(&proxy, &r->proxy_fd, &r->proxy_pidfd, e)) != 0) {
+        (rc = start_proxy(r, ask, e)) != 0) {
         return rc;
     }
     st->runner.netd_fd = r->netd_fd;
@@ -230,17 +245,16 @@ static int start_all(struct roles *r, const struct option_set *settings,
     return rc;
 }
 
-int roles_start(struct roles *r, const struct option_set *settings, const struct service_user *user,
-                int hold_fd, const char *work_dir, struct err *e)
+int roles_start(struct roles *r, const struct roles_ask *ask, struct err *e)
 {
     struct start st = {
-        .runner = {.change_user = user->change,
-                   .uid = user->uid,
-                   .gid = user->gid,
-                   .hold_fd = hold_fd,
-                   .work_dir = work_dir},
+        .runner = {.change_user = ask->user->change,
+                   .uid = ask->user->uid,
+                   .gid = ask->user->gid,
+                   .hold_fd = ask->hold_fd,
+                   .work_dir = ask->work_dir},
     };
-    int rc = start_all(r, settings, user, &st, e);
+    int rc = start_all(r, ask, &st, e);
 
     paths_done(&st.paths);
     free(st.scope_file);

@@ -12,6 +12,7 @@
 #include "daemon/privilege.h"
 #include "edge/depot.h"
 #include "netd/netd.h"
+#include "secret/secret.h"
 
 struct roles {
     int runner_fd, netd_fd, proxy_fd, resolver_fd,
@@ -32,8 +33,14 @@ struct roles {
  * (the lock). A netd is started by root, or dialled where the settings name its socket. On failure
  * what was started is ended.
  */
-int roles_start(struct roles *r, const struct option_set *settings, const struct service_user *user,
-                int hold_fd, const char *work_dir, struct err *e);
+struct roles_ask {
+    const struct option_set *settings;
+    const struct service_user *user;
+    int hold_fd; /* -1: none */
+    const char *work_dir;
+    struct secrets *secrets; /* the proxy alone has them; NULL: none */
+};
+int roles_start(struct roles *r, const struct roles_ask *ask, struct err *e);
 /* The depot, at the same time: the data directory is there. */
 int roles_start_depot(struct roles *r, const struct depot_config *to,
                       const struct service_user *user, const char *blob_dir, struct err *e);

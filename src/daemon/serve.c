@@ -28,6 +28,7 @@
 #include "daemon/planning.h"
 #include "daemon/privilege.h"
 #include "daemon/programs.h"
+#include "daemon/repo_means.h"
 #include "daemon/resolver.h"
 #include "daemon/roles.h"
 #include "daemon/shipping.h"
@@ -58,6 +59,7 @@ struct server {
     const char **hosts; /* points into hosts_text */
     char *hosts_text;
     struct programs *programs;
+    struct repo_means repo;
     struct profiles *profiles;
     struct budget *budget;
     struct conduct *conduct;
@@ -145,7 +147,16 @@ static int start_privileged(struct server *s, struct err *e)
             0) {
         return rc;
     }
-    return roles_start(&s->roles, s->settings, &s->user, s->lock_fd, s->work_dir, e);
+    if ((rc = repo_means_open(s->settings, &s->repo, e)) != 0) {
+        return rc;
+    }
+    const struct roles_ask ask = {.settings = s->settings,
+                                  .user = &s->user,
+                                  .hold_fd = s->lock_fd,
+                                  .work_dir = s->work_dir,
+                                  .secrets = s->repo.secrets};
+
+    return roles_start(&s->roles, &ask, e);
 }
 
 /* ---- as the service user ---- */
@@ -259,6 +270,7 @@ static int start_work(struct server *s, struct err *e)
         .dispatch = means_dispatch(o),
         .scope = s->scope,
         .programs = s->programs,
+        .repo = &s->repo,
         .ready = on_ready,
         .ready_arg = s,
     };
@@ -402,6 +414,18 @@ static const char *program_hook(void *arg, const struct tool *t, const char **ve
     return programs_look(s->programs, t, version, why);
 }
 
+static bool agent_model_hook(void *arg, const char *model)
+{
+    return repo_means_model(arg, model);
+}
+
+static bool has_secret_hook(void *arg, const char *name)
+{
+    const struct repo_means *m = arg;
+
+    return secrets_get(m->secrets, name, NULL) != NULL;
+}
+
 static int start_http(struct server *s, struct err *e)
 {
     const struct option_set *o = s->settings;
@@ -443,6 +467,15 @@ static int start_http(struct server *s, struct err *e)
         .fleet = outposts_fleet(s->outposts),
         .intake = intakes_stats,
         .intake_arg = s->intakes,
+        .repo_timeout_s = (int32_t)option_int(o, "repo-timeout"),
+        .agent_ready = repo_means_agent(&s->repo),
+        .agent_model = agent_model_hook,
+        .has_secret = has_secret_hook,
+        .agent_arg = &s->repo,
+        .declared_engines = s->repo.declared,
+        .cors_origins = option_str(o, "cors-origins"),
+        .anonymous_repo_key = option_str(o, "anonymous-repo-key"),
+        .scan_orchestrator = str_eq(option_str(o, "old-health"), "scan-orchestrator"),
     };
     struct http_config hc = {
         .hosts = s->hosts,
@@ -598,6 +631,7 @@ static void server_done(struct server *s)
     profiles_free(s->profiles);
     budget_free(s->budget);
     programs_free(s->programs);
+    repo_means_done(&s->repo);
     nse_free(s->nse);
     store_close(s->store);
     loop_free(s->loop);

@@ -21,6 +21,11 @@ struct local_scan {
     const char *limits; /* the request's own, as limits_put() writes them; NULL or "": none */
     bool clip;
     int64_t timeout_s; /* INT64_MIN: default */
+    /* A repository scan: what repo_request_write() wrote; targets is its URL. With `dir:` the
+     * packed directory (repo/pack.h; taken), and what it is: "tree", "git". */
+    const char *repo;
+    int local_fd;
+    const char *local;
     struct option_set *settings;
     void (*progress)(void *arg, const struct job *j);
     /* The finished job and the store that holds its results; both borrowed. */

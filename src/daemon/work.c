@@ -29,10 +29,12 @@
 #include "daemon/means.h"
 #include "daemon/privilege.h"
 #include "daemon/programs.h"
+#include "daemon/repo_means.h"
 #include "daemon/resolver.h"
 #include "daemon/roles.h"
 #include "daemon/transport_url.h"
 #include "daemon/worker.h"
+#include "engine/engine.h"
 #include "model/queue.h"
 #include "tool/nse.h"
 #include "tool/tool.h"
@@ -62,6 +64,7 @@ struct work {
     struct resolver *resolver;
     struct nse_db *nse;
     struct programs *programs;
+    struct repo_means repo;
     struct budget *budget;
     struct loop *loop;
     struct worker *worker;
@@ -124,6 +127,14 @@ static void add_tools(const struct work *w, struct strvec *to)
             strvec_pushf(to, "%s %s", (*t)->name, version);
         }
     }
+    for (const struct engine *const *en = engine_all(); *en; en++) {
+        const char *version = NULL;
+
+        if (!(*en)->built_in && programs_look(w->programs, &(*en)->tool, &version, NULL) &&
+            version) {
+            strvec_pushf(to, "%s %s", (*en)->tool.name, version);
+        }
+    }
 }
 
 /* Those of the tools that are there: a task of one that is not would fail here at once, while
@@ -134,6 +145,9 @@ static void add_queues(const struct work *w, struct strvec *to)
 
     if (programs_look(w->programs, &tool_nmap, NULL, NULL)) {
         add_queue(w, QUEUE_NET, to);
+    }
+    if (worker_caps(w->worker)->nest && w->repo.git) {
+        add_queue(w, QUEUE_REPO, to);
     }
     for (const struct tool *const *t = tool_all(); raw && *t; t++) {
         if ((*t)->raw_queue != QUEUE_NET && programs_look(w->programs, *t, NULL, NULL)) {
@@ -415,7 +429,16 @@ static int start_privileged(struct work *w, struct err *e)
         (rc = data_dir_lock(w->dir, &w->user, &w->lock_fd, e)) != 0) {
         return rc;
     }
-    return roles_start(&w->roles, w->settings, &w->user, w->lock_fd, w->work_dir, e);
+    if ((rc = repo_means_open(w->settings, &w->repo, e)) != 0) {
+        return rc;
+    }
+    const struct roles_ask ask = {.settings = w->settings,
+                                  .user = &w->user,
+                                  .hold_fd = w->lock_fd,
+                                  .work_dir = w->work_dir,
+                                  .secrets = w->repo.secrets};
+
+    return roles_start(&w->roles, &ask, e);
 }
 
 /* Raw output of runs that died with an earlier process: nobody will ask for it. */
@@ -477,6 +500,7 @@ static int start_worker(struct work *w, struct err *e)
         .dispatch = means_dispatch(w->settings),
         .scope = w->scope,
         .programs = w->programs,
+        .repo = &w->repo,
         .ready = on_ready,
         .ready_arg = w,
     };
@@ -532,6 +556,7 @@ static void work_done(struct work *w)
     in_force_close(w->scope);
     budget_free(w->budget);
     programs_free(w->programs);
+    repo_means_done(&w->repo);
     nse_free(w->nse);
     loop_free(w->loop);
     roles_done(&w->roles);

@@ -486,7 +486,7 @@ int worker_reparse(struct worker *w, const struct id *job, int raw_fd,
         job_done(&j);
         return rc;
     }
-    t = tool_find(j.tool);
+    t = tool_of_job(j.tool);
     job_done(&j);
     if (!path || !w->config.blob_dir || !t) {
         return err_set(e, ERR_NOT_FOUND, "no raw output is kept for this job");

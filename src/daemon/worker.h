@@ -18,6 +18,7 @@
 #include "store/store.h"
 
 struct programs;
+struct repo_means;
 struct worker;
 
 struct worker_config {
@@ -25,8 +26,9 @@ struct worker_config {
     const char *blob_dir;   /* NULL: raw output is not kept */
     const char *import_dir; /* where files that were handed in are; NULL: there are none */
     struct dispatch_config dispatch;
-    struct in_force *scope;    /* borrowed */
-    struct programs *programs; /* borrowed */
+    const struct repo_means *repo; /* borrowed; NULL: no repository scans */
+    struct in_force *scope;        /* borrowed */
+    struct programs *programs;     /* borrowed */
     /* The runner has said what it can do, in a turn of the loop: once, and again whenever it can
      * do less. May be NULL. */
     void (*ready)(void *arg, const struct sandbox_caps *caps);

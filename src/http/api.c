@@ -119,6 +119,10 @@ static bool redirect(struct http_req *r)
 static void no_route(struct http_req *r, int status, const char *allow, void *app)
 {
     http_not_stored(r);
+    if (status == 405 && api_cors_preflight(app, r, allow)) {
+        return;
+    }
+    (void)api_cors(app, r);
     if (status == 404 && redirect(r)) {
         return;
     }

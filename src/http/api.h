@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/json.h"
+#include "engine/sarif.h"
 #include "http/http.h"
 #include "model/sandbox.h"
 #include "model/target.h"
@@ -97,7 +98,17 @@ struct api_config {
     /* The i-th message queue; false: there is none. NULL: there are none. */
     bool (*intake)(void *arg, size_t i, struct api_intake_stats *out);
     void *intake_arg;
-    const struct api_depot *depot; /* borrowed; NULL: raw output stays in blob_dir */
+    /* Repository scans (daemon/repo_means.h). */
+    int32_t repo_timeout_s;
+    bool agent_ready;                                  /* the claude engine has a key */
+    bool (*agent_model)(void *arg, const char *model); /* may be asked for */
+    bool (*has_secret)(void *arg, const char *name);
+    void *agent_arg;
+    const struct sarif_engines *declared_engines; /* borrowed; may be NULL */
+    const char *cors_origins;                     /* by commas; NULL: none */
+    const char *anonymous_repo_key; /* whose rights old repository clients without a key have */
+    bool scan_orchestrator;         /* GET /health answers like the old repository scanner */
+    const struct api_depot *depot;  /* borrowed; NULL: raw output stays in blob_dir */
 };
 
 struct api;

@@ -227,6 +227,22 @@ static bool may(struct http_req *r, const struct http_route *route, const struct
     return false;
 }
 
+/* Clients of the old repository scanner send no key: they have the rights of the one that the
+ * administrator named, if any. */
+static bool anonymous(struct api *a, struct http_req *r, const struct http_route *route)
+{
+    const struct key *k = api_key_named(a, a->cfg.anonymous_repo_key);
+
+    if (!k || !key_in_force(k)) {
+        return refuse(r, "Not authenticated", "a key is needed");
+    }
+    if (!may(r, route, k)) {
+        return false;
+    }
+    http_set_user(r, (void *)(uintptr_t)k);
+    return true;
+}
+
 bool api_authorize(struct http_req *r, const struct http_route *route, void *app)
 {
     struct api *a = app;
@@ -236,8 +252,12 @@ bool api_authorize(struct http_req *r, const struct http_route *route, void *app
     const char *secret = header ? header : token;
     struct key *k;
 
+    (void)api_cors(a, r);
     if (route->flags & ROUTE_OPEN) {
         return true;
+    }
+    if (!secret && route->flags & ROUTE_OLD_REPO && a->cfg.anonymous_repo_key) {
+        return anonymous(a, r, route);
     }
     if (!secret) {
         return refuse(r, "Not authenticated", "a key is needed");

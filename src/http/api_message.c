@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/api_repo.h"
 #include "http/api_submit.h"
 #include "http/api_v1.h"
 #include "store/digest.h"
@@ -265,7 +266,7 @@ static bool key_fault(const struct key *k, const char *name, struct err *e)
         err_set(e, ERR_DENIED, "there is no key '%.64s'", name);
     } else if (!key_in_force(k)) {
         err_set(e, ERR_DENIED, "the key '%.64s' is not in force any more", name);
-    } else if (!(key_scopes_held(k) & KEY_SUBMIT_NETWORK)) {
+    } else if (!(key_scopes_held(k) & (KEY_SUBMIT_NETWORK | KEY_SUBMIT_REPO))) {
         key_scope_fault(KEY_SUBMIT_NETWORK, e);
     }
     return e->code != 0;
@@ -276,6 +277,14 @@ static struct api_asked *take_scan(struct api_asked *x, json_t *body)
     struct v1_request q = {0};
     struct problems p = {0};
     struct submit from = {.api = x->api, .key = x->key, .intake = x->intake, .arg = x};
+
+    if (!(key_scopes_held(x->key) & KEY_SUBMIT_NETWORK)) {
+        struct err e = {0};
+
+        key_scope_fault(KEY_SUBMIT_NETWORK, &e);
+        refuse(x, e.msg);
+        return NULL;
+    }
 
     from.how = &message_how;
     if (!v1_request_check(x->api, x->key, body, &q, &p)) {
@@ -300,11 +309,60 @@ static struct api_asked *take_scan(struct api_asked *x, json_t *body)
     return x;
 }
 
+/* In the old scanner's words or ours; always at once: no name is resolved. */
+static void take_repo(struct api_asked *x, json_t *body)
+{
+    struct repo_submit s = {.api = x->api,
+                            .key = x->key,
+                            .from = "intake",
+                            .by = x->intake,
+                            .stored = on_stored,
+                            .arg = x};
+    struct problems p = {0};
+    auto_buf limits = {0};
+    struct job job;
+    const char *rule = NULL;
+    int32_t retry_s = 0;
+    struct err e = {0};
+
+    if (json_object_get(body, "repo_url")) {
+        struct old_repo_fault f = {0};
+
+        s.timeout_s = s.priority = s.retries = s.queue_timeout_s = INT64_MIN;
+        if (!old_repo_request(x->api, body, &s.q, &f)) {
+            problem_add(&p, f.field ? f.field : "", "%s", f.err.msg);
+        }
+    } else {
+        (void)api_repo_read(&s, body, &limits, &p);
+    }
+    if (p.n) {
+        refuse_problems(x, &p);
+        repo_submit_done(&s);
+        return;
+    }
+    switch (api_repo_submit(&s, &job, &rule, &retry_s, &e)) {
+    case 0:
+        finish(x, &(struct api_message_end){.how = MESSAGE_TAKEN});
+        break;
+    case ERR_SCOPE: /* the audit log has it */
+        note_dead(x->api, x->intake, x->task_id, e.msg, x->body);
+        finish(x, &(struct api_message_end){.how = MESSAGE_REFUSED, .why = e.msg});
+        break;
+    case ERR_BUSY:
+        later(x, 1000 * (uint32_t)MIN(retry_s, AFTER_MAX_S), e.msg);
+        break;
+    default:
+        failed(x, &e);
+    }
+    job_done(&job);
+    repo_submit_done(&s);
+}
+
 /* Who takes a request of which form. NULL: it has ended. */
 static struct api_asked *take(struct api_asked *x, json_t *body)
 {
-    if (json_object_get(body, "repo_url")) {
-        refuse(x, "repository scans are not supported by this server yet");
+    if (json_object_get(body, "repo_url") || json_object_get(body, "url")) {
+        take_repo(x, body);
         return NULL;
     }
     return take_scan(x, body);

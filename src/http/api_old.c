@@ -15,9 +15,13 @@ enum { CANCEL_WAIT_MS = 10000 };
 void old_health(struct http_req *r, void *app)
 {
     static const char body[] = "{\"status\":\"ok\"}";
+    static const char other[] = "{\"status\":\"healthy\",\"service\":\"scan-orchestrator\"}";
+    const struct api *a = app;
+    bool repo = a->cfg.scan_orchestrator;
 
     http_not_stored(r);
-    http_reply(r, 200, "application/json", body, sizeof body - 1);
+    http_reply(r, 200, "application/json", repo ? other : body,
+               repo ? sizeof other - 1 : sizeof body - 1);
 }
 
 static void submitted(struct http_req *r, const struct job *job)

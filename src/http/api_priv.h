@@ -260,6 +260,12 @@ unsigned key_scopes_held(const struct key *k);
 bool key_in_force(const struct key *k);                /* of those that api_key() gave */
 void key_scope_fault(unsigned missing, struct err *e); /* "this key lacks the scope ..." */
 
+/* ---- pages of other origins (api_cors.c) ---- */
+/* Adds headers where the request's origin is among those allowed. */
+bool api_cors(const struct api *a, struct http_req *r);
+/* True: it was a question of a browser, and is answered. */
+bool api_cors_preflight(const struct api *a, struct http_req *r, const char *allow);
+
 /* ---- event stream (api_events.c) ---- */
 struct sse_hub *sse_hub_new(struct api *a);
 void sse_hub_free(struct sse_hub *h);
@@ -293,6 +299,20 @@ API_HANDLER(old_get);
 API_HANDLER(old_cancel);
 API_HANDLER(old_delete);
 API_HANDLER(old_purge);
+API_HANDLER(old_repo_submit);
+API_HANDLER(old_repo_list);
+API_HANDLER(old_repo_get);
+API_HANDLER(old_repo_delete);
+API_HANDLER(old_repo_cancel);
+API_HANDLER(v1_repo_submit);
+API_HANDLER(v1_repo_list);
+API_HANDLER(v1_repo_get);
+API_HANDLER(v1_repo_findings);
+API_HANDLER(v1_repositories);
+API_HANDLER(v1_engines);
+API_HANDLER(v1_findings);
+API_HANDLER(v1_finding);
+API_HANDLER(v1_finding_triage);
 API_HANDLER(v1_submit);
 API_HANDLER(v1_list);
 API_HANDLER(v1_get);

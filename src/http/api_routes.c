@@ -15,6 +15,27 @@ const struct http_route api_routes[] = {
     {"DELETE", "/scans/{id}", old_delete, ROUTE_LEGACY, 0, "oldDelete", KEY_ADMIN},
     {"POST", "/scans/{id}/cancel", old_cancel, ROUTE_LEGACY, 0, "oldCancel", KEY_CANCEL},
 
+    /* the old repository scanner */
+    {"POST", "/scan/repo", old_repo_submit, ROUTE_LEGACY | ROUTE_OLD_REPO, 0, "oldRepoSubmit",
+     KEY_SUBMIT_REPO},
+    {"GET", "/jobs", old_repo_list, ROUTE_LEGACY | ROUTE_OLD_REPO, 0, "oldRepoList", KEY_READ},
+    {"GET", "/jobs/{id}", old_repo_get, ROUTE_LEGACY | ROUTE_OLD_REPO, 0, "oldRepoGet", KEY_READ},
+    {"DELETE", "/jobs/{id}", old_repo_delete, ROUTE_LEGACY | ROUTE_OLD_REPO, 0, "oldRepoDelete",
+     KEY_CANCEL},
+    {"POST", "/jobs/{id}/cancel", old_repo_cancel, ROUTE_LEGACY | ROUTE_OLD_REPO, 0,
+     "oldRepoCancel", KEY_CANCEL},
+
+    {"POST", "/api/v1/repo-scans", v1_repo_submit, 0, 0, "submitRepoScan", KEY_SUBMIT_REPO},
+    {"GET", "/api/v1/repo-scans", v1_repo_list, 0, 0, "listRepoScans", KEY_READ},
+    {"GET", "/api/v1/repo-scans/{id}", v1_repo_get, 0, 0, "getRepoScan", KEY_READ},
+    {"GET", "/api/v1/repo-scans/{id}/findings", v1_repo_findings, 0, 0, "listRepoFindings",
+     KEY_READ},
+    {"GET", "/api/v1/engines", v1_engines, 0, 0, "listEngines", KEY_READ},
+    {"GET", "/api/v1/repositories", v1_repositories, 0, 0, "listRepositories", KEY_READ},
+    {"GET", "/api/v1/findings", v1_findings, 0, 0, "listFindings", KEY_READ},
+    {"GET", "/api/v1/findings/{id}", v1_finding, 0, 0, "getFinding", KEY_READ},
+    {"PATCH", "/api/v1/findings/{id}", v1_finding_triage, 0, 0, "triageFinding", KEY_SUBMIT_REPO},
+
     {"POST", "/api/v1/scans", v1_submit, 0, API_SUBMIT_MAX, "submitScan", KEY_SUBMIT_NETWORK},
     {"GET", "/api/v1/scans", v1_list, 0, 0, "listScans", KEY_READ},
     {"GET", "/api/v1/scans/{id}", v1_get, 0, 0, "getScan", KEY_READ},

@@ -1,6 +1,7 @@
 /*
  * /api/v1/scans: submit, list, look, wait, cancel, retry, delete.
  */
+#include "http/api_repo.h"
 #include "http/api_submit.h"
 #include "http/api_v1.h"
 
@@ -428,7 +429,9 @@ void v1_retry(struct http_req *r, void *app)
     if (!api_query_known(r, known) || !api_job_of(a, r, &job)) {
         return;
     }
-    if (job.import_path) {
+    if (job.repo && !job.import_path && job_state_terminal(job.state)) {
+        api_repo_retry(a, r, &job);
+    } else if (job.import_path) {
         api_error(r, ERR_CONFLICT, "the job is an import: hand the file in again");
     } else if (job_state_terminal(job.state)) {
         retry(a, r, &job);

@@ -29,14 +29,15 @@ struct http_str { /* not NUL-terminated */
 
 typedef void (*http_handler)(struct http_req *r, void *app);
 
-enum { ROUTE_OPEN = 1, ROUTE_LEGACY = 2, ROUTE_STREAM = 4, ROUTE_UPLOAD = 8 };
+enum { ROUTE_OPEN = 1, ROUTE_LEGACY = 2, ROUTE_STREAM = 4, ROUTE_UPLOAD = 8, ROUTE_OLD_REPO = 16 };
 
 struct http_route {
     const char *method;  /* "GET" (also answers HEAD) */
     const char *pattern; /* "/scans/{id}" */
     http_handler fn;
     unsigned flags;  /* ROUTE_OPEN: no key; ROUTE_LEGACY: errors in the old service's shape;
-                        ROUTE_UPLOAD: the body goes to a sink, http_body() is empty */
+                        ROUTE_UPLOAD: the body goes to a sink, http_body() is empty;
+                        ROUTE_OLD_REPO: the app's own */
     size_t body_max; /* 0: 1 MiB; of an upload the sink has it */
     const char *id;  /* operationId in openapi.json; the metrics' route label */
     unsigned needs;  /* the app's: what authorize() asks of the caller */

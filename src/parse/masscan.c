@@ -57,7 +57,7 @@ bool masscan_add(struct scan *p, struct sighting *x)
         scan_fail(p, ERR_TOOL, "a record has no port");
         return false;
     }
-    return scan_add(p, x);
+    return scan_report(p, x);
 }
 
 static const struct scan_form *form_of(struct scan *p, enum detected kind)

@@ -44,7 +44,7 @@ struct sighting scan_finding(void)
     return (struct sighting){.port = -1, .ttl = -1};
 }
 
-bool scan_add(struct scan *p, const struct sighting *x)
+bool scan_report(struct scan *p, const struct sighting *x)
 {
     int rc = sightings_add(p->found, x, &p->err);
 

@@ -95,7 +95,7 @@ struct scan {
 void scan_fail(struct scan *p, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* False: it stops here. */
-bool scan_add(struct scan *p, const struct sighting *x);
+bool scan_report(struct scan *p, const struct sighting *x);
 /* A sighting of which nothing is known. */
 struct sighting scan_finding(void);
 /* The length of the line at s, its end included; 0: it has none yet. Fails when it is too long. */

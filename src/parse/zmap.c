@@ -181,7 +181,7 @@ bool zmap_add(struct scan *p, struct zmap_row *row)
         x->port = -1;
         x->proto = PROTO_ICMP;
     }
-    return scan_add(p, x);
+    return scan_report(p, x);
 }
 
 static const struct scan_form *form_of(struct scan *p, enum detected kind)

@@ -80,7 +80,8 @@ struct repo_spec {
 #define REPO_GATEWAY_URL "http://127.0.0.1:3128/"
 #define REPO_CA_FILE     "/etc/scanpod/ca.pem"
 #define REPO_SPEC_FILE   "/tmp/spec"
-#define REPO_GIT_DIR     "/tmp/git"       /* the objects, while the checkout runs */
-void repo_spec_done(struct repo_spec *s); /* zeroes the key */
+#define REPO_RULES_FILE  "/etc/scanpod/rules.yaml" /* the operator's, if there are any */
+#define REPO_GIT_DIR     "/tmp/git"                /* the objects, while the checkout runs */
+void repo_spec_done(struct repo_spec *s);          /* zeroes the key */
 void repo_spec_write(const struct repo_spec *s, struct buf *json);
 int repo_spec_read(const char *json, size_t n, struct repo_spec *out, struct err *e);

@@ -11,7 +11,7 @@
 const struct key_scope_row key_scopes[] = {
     {"read", KEY_READ, "look at jobs, results and events"},
     {"submit:network", KEY_SUBMIT_NETWORK, "submit network scans"},
-    {"submit:repo", KEY_SUBMIT_REPO, "submit repository scans"},
+    {"submit:repo", KEY_SUBMIT_REPO, "submit repository scans, decide about findings"},
     {"cancel", KEY_CANCEL, "cancel and retry jobs"},
     {"admin", KEY_ADMIN, "keys, policy, audit log, deleting jobs; and everything above"},
     {"raw", KEY_RAW, "scans that need raw sockets"},

@@ -1,0 +1,37 @@
+/*
+ * repo_means - what repository scans have on this machine, as the settings say: secrets, engines,
+ * trust, the way to the model's API. Read once, while still privileged: files that only root can
+ * read are meant to be usable.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/option.h"
+#include "engine/sarif.h"
+#include "secret/secret.h"
+
+struct repo_means {
+    struct secrets *secrets;        /* owned */
+    struct sarif_engines *declared; /* owned; may be NULL */
+    char *self;                     /* owned: path of this program, which is the box's */
+    char *git, *ssh;                /* owned: full paths; NULL: not there */
+    char *ca, *known_hosts, *rules; /* owned: contents; NULL: none */
+    /* The model's API: "HOST:PORT[=RANGES]" and what stands before /v1; NULL: it is off. */
+    char *api_upstream, *api_path; /* owned */
+    bool api_tls;
+    const char *api_secret, *api_models; /* borrowed from the settings */
+    uint64_t api_tokens;
+    uint64_t max_bytes;
+    uint32_t max_files;
+    /* `scanpod repo DIR`: the packed directory (repo/pack.h), and what it is: "tree", "git". */
+    int local_fd; /* -1: none */
+    const char *local;
+};
+
+/* ERR_INVALID names the setting. repo_means_done() in any case. */
+int repo_means_open(const struct option_set *settings, struct repo_means *out, struct err *e);
+void repo_means_done(struct repo_means *m);
+/* The claude engine can be used: there is a secret of the name. */
+bool repo_means_agent(const struct repo_means *m);
+/* May a request name that model? */
+bool repo_means_model(const struct repo_means *m, const char *model);
