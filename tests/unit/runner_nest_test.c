@@ -5,6 +5,7 @@
  * The tool is this program itself: PROGRAM MARK WHAT ARG, with what it prints as the run's
  * arguments (runner_rig.h).
  */
+#include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -59,6 +60,29 @@ static int sum_file(const char *path)
     return 0;
 }
 
+/* One answer, whole, from the listener of the box. */
+static int ask_api(const char *path)
+{
+    const struct sockaddr_in sa = {.sin_family = AF_INET,
+                                   .sin_port = htons(PROXY_PORT),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char text[4096];
+    ssize_t n;
+
+    if (connect(fd, (const struct sockaddr *)&sa, sizeof sa) < 0) {
+        printf("connect: %s\n", strerror(errno));
+        return 1;
+    }
+    dprintf(fd,
+            "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n"
+            "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+            path, PROXY_PORT);
+    n = recv(fd, text, sizeof text, MSG_WAITALL);
+    printf("%.*s\n", (int)MAX(n, 0), text);
+    return 0;
+}
+
 /* An inner box with that program, which is told apart by our own mark. */
 static int nest(char **argv, bool linger)
 {
@@ -77,6 +101,9 @@ static int nest(char **argv, bool linger)
     struct err e = {0};
     struct box b;
 
+    if (linger) {
+        signal(SIGTERM, SIG_IGN);
+    }
     if (box_start(&spec, &b, &e) != 0) {
         printf("no box: %s\n", e.msg);
         return 1;
@@ -84,7 +111,6 @@ static int nest(char **argv, bool linger)
     printf("level %s\n", b.level);
     if (linger) {
         fflush(stdout);
-        signal(SIGTERM, SIG_IGN);
         for (;;) {
             pause();
         }
@@ -105,6 +131,8 @@ static int tool(const char *tool_mark, const char *what, const char *arg)
         rc = show_input(arg);
     } else if (str_eq(what, "sum")) {
         rc = sum_file(arg);
+    } else if (str_eq(what, "api")) {
+        rc = ask_api(arg);
     } else if (str_eq(what, "nest")) {
         rc = nest(words, false);
     } else if (str_eq(what, "linger")) {
@@ -344,6 +372,88 @@ static void a_run_makes_boxes_itself_or_says_why_it_cannot(void)
     each_level(makes_boxes);
 }
 
+/* ---- the API's gateway ---- */
+
+/* In a child: answers each request with a message of 12 tokens in and 34 out. */
+static pid_t start_api(int *port)
+{
+    static const char answer[] = "{\"type\":\"message\",\"role\":\"assistant\",\"content\":[],"
+                                 "\"usage\":{\"input_tokens\":12,\"output_tokens\":34}}";
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof sa;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    pid_t pid;
+
+    CHECK_INT(bind(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+    CHECK_INT(listen(fd, 5), 0);
+    CHECK_INT(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    *port = ntohs(sa.sin_port);
+    pid = fork();
+    for (int c; pid == 0 && (c = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0; close(c)) {
+        char head[4096];
+
+        (void)!read(c, head, sizeof head);
+        dprintf(c,
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
+                "Connection: close\r\n\r\n%s",
+                strlen(answer), answer);
+    }
+    if (pid == 0) {
+        _exit(0);
+    }
+    close(fd);
+    return pid;
+}
+
+static void what_a_run_asked_of_an_api_comes_with_its_end(void)
+{
+    const struct proxy_config pc = {.change_user = geteuid() == 0, .uid = 65534, .gid = 65534};
+    struct runner_config c = {.netd_fd = -1};
+    struct proxy_gateway gateways[] = {
+        {.kind = GATEWAY_MESSAGES, .prefix = "/anthropic", .path = ""},
+        {.kind = GATEWAY_MESSAGES, .prefix = "/anthropic", .path = ""},
+    };
+    struct runner_launch l = {
+        .run = 1, .egress = EGRESS_PROXY, .gateways = gateways, .n_gateways = 1};
+    auto_free char *upstream = NULL;
+    auto_free char *text = NULL;
+    const struct api_use *api;
+    int pidfd, port;
+    pid_t pid;
+
+    CHECK_OK(proxy_spawn(&pc, &c.proxy_fd, &pidfd, ERR));
+    daemon_start_with(c);
+    fd_close(&c.proxy_fd);
+    if (!d.caps.usable[EGRESS_PROXY]) {
+        daemon_stop();
+        tap_skip("no network namespaces here");
+    }
+    pid = start_api(&port);
+    upstream = str_fmt("127.0.0.1:%d=127.0.0.1/32", port);
+    gateways[0].upstream = gateways[1].upstream = upstream;
+    l.nest = d.caps.nest;
+    CHECK_OK(launch_as(&l, myself(), "api", "/anthropic/v1/messages?beta=true"));
+    text = printed(1);
+    check_has(text, "\"output_tokens\":34");
+    api = &d.runs[1].end.sandbox.api;
+    CHECK_INT(api->requests, 1);
+    CHECK_INT(api->refused, 0);
+    CHECK_INT(api->input_tokens, 12);
+    CHECK_INT(api->output_tokens, 34);
+    CHECK(d.runs[1].end.sandbox.counted);
+    l.run = 2;
+    CHECK_OK(launch_as(&l, myself(), "api", "/anthropic/v1/files"));
+    CHECK_INT(finish(2)->end.sandbox.api.requests, 0);
+    CHECK_INT(finish(2)->end.sandbox.api.refused, 1);
+    l.run = 3;
+    l.n_gateways = 2; /* of one prefix */
+    CHECK_ERR(launch_as(&l, myself(), "api", "/"), ERR_INVALID);
+    CHECK_INT(kill(pid, SIGKILL), 0);
+    CHECK_INT(waitpid(pid, NULL, 0), pid);
+    daemon_stop();
+    close(pidfd);
+}
+
 static void await_marked(uint64_t run, unsigned n)
 {
     while (marked_processes(run) < n) {
@@ -373,7 +483,7 @@ static void inner_tools_end_with_their_run_however_that_ends(void)
         daemon_stop();
         tap_skip("no boxes in a box here");
     }
-    await_marked(1, 2); /* the coordinator, and the tool in its box */
+    await_marked(1, 3); /* the coordinator, the inner init, and the tool */
     while (!d.runs[1].started) {
         turn();
     }
@@ -394,7 +504,7 @@ static void inner_tools_die_with_a_runner_that_is_killed(void)
         daemon_stop();
         tap_skip("no boxes in a box here");
     }
-    await_marked(1, 2);
+    await_marked(1, 3);
     CHECK_INT(syscall(SYS_pidfd_send_signal, d.pidfd, SIGKILL, NULL, 0), 0);
     while (!d.gone) {
         turn();
@@ -411,6 +521,6 @@ TESTS(files_parts_of_the_machine_and_input_come_with_a_launch,
       nothing_but_its_own_arrives_without_them, sixty_four_megabytes_of_files_travel_and_no_more,
       what_no_launch_may_bring_is_refused_at_once,
       a_file_that_is_there_already_ends_the_start_by_name,
-      a_run_makes_boxes_itself_or_says_why_it_cannot,
+      a_run_makes_boxes_itself_or_says_why_it_cannot, what_a_run_asked_of_an_api_comes_with_its_end,
       inner_tools_end_with_their_run_however_that_ends,
       inner_tools_die_with_a_runner_that_is_killed)

@@ -133,6 +133,38 @@ static void reports_are_one_object(void)
     CHECK(strstr(b.data, "\"calls\":null"));
 }
 
-TESTS(names_are_read_as_they_are_written, limits_survive_being_stored,
+static void what_was_asked_of_an_api_is_told_if_anything_was(void)
+{
+    struct sandbox_report r = {.box = "userns",
+                               .limits = "rlimit",
+                               .egress = EGRESS_PROXY,
+                               .api = {.requests = 3, .input_tokens = 700, .output_tokens = 80}};
+    auto_buf b = {0};
+
+    sandbox_json(&r, NULL, &b);
+    CHECK(strstr(b.data, "\"api\":{\"requests\":3,\"refused\":0,\"input_tokens\":700,"
+                         "\"output_tokens\":80}") != NULL);
+    buf_reset(&b);
+    r.api = (struct api_use){.refused = 1};
+    sandbox_json(&r, NULL, &b);
+    CHECK(strstr(b.data, "\"refused\":1") != NULL);
+    buf_reset(&b);
+    r.api = (struct api_use){0};
+    sandbox_json(&r, NULL, &b);
+    CHECK(strstr(b.data, "api") == NULL);
+}
+
+static void a_workspace_of_gigabytes_and_millions_of_files_is_within_the_bounds(void)
+{
+    struct limits l;
+
+    CHECK_OK(limits_parse("disk_mb=8192,inodes=4000000", &l, ERR));
+    CHECK_INT(l.disk_mb, 8192);
+    CHECK_INT(l.inodes, 4000000);
+}
+
+TESTS(what_was_asked_of_an_api_is_told_if_anything_was,
+      a_workspace_of_gigabytes_and_millions_of_files_is_within_the_bounds,
+      names_are_read_as_they_are_written, limits_survive_being_stored,
       limits_out_of_bounds_are_refused_with_the_bounds, the_stricter_limit_counts,
       reports_are_one_object)
