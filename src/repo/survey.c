@@ -52,12 +52,14 @@ void survey_leave(struct survey *s, const char *path, const char *why)
 static void cut(struct buf *b, size_t len)
 {
     b->len = len;
-    b->data[len] = '\0';
+    if (b->data) {
+        b->data[len] = '\0';
+    }
 }
 
 static void leave(struct walk *w, const char *why)
 {
-    survey_leave(w->s, w->path.data, why);
+    survey_leave(w->s, w->path.len ? w->path.data : ".", why);
 }
 
 /* ---- names ---- */
@@ -339,7 +341,7 @@ static int walk_name(struct walk *w, int dir_fd, const char *name, struct err *e
     if (!name_tells(name)) {
         if (!rename_it(dir_fd, name, &now)) {
             w->s->total++;
-            survey_leave(w->s, now.data, "name that cannot be told, nor changed");
+            survey_leave(w->s, now.len ? now.data : "?", "name that cannot be told, nor changed");
             return 0;
         }
         w->s->renamed++;
