@@ -11,7 +11,7 @@
 #include "repo/spec.h"
 
 enum {
-    VERSION_US = 50000,
+    VERSION_US = 200000,
     BINDS_MAX = 128,
     FILES = 65536,
     CLONE_S = 600,

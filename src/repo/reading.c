@@ -1,4 +1,5 @@
 #include "repo/reading.h"
+#include "parse/json_seed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -108,6 +109,7 @@ static void child_confine(struct child *c)
         child_limit(RLIMIT_AS, (rlim_t)MEMORY_MAX_MB << 20);
     }
     signal(SIGPIPE, SIG_IGN);
+    json_seed();
     if (seccomp_role(ROLE_PARSER, &e) != 0) {
         _exit(1);
     }

@@ -21,6 +21,7 @@
 #include "box/close_fds.h"
 #include "box/seccomp.h"
 #include "ipc/record.h"
+#include "parse/json_seed.h"
 #include "store/blob.h"
 #include "store/digest.h"
 
@@ -268,6 +269,7 @@ static void prepare(struct parsing *p, const struct parse_sink *sink)
         p->stored = blob_reader_new(job->input_fd);
     }
     p->parser = job->parser->new (sink);
+    json_seed();
     if (seccomp_role(ROLE_PARSER, &e) != 0) {
         give_up("confine the parser", &e);
     }

@@ -30,7 +30,8 @@ enum {
 
 /* ---- parsers ---- */
 
-static const struct parser *const parsers[] = {&parser_nmap_xml, &parser_masscan, &parser_zmap};
+static const struct parser *const parsers[] = {&parser_nmap_xml, &parser_masscan, &parser_zmap,
+                                               &parser_repo, &parser_sarif};
 static const struct parser *extra;
 
 void runner_add_parser(const struct parser *p)
