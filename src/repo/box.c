@@ -243,6 +243,7 @@ static int finish(struct scan *s, int64_t times[5], struct err *e)
         .runs = s->runs,
         .n_runs = s->n_runs,
         .verdict = &s->verdict,
+        .broken = s->output.broken,
         .checkout_ms = times[1] - times[0],
         .survey_ms = times[2] - times[1],
         .engines_ms = times[3] - times[2],

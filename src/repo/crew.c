@@ -5,6 +5,7 @@
  */
 #include "repo/crew.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,10 +72,10 @@ static void end_place(struct crew *c, struct place *p, const struct outcome *o)
     *p = (struct place){.state = FREE};
 }
 
-static void fail_place(struct crew *c, struct place *p, const char *why)
+static void fail_place(struct crew *c, struct place *p, const char *why, bool hopeless)
 {
     const struct outcome o = {
-        .why = why, .failed = true, .hopeless = true, .haul = &p->reading.haul};
+        .why = why, .failed = true, .hopeless = hopeless, .haul = &p->reading.haul};
 
     end_place(c, p, &o);
 }
@@ -109,7 +110,7 @@ static void begin(struct crew *c, struct place *p, struct engine_run *r)
     };
     if (start_begin(&ask, &p->start, &e) != 0) {
         p->start = (struct start){.out_fd = -1, .err_fd = -1, .file_fd = -1};
-        fail_place(c, p, e.msg);
+        fail_place(c, p, e.msg, true);
     }
 }
 
@@ -141,11 +142,12 @@ static void after_start(struct crew *c, struct place *p)
 
     if (!p->start.end.started) {
         (void)start_failed(&p->start, &why);
-        fail_place(c, p, why.data);
+        /* With fewer arguments it may start. */
+        fail_place(c, p, why.data, p->start.end.errnum != E2BIG);
         return;
     }
     if (reading_begin(&p->start, &p->reading, &e) != 0) {
-        fail_place(c, p, e.msg);
+        fail_place(c, p, e.msg, true);
         return;
     }
     p->state = READING;

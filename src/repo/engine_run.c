@@ -237,11 +237,13 @@ static void take_failure(struct engine_run *r, const struct piece *p, const stru
     }
     set_reason(r, o->why, o->late);
     take_more(r, o->more);
-    miss_piece(r, p, o->why);
+    if (!r->engine->network) { /* one that explores reads what it likes */
+        miss_piece(r, p, o->why);
+    }
     if (o->haul && o->haul->n > 0) {
         keep_haul(r, o->haul);
     }
-    if (p->n > 1) {
+    if (p->n > 1 || r->engine->network) {
         r->partial = true;
     }
     if (o->hopeless) {
@@ -298,6 +300,7 @@ void engine_run_close(struct engine_run *r)
     }
     if (r->good == 0 && (r->findings == 0 || r->timeout)) {
         r->status = r->timeout ? ENGINE_TIMEOUT : ENGINE_FAILED;
+        r->n_missed = r->missed_more = 0; /* all of them: no list needs to say so */
     } else if (r->partial || r->good == 0 || r->missed_more > 0) {
         r->status = ENGINE_PARTIAL;
     } else {

@@ -9,7 +9,7 @@
 #include "parse/finding_json.h"
 #include "version.h"
 
-enum { FLUSH_AT = 256 << 10, RENAMED_MAX = 1000, RENAMED_BYTES = 128 << 10, NOTES_MAX = 64 };
+enum { FLUSH_AT = 256 << 10, RENAMED_MAX = 1000, RENAMED_BYTES = 96 << 10, NOTES_MAX = 64 };
 
 static int flush(struct output *o, struct err *e)
 {
@@ -27,10 +27,15 @@ static int flush(struct output *o, struct err *e)
     return 0;
 }
 
+/* Whoever reads it stops at the first one that breaks a rule: so none is written. */
 int output_finding(struct output *o, const struct finding *f, struct err *e)
 {
     struct json j = json_to(&o->b);
 
+    if (finding_check(f, NULL) != 0) {
+        o->broken++;
+        return 0;
+    }
     json_obj(&j);
     json_obj_in(&j, "finding");
     finding_json_members(f, &j);
@@ -68,7 +73,7 @@ static bool nothing_to_do(const struct scan_record *r)
 
 static const char *assessment(const struct scan_record *r)
 {
-    bool ran = false, complete = r->verdict->dropped == 0;
+    bool ran = false, complete = r->verdict->dropped == 0 && r->broken == 0;
 
     for (size_t i = 0; i < r->n_runs; i++) {
         const struct engine_run *run = &r->runs[i];
@@ -135,6 +140,8 @@ static void notes_json(const struct scan_record *r, const char *assessed, struct
                "findings name places that are not in the tree");
     note_count(j, r->verdict->dropped, "finding was left out: there are more than are kept",
                "findings were left out: there are more than are kept");
+    note_count(j, r->broken, "finding was left out: it cannot be told",
+               "findings were left out: they cannot be told");
     json_end(j);
 }
 

@@ -16,6 +16,7 @@
 struct output {
     int fd;
     struct buf b;
+    size_t broken; /* findings that were not written */
 };
 
 /* Everything that the record is made of. Borrowed. */
@@ -26,6 +27,7 @@ struct scan_record {
     const struct engine_run *runs;
     size_t n_runs;
     const struct verdict *verdict;
+    size_t broken; /* struct output */
     int64_t checkout_ms, survey_ms, engines_ms, assess_ms;
 };
 

@@ -22,7 +22,7 @@
 #include "model/host.h" /* struct arena */
 
 /* The record is one line of at most 1 MiB: lists in it are bounded in bytes, too. */
-enum { SURVEY_LEFT_MAX = 1000, SURVEY_LEFT_BYTES = 128 << 10, SURVEY_LANGUAGES = 5 };
+enum { SURVEY_LEFT_MAX = 1000, SURVEY_LEFT_BYTES = 96 << 10, SURVEY_LANGUAGES = 5 };
 
 struct survey_file {
     struct engine_file file;
