@@ -62,7 +62,7 @@ void gate_fail(struct gate *c, int status, const char *why, bool final)
         gate_free(c, true);
         return;
     }
-    c->keeps = c->keeps && c->up.done;
+    c->keeps = c->keeps && c->up.done && status != 400;
     gateway_error(c->gw, status, why, final, !c->keeps, &c->out);
     gate_answered(c);
 }
@@ -183,7 +183,6 @@ static void take_request(struct gate *c)
 
     c->keeps = msg_keeps(&c->msg);
     if (!msg_request_body(&c->msg, &c->up, &why)) {
-        c->keeps = false;
         gate_fail(c, 400, why, true);
         return;
     }

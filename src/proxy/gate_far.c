@@ -335,16 +335,8 @@ void far_pump(struct gate *c)
 
 static void begin_relay(struct gate *c)
 {
-    struct proxy_run *run = c->link.run;
-    const char *why;
-
-    if (!gateway_request(c->gw, run->pp->config->secrets, &c->msg, c->target.data, &c->up,
-                         &c->far_out, &why)) {
-        gate_fail(c, 403, why, true);
-        return;
-    }
     c->state = GATE_RELAY;
-    run->counts.passed++;
+    c->link.run->counts.passed++;
     gate_await(c, patience(c));
     far_pump(c);
 }
@@ -426,6 +418,13 @@ static void on_reached(struct reach *r, int status, const char *why)
 
 void far_begin(struct gate *c)
 {
+    const char *why;
+
+    if (!gateway_request(c->gw, c->link.run->pp->config->secrets, &c->msg, c->target.data, &c->up,
+                         &c->far_out, &why)) {
+        gate_fail(c, 403, why, true);
+        return;
+    }
     c->state = GATE_REACH;
     c->reach.done = on_reached;
     reach_start(&c->reach, c->link.run->pp, &c->gw->upstream.v[0]);
