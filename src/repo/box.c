@@ -303,19 +303,13 @@ int repo_box_main(int argc, char **argv)
     int status;
 
     if (argc == 4 && strcmp(argv[2], "--engine") == 0) {
-        return built_in_main(argv[3]);
+        _exit(built_in_main(argv[3]));
     }
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     s = xcalloc(1, sizeof *s);
     s->begun_ms = boot_ms();
     s->output.fd = STDOUT_FILENO;
     status = prepare(s, &e) != 0 ? fail(&e, EXIT_OTHER) : scan(s);
-    wanted_free(s->runs, s->n_runs);
-    survey_done(&s->survey);
-    checkout_done(&s->checkout);
-    buf_done(&s->agent_paths);
-    buf_done(&s->output.b);
     repo_spec_done(&s->spec);
-    free(s);
-    return status;
+    _exit(status); /* the box goes, and all memory with it */
 }

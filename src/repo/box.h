@@ -18,5 +18,5 @@
  */
 #pragma once
 
-/* argv as main() has it. Never returns to anything that needs cleaning up. */
+/* argv as main() has it. Ends the process: nothing is left that needs cleaning up. */
 int repo_box_main(int argc, char **argv);

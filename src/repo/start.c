@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine/sarif.h"
+#include "repo/spec.h"
 
 enum {
     OUTPUT_MB = 64,
@@ -21,6 +22,18 @@ enum {
     BINDS_MAX = 32,
     FILES_MAX = 16,
 };
+
+/* A sanitizer's shadow is larger than any limit of address space. */
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_ASAN 1
+#endif
+#endif
+#ifndef UNDER_ASAN
+#define UNDER_ASAN 0
+#endif
 
 /* What the box is made of, until it is started. */
 struct making {
@@ -129,6 +142,9 @@ static int make_binds(struct making *m, const struct start *s, struct err *e)
         rc = add_bind(
             m, &(struct box_bind){.path = ask->engine->output, .from = s->file, .write = true}, e);
     }
+    if (rc == 0 && ask->engine->built_in && access(REPO_RULES_FILE, R_OK) == 0) {
+        rc = add_bind(m, &(struct box_bind){.path = REPO_RULES_FILE}, e);
+    }
     if (rc == 0 && ask->ask.declared) {
         for (const char *const *p = sarif_engine_paths(ask->engine); rc == 0 && p && *p; p++) {
             rc = add_bind(m, &(struct box_bind){.path = *p}, e);
@@ -219,7 +235,7 @@ static int launch(struct making *m, struct start *s, struct err *e)
     spec.n_files = m->n_files;
     spec.limits = (struct box_limits){
         .cpu_s = l->cpu_s,
-        .mem_mb = l->memory_mb,
+        .mem_mb = en->built_in && UNDER_ASAN ? 0 : l->memory_mb,
         .procs = l->processes,
         .file_mb = l->file_mb ? l->file_mb : (uint32_t)(s->out_max >> 20) + 1,
         .disk_mb = l->disk_mb,
