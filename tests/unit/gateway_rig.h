@@ -137,3 +137,25 @@ static inline void asked(const struct rig *r, int fd, const char *body, int *far
     has(head, "POST /v1/messages HTTP/1.1\r\n");
     hear(*far, body);
 }
+
+/* The whole answer; the connection ends with it. */
+static inline void answered(int fd, int status, const char *why)
+{
+    auto_free char *first = str_fmt("HTTP/1.1 %d ", status);
+    char text[4096];
+
+    hear_all(fd, text, sizeof text);
+    if (!str_starts(text, first)) {
+        tap_fail(__FILE__, __LINE__, "not %d, but: %s", status, text);
+    }
+    has(text, why);
+    close(fd);
+}
+
+static inline void asks_and_gets(const struct rig *r, const char *text, int status, const char *why)
+{
+    int fd = dial(r);
+
+    say(fd, text);
+    answered(fd, status, why);
+}
