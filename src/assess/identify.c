@@ -376,6 +376,14 @@ void identify_left(struct finding *const *v, size_t n)
     }
 }
 
+void identify_told(struct finding *const *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        print_moved(v[i]);
+    }
+    identify_left(v, n);
+}
+
 /* ---- */
 
 static void redact_texts(const struct redaction *r, struct finding *f, struct arena *arena)

@@ -60,6 +60,9 @@ struct arena;
 void identify(struct source *s, struct finding *const *v, size_t n, struct arena *arena);
 /* Counts equals of one file anew: what merge_findings() left gets its final `primary`. */
 void identify_left(struct finding *const *v, size_t n);
+/* Of findings that come without their tree (foreign SARIF): moved and primary from class, path,
+ * function and line as they say them themselves; `github` is kept. */
+void identify_told(struct finding *const *v, size_t n);
 
 /* ---- from scan to scan ---- */
 

@@ -33,8 +33,10 @@ static const struct {
                               "results; those are in its output file (-o)"},
     [IS_ZMAP_METADATA] = {NULL, "it is zmap's metadata file (-m), which describes the run and "
                                 "holds no results; those are in its output file (-o)"},
+    [IS_SARIF] = {"sarif", "it is SARIF"},
     [IS_JSON] = {NULL,
-                 "it is JSON, but not of masscan (\"ip\" with \"ports\") or zmap (\"saddr\")"},
+                 "it is JSON, but not of masscan (\"ip\" with \"ports\"), zmap (\"saddr\") or "
+                 "SARIF (\"runs\")"},
     [IS_XML] = {NULL, "it is XML, but not of nmap or masscan (no nmaprun)"},
     [IS_HTML] = {NULL, "it is a web page; save the file itself"},
     [IS_UTF16] = {NULL, "it is UTF-16; save it as UTF-8"},
@@ -92,8 +94,19 @@ static enum detected xml(const struct head *h)
     return holds(h, "scanner=\"masscan\"") ? IS_MASSCAN_XML : IS_NMAP_XML;
 }
 
+/* The schema's name, or the list of runs with what is in each. */
+static bool is_sarif(const struct head *h)
+{
+    return (holds(h, "\"$schema\"") && holds(h, "sarif")) ||
+           (holds(h, "\"runs\"") &&
+            (holds(h, "\"version\"") || holds(h, "\"tool\"") || holds(h, "\"results\"")));
+}
+
 static enum detected json(const struct head *h)
 {
+    if (is_sarif(h)) {
+        return IS_SARIF;
+    }
     if (holds(h, "\"saddr\"")) {
         return IS_ZMAP_JSON;
     }

@@ -17,6 +17,7 @@ enum detected {
     IS_ZMAP_JSON,
     IS_ZMAP_STATUS,
     IS_ZMAP_METADATA,
+    IS_SARIF,
     IS_JSON,
     IS_XML,
     IS_HTML,

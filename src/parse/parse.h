@@ -75,7 +75,7 @@ extern const struct parser parser_repo;
 extern const struct parser parser_sarif;
 
 /*
- * What a file is, from its first bytes (4 KiB are enough): "nmap", "masscan", "zmap" (whose parsers
- * read it), or NULL with *why for a person: what it looks like and what would do.
+ * What a file is, from its first bytes (4 KiB are enough): "nmap", "masscan", "zmap", "sarif"
+ * (whose parsers read it), or NULL with *why for a person: what it looks like and what would do.
  */
 const char *parse_detect(const char *head, size_t n, const char **why);
