@@ -214,7 +214,7 @@ static void find_texts(const struct redaction *r, const char *p, size_t low, siz
 /* How much of a secret is told. */
 static size_t kept(const char *p, size_t n)
 {
-    size_t characters = MIN((size_t)4, n / 4), at = 0;
+    size_t characters = MIN((size_t)4, n / 3), at = 0;
 
     for (; characters > 0 && at < n; characters--) {
         at += text_char(p + at, n - at);
