@@ -10,8 +10,9 @@ enum { EVENTS_MAX = 1000 };
 
 /* ---- events ---- */
 
-static const char *const types[] = {"job.created", "job.state",   "job.progress",
-                                    "job.hosts",   "job.deleted", "job.task"};
+static const char *const types[] = {"job.created",  "job.state",     "job.progress",
+                                    "job.hosts",    "job.deleted",   "job.task",
+                                    "job.findings", "repo.findings", "finding.triage"};
 
 const char *event_type_name(int type)
 {
@@ -72,11 +73,21 @@ static void task_members(struct json *o, const struct task *t)
     json_str(o, "task_state", job_state_name(t->state));
 }
 
+int event_append(struct store *s, const char *type, const struct id *job, const char *data)
+{
+    const struct event ev = {.seq = s->now.next_event++,
+                             .at_us = store_now(s),
+                             .type = type,
+                             .job_id = *job,
+                             .data = data};
+
+    return s->ops->event_put(s, &ev);
+}
+
 int event_add(struct store *s, const struct work *w, const char *type, const char *task)
 {
     auto_buf text = {0};
     struct json o = json_to(&text);
-    struct event ev = {.type = type, .job_id = w->job.id};
     int num = event_type_num(type);
 
     json_obj(&o);
@@ -95,12 +106,11 @@ int event_add(struct store *s, const struct work *w, const char *type, const cha
         host_members(&o, &w->job);
     } else if (num == 5) {
         task_members(&o, &w->row.task);
+    } else if (num == 6) {
+        json_int(&o, "findings", intake_of(s, w->job.num, 0)->scan->findings);
     }
     json_end(&o);
-    ev.seq = s->now.next_event++;
-    ev.at_us = store_now(s);
-    ev.data = text.data;
-    return s->ops->event_put(s, &ev);
+    return event_append(s, type, &w->job.id, text.data);
 }
 
 int store_events(struct store *s, int64_t after, uint32_t limit, event_fn fn, void *arg,

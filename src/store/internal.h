@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "store/finding.h"
 #include "store/ready.h"
 #include "store/store.h"
 
@@ -26,6 +27,7 @@ struct tally {
     int64_t tasks_timed;     /* of planned jobs: those that are scheduled or wait, */
     int64_t tasks_unmerged;  /* and those whose results are to be merged */
     int64_t next_merge;
+    int64_t next_issue, next_line;
 };
 
 enum { USE_HOURS = 24 };
@@ -125,6 +127,8 @@ struct intake {
     bool reparse;  /* of a job that has ended: nothing shows before its end */
     int64_t noted; /* of a reparse: its set is to be removed, under this number, unless it ends */
     bool changed;  /* since the last commit */
+    struct scan *scan; /* owned; of a repository scan: with what it reported so far */
+    size_t scan_text;  /* bytes of it that are compared at the end */
     struct intake *next;
 };
 
@@ -234,6 +238,41 @@ struct store_ops {
                            struct arena *a, struct port *out, int32_t *stage, bool *found);
     int (*merged_port_put)(struct store *s, const struct merged_host *m, int32_t key,
                            const struct port *p, int32_t stage);
+
+    /* Repository scans. Adds or replaces. */
+    int (*scan_put)(struct store *s, const struct scan *sc);
+    int (*scan_find)(struct store *s, int64_t job_num, struct scan *out); /* then scan_done() */
+    int (*scan_drop)(struct store *s, int64_t job_num);
+    /* A finding by finding_id(), in growing order in each set. */
+    int (*finding_put)(struct store *s, int64_t id, const struct finding_head *h, const void *body,
+                       size_t n);
+    int (*verdict_put)(struct store *s, int64_t id, const struct verdict *v);
+    /* By seq, behind `after`; a positive return of fn stops and is returned. */
+    int (*findings)(struct store *s, int64_t result, int64_t after, head_fn fn, void *arg);
+    int (*verdicts)(struct store *s, int64_t result, int64_t after, verdict_fn fn, void *arg);
+    int (*body_get)(struct store *s, int64_t id, struct buf *out, bool *found);
+    int (*body_free)(struct store *s, int64_t id); /* removes it, unless its finding is there */
+    int (*issue_add)(struct store *s, const struct issue *i);
+    int (*issue_put)(struct store *s, const struct issue *i);
+    /* All but rule, severity, open, the triage and its note. */
+    int (*issue_touch)(struct store *s, const struct issue *i);
+    int (*issue_drop)(struct store *s, int64_t num);
+    int (*issue_find)(struct store *s, int64_t num, issue_fn fn, void *arg); /* ERR_NOT_FOUND */
+    /* The greatest number below, 0: none. */
+    int (*issue_before)(struct store *s, const struct issue_range *r, int64_t below, int64_t *num);
+    int (*issues_of)(struct store *s, int64_t line, issue_fn fn, void *arg);    /* in any order */
+    int (*issues_noted)(struct store *s, int64_t line, issue_fn fn, void *arg); /* by number */
+    /* expires_us is set and <= now; by that, then number. *next: the least that is set. */
+    int (*issue_due)(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
+    int (*issue_due_next)(struct store *s, int64_t *next_us);
+    int (*line_put)(struct store *s, const struct line *l);
+    /* By key, or by num when that is NULL. Then line_done(). */
+    int (*line_find)(struct store *s, const char *key, int64_t num, struct line *out);
+    /* By key, behind `after`; a positive return of fn stops and is returned. */
+    int (*lines)(struct store *s, const char *after, line_fn fn, void *arg);
+    /* Issues of the line that are gone (issue_shows()), and the line itself if no job of it and no
+     * issue is left: removed in purge_step()s. */
+    int (*purge_line)(struct store *s, int64_t id, int64_t line);
 
     int (*blob_put)(struct store *s, const struct task *t, const struct outcome *o);
     /* Both NULL: none. Each may be NULL if it is not asked for. */
@@ -418,10 +457,13 @@ void key_tallies_done(struct store *s);
 bool key_blocked(const struct strvec *blocked, const char *key); /* NULL is "" */
 
 int event_add(struct store *s, const struct work *w, const char *type, const char *task);
+int event_append(struct store *s, const char *type, const struct id *job, const char *data);
 const char *event_type_name(int type);
 int event_type_num(const char *name);
 
 struct intake *intake_of(struct store *s, int64_t job_num, int32_t idx);
+/* The run's, ready for a write; made if need be. ERR_FENCED. */
+int intake_for(struct store *s, const struct lease *l, struct intake **out);
 /* Counts of a plain job that are not in its row yet; a planned one's are of what is merged. */
 void intake_overlay(struct store *s, struct job *j);
 void intake_drop(struct store *s, int64_t job_num, int32_t idx);

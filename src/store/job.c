@@ -180,6 +180,11 @@ void text_set(char **at, const char *text)
 int work_end(struct store *s, struct work *w, enum job_state state, enum job_reason reason,
              const char *error)
 {
+    int rc = scan_end(s, w, state);
+
+    if (rc != 0) {
+        return rc;
+    }
     work_move(s, w, state);
     w->job.completed_us = store_now(s);
     w->job.reason = reason;
@@ -205,6 +210,9 @@ static int check_new(struct store *s, const struct job *j)
     }
     if (j->state == JOB_WAITING && j->run_at_us <= 0) {
         return store_fail(s, ERR_INVALID, "a job that waits needs a time when it goes on");
+    }
+    if ((rc = scan_check(s, j)) != 0) {
+        return rc;
     }
     if (j->queue && (rc = queue_parse(j->queue, &kind, zone, &s->err)) != 0) {
         return rc;
@@ -315,6 +323,9 @@ static int job_add(struct store *s, struct job *j)
     }
     if (rc == 0) {
         rc = w.job.planned ? s->ops->board_add(s, &w.job, &w.board) : s->ops->task_add(s, &w.row);
+    }
+    if (rc == 0 && j->repo) {
+        rc = scan_add(s, &w.job);
     }
     if (rc == 0) {
         rc = event_add(s, &w, "job.created", NULL);
@@ -473,6 +484,9 @@ static int drop(struct store *s, struct work *w)
     }
     if (rc == 0 && w->job.import_path) {
         rc = s->ops->purge_add(s, s->now.next_purge++, 0, w->job.import_path);
+    }
+    if (rc == 0) {
+        rc = scan_gone(s, &w->job);
     }
     if (rc == 0) {
         rc = s->ops->job_drop(s, w->job.num, w->job.planned);

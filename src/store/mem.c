@@ -34,6 +34,8 @@ static void thing_free(enum mem_kind kind, void *thing)
         mem_named_free(thing);
     } else if (kind == MEM_DEAD) {
         mem_dead_free(thing);
+    } else if (kind >= MEM_SCAN) {
+        mem_finding_free(kind, thing);
     } else if (kind == MEM_IDEM) {
         free(((struct mem_idem *)thing)->key_id);
         free(((struct mem_idem *)thing)->idem);
@@ -76,6 +78,12 @@ void mem_add(struct mem *m, enum mem_kind kind, void *thing)
 
     insert(l, l->n, thing);
     mem_undo_push(m, &(struct mem_undo){.what = UNDO_ADD, .kind = kind, .at = l->n - 1});
+}
+
+void mem_insert(struct mem *m, enum mem_kind kind, size_t at, void *thing)
+{
+    insert(&m->lists[kind], at, thing);
+    mem_undo_push(m, &(struct mem_undo){.what = UNDO_ADD, .kind = kind, .at = at});
 }
 
 void mem_remove(struct mem *m, enum mem_kind kind, size_t at)
@@ -130,6 +138,18 @@ static int mem_begin(struct store *s)
     return 0;
 }
 
+/* Results that are not noted for removal any more are gone. */
+static void mem_purged(struct mem *m, const struct mem_purge *p)
+{
+    mem_result_remove(m, p->result);
+    if (p->result) {
+        mem_findings_remove(m, p->result);
+    }
+    if (p->line) {
+        mem_line_remove(m, p->line);
+    }
+}
+
 static int mem_commit(struct store *s, const struct tally *t)
 {
     struct mem *m = mem_of(s);
@@ -139,7 +159,7 @@ static int mem_commit(struct store *s, const struct tally *t)
         struct mem_undo *u = &m->undo[i];
 
         if (u->what == UNDO_REMOVE && u->kind == MEM_PURGE) {
-            mem_result_remove(m, ((struct mem_purge *)u->old)->result);
+            mem_purged(m, u->old);
         }
         if (u->what == UNDO_MERGED) {
             mem_host_free(u->old);
@@ -250,6 +270,29 @@ static const struct store_ops ops = {
     .merged_port_get = mem_merged_port_get,
     .merged_port_put = mem_merged_port_put,
     .blob_put = mem_blob_put,
+    .scan_put = mem_scan_put,
+    .scan_find = mem_scan_find,
+    .scan_drop = mem_scan_drop,
+    .finding_put = mem_finding_put,
+    .verdict_put = mem_verdict_put,
+    .findings = mem_findings,
+    .verdicts = mem_verdicts,
+    .body_get = mem_body_get,
+    .body_free = mem_body_free,
+    .issue_add = mem_issue_add,
+    .issue_put = mem_issue_put,
+    .issue_touch = mem_issue_touch,
+    .issue_drop = mem_issue_drop,
+    .issue_find = mem_issue_find,
+    .issue_before = mem_issue_before,
+    .issues_of = mem_issues_of,
+    .issues_noted = mem_issues_noted,
+    .issue_due = mem_issue_due,
+    .issue_due_next = mem_issue_due_next,
+    .line_put = mem_line_put,
+    .line_find = mem_line_find,
+    .lines = mem_lines,
+    .purge_line = mem_purge_line,
     .job_num = mem_job_num,
     .task_reports = mem_task_reports,
     .blob_get = mem_blob_get,
@@ -303,7 +346,9 @@ int mem_open(struct store **out)
                                        .next_result = 1,
                                        .next_purge = 1,
                                        .next_audit = 1,
-                                       .next_merge = 1};
+                                       .next_merge = 1,
+                                       .next_issue = 1,
+                                       .next_line = 1};
     random_bytes(m->base.secret, sizeof m->base.secret);
     *out = &m->base;
     return store_load_ready(&m->base);

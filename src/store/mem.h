@@ -46,7 +46,7 @@ struct mem_cell {
 };
 
 struct mem_purge {
-    int64_t id, result;
+    int64_t id, result, line;
     int64_t rows; /* still there, so to say; -1: not counted yet */
     char *path;
 };
@@ -79,6 +79,37 @@ struct mem_named {
     int64_t seq, at_us;
 };
 
+struct mem_scan {
+    int64_t num;
+    struct scan sc;
+};
+
+struct mem_line {
+    int64_t num;
+    struct line l;
+};
+
+struct mem_finding {
+    int64_t num;
+    struct finding_head head;
+};
+
+struct mem_body {
+    int64_t num;
+    char *p; /* owned */
+    size_t n;
+};
+
+struct mem_verdict {
+    int64_t num;
+    struct verdict v;
+};
+
+struct mem_issue {
+    int64_t num;
+    struct issue is;
+};
+
 /* Things of one kind, each allocated, in order. */
 struct mem_list {
     void **v;
@@ -99,6 +130,12 @@ enum mem_kind {
     MEM_MEMO,
     MEM_ORPHAN,
     MEM_DEAD, /* struct dead_letter; texts are owned */
+    MEM_SCAN, /* these are in the order of their numbers; texts are owned */
+    MEM_LINE,
+    MEM_FINDING,
+    MEM_BODY,
+    MEM_VERDICT,
+    MEM_ISSUE,
     MEM_KINDS
 };
 
@@ -129,8 +166,22 @@ static inline struct mem *mem_of(struct store *s)
 void mem_undo_push(struct mem *m, const struct mem_undo *u);
 /* Each is undone by a rollback. The list takes what it is given. */
 void mem_add(struct mem *m, enum mem_kind kind, void *thing);
+void mem_insert(struct mem *m, enum mem_kind kind, size_t at, void *thing);
 void mem_remove(struct mem *m, enum mem_kind kind, size_t at);
 void mem_replace(struct mem *m, enum mem_kind kind, size_t at, void *thing);
+
+/* Of the kinds in the order of numbers: the first that has this one or a greater one; whether that
+ * is it; adds or replaces. */
+size_t mem_from(struct mem *m, enum mem_kind kind, int64_t num);
+bool mem_find(struct mem *m, enum mem_kind kind, int64_t num, size_t *at);
+void mem_put(struct mem *m, enum mem_kind kind, void *thing);
+void mem_finding_free(enum mem_kind kind, void *thing); /* what it owns */
+void mem_head_copy(struct finding_head *h);             /* its texts are owned from now on */
+void mem_head_free(const struct finding_head *h);
+int64_t mem_findings_rows(struct mem *m, int64_t result); /* that a purge is to remove */
+void mem_findings_remove(struct mem *m, int64_t result);
+int64_t mem_line_rows(struct mem *m, int64_t line);
+void mem_line_remove(struct mem *m, int64_t line);
 
 void mem_result_free(struct mem_result *r);
 struct mem_result *mem_result_find(struct mem *m, int64_t num); /* NULL: no host yet */
@@ -211,6 +262,31 @@ int mem_task_put(struct store *s, const struct task_row *r);
 int mem_task_find(struct store *s, int64_t job_num, int32_t idx, struct task_row *out);
 int mem_task_ready(struct store *s, void (*fn)(void *arg, const struct ready_task *t), void *arg);
 int mem_task_running(struct store *s, task_fn fn, void *arg);
+int mem_scan_put(struct store *s, const struct scan *sc);
+int mem_scan_find(struct store *s, int64_t job_num, struct scan *out);
+int mem_scan_drop(struct store *s, int64_t job_num);
+int mem_finding_put(struct store *s, int64_t id, const struct finding_head *h, const void *body,
+                    size_t n);
+int mem_verdict_put(struct store *s, int64_t id, const struct verdict *v);
+int mem_findings(struct store *s, int64_t result, int64_t after, head_fn fn, void *arg);
+int mem_verdicts(struct store *s, int64_t result, int64_t after, verdict_fn fn, void *arg);
+int mem_body_get(struct store *s, int64_t id, struct buf *out, bool *found);
+int mem_body_free(struct store *s, int64_t id);
+int mem_issue_add(struct store *s, const struct issue *i);
+int mem_issue_put(struct store *s, const struct issue *i);
+int mem_issue_touch(struct store *s, const struct issue *i);
+int mem_issue_drop(struct store *s, int64_t num);
+int mem_issue_find(struct store *s, int64_t num, issue_fn fn, void *arg);
+int mem_issue_before(struct store *s, const struct issue_range *r, int64_t below, int64_t *num);
+int mem_issues_of(struct store *s, int64_t line, issue_fn fn, void *arg);
+int mem_issues_noted(struct store *s, int64_t line, issue_fn fn, void *arg);
+int mem_issue_due(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
+int mem_issue_due_next(struct store *s, int64_t *next_us);
+int mem_line_put(struct store *s, const struct line *l);
+int mem_line_find(struct store *s, const char *key, int64_t num, struct line *out);
+int mem_lines(struct store *s, const char *after, line_fn fn, void *arg);
+int mem_purge_line(struct store *s, int64_t id, int64_t line);
+
 int mem_blob_put(struct store *s, const struct task *t, const struct outcome *o);
 int mem_purge_add(struct store *s, int64_t id, int64_t result, const char *path);
 bool mem_purge_any(struct store *s);

@@ -253,7 +253,7 @@ static int64_t rows_of(struct store *s, int64_t result)
     int64_t ports = 0;
 
     mem_result_cut(s, result, INT64_MAX, &ports);
-    return ports + (r ? r->n : 0);
+    return ports + (r ? r->n : 0) + (result ? mem_findings_rows(mem_of(s), result) : 0);
 }
 
 bool mem_purge_any(struct store *s)
@@ -270,7 +270,7 @@ int mem_purge_step(struct store *s, uint32_t max_rows, bool *more, char **path, 
     *p = *first;
     p->path = xstrdup(first->path);
     if (p->rows < 0) {
-        p->rows = rows_of(s, p->result);
+        p->rows = rows_of(s, p->result) + (p->line ? mem_line_rows(m, p->line) : 0);
     }
     p->rows -= MIN(p->rows, (int64_t)max_rows);
     mem_replace(m, MEM_PURGE, 0, p);

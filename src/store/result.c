@@ -56,6 +56,10 @@ void intake_drop(struct store *s, int64_t job_num, int32_t idx)
                 s->current = NULL;
             }
             host_done(&it->head);
+            if (it->scan) {
+                scan_done(it->scan);
+                free(it->scan);
+            }
             free(it);
             return;
         }
@@ -83,7 +87,10 @@ static int flush_one(struct store *s, struct intake *it)
         w.job.rev++;
         rc = s->ops->job_put(s, &w.job);
         if (rc == 0) {
-            rc = event_add(s, &w, "job.hosts", NULL);
+            rc = scan_flush(s, it);
+        }
+        if (rc == 0) {
+            rc = event_add(s, &w, it->scan ? "job.findings" : "job.hosts", NULL);
         }
     }
     work_done(&w);
@@ -114,7 +121,7 @@ int intake_end(struct store *s, struct work *w)
     }
     if (rc == 0 && it && it->changed && !w->job.planned) {
         w->job.rev++; /* the row is written with the end */
-        rc = event_add(s, w, "job.hosts", NULL);
+        rc = event_add(s, w, it->scan ? "job.findings" : "job.hosts", NULL);
     }
     intake_drop(s, w->job.num, w->row.task.idx);
     return rc;
@@ -128,6 +135,9 @@ int result_discard(struct store *s, struct work *w, const char *raw_path)
     intake_drop(s, w->job.num, w->row.task.idx);
     if (w->row.result) {
         rc = s->ops->result_cut(s, w->row.result, work_counts(w).hosts, &ports);
+    }
+    if (rc == 0 && w->row.result) {
+        rc = scan_discard(s, &w->job);
     }
     if (rc == 0 && (w->row.result || raw_path)) {
         rc = s->ops->purge_add(s, s->now.next_purge, w->row.result, raw_path);
@@ -209,6 +219,19 @@ static int intake_start(struct store *s, const struct lease *l, struct intake **
     return rc;
 }
 
+int intake_for(struct store *s, const struct lease *l, struct intake **out)
+{
+    struct intake *it =
+        s->current && same_lease(&s->current->lease, l) ? s->current : intake_find(s, l);
+    int rc = it ? store_begin(s) : intake_start(s, l, &it);
+
+    if (rc == 0) {
+        assert(it);
+        *out = it;
+    }
+    return rc;
+}
+
 /* ---- hosts in ---- */
 
 static int unfinished(struct store *s, struct intake *it)
@@ -221,15 +244,13 @@ static int unfinished(struct store *s, struct intake *it)
 
 static int host_begin(struct store *s, const struct lease *l, const struct host *head, int64_t *seq)
 {
-    struct intake *it;
+    struct intake *it = NULL;
     int rc = store_whole(s);
 
     if (rc != 0) {
         return rc;
     }
-    it = s->current && same_lease(&s->current->lease, l) ? s->current : intake_find(s, l);
-    rc = it ? store_begin(s) : intake_start(s, l, &it);
-    assert(rc != 0 || it);
+    rc = intake_for(s, l, &it);
     if (rc == 0 && it->open) {
         rc = unfinished(s, it);
     }
@@ -472,6 +493,8 @@ static int reparse_end(struct store *s, struct work *w, struct intake *it, bool 
                        const char *run_json)
 {
     const struct intake is = *it;
+    int64_t old = w->row.result;
+    int64_t findings = 0;
     int64_t ports;
     int rc = store_begin(s);
 
@@ -487,13 +510,16 @@ static int reparse_end(struct store *s, struct work *w, struct intake *it, bool 
     }
     w->row.result = is.result;
     if (rc == 0) {
+        rc = scan_reparsed(s, w, old, run_json, &findings);
+    }
+    if (rc == 0) {
         rc = s->ops->task_put(s, &w->row);
     }
     w->job.hosts = is.hosts;
     w->job.hosts_up = is.hosts_up;
     w->job.ports_open = is.ports_open;
     /* As when it ran: what did not complete is partial if there is anything. */
-    w->job.partial = w->job.state == JOB_COMPLETED ? partial : is.hosts > 0;
+    w->job.partial = w->job.state == JOB_COMPLETED ? partial : is.hosts + findings > 0;
     w->job.rev++;
     if (rc == 0) {
         rc = event_add(s, w, "job.hosts", NULL);

@@ -179,7 +179,8 @@ static const char put_tally[] =
     "UPDATE tally SET scheduled = ?, queued = ?, waiting = ?, running = ?, completed = ?,"
     " failed = ?, cancelled = ?, timed_out = ?, next_job = ?, next_event = ?, next_result = ?,"
     " next_purge = ?, next_slot = ?, created_max_us = ?, next_audit = ?, audit_head = ?,"
-    " planned_running = ?, tasks_timed = ?, tasks_unmerged = ?, next_merge = ? WHERE one = 1";
+    " planned_running = ?, tasks_timed = ?, tasks_unmerged = ?, next_merge = ?, next_issue = ?,"
+    " next_line = ? WHERE one = 1";
 
 static int sqlite_commit(struct store *s, const struct tally *t)
 {
@@ -203,6 +204,8 @@ static int sqlite_commit(struct store *s, const struct tally *t)
         b_int(&b, t->tasks_timed);
         b_int(&b, t->tasks_unmerged);
         b_int(&b, t->next_merge);
+        b_int(&b, t->next_issue);
+        b_int(&b, t->next_line);
         rc = sq_run(q, b.st, "write the counts");
         if (rc != 0) {
             return rc;
@@ -400,7 +403,7 @@ static int load_tally(struct sqlite *q)
         "SELECT scheduled, queued, waiting, running, completed, failed, cancelled, timed_out,"
         " next_job, next_event, next_result, next_purge, next_slot, created_max_us, next_audit, "
         "audit_head,"
-        " planned_running, tasks_timed, tasks_unmerged, next_merge"
+        " planned_running, tasks_timed, tasks_unmerged, next_merge, next_issue, next_line"
         " FROM tally";
     struct columns c = {sq_stmt(q, get), 0};
     struct tally *t = &q->base.committed;
@@ -425,6 +428,8 @@ static int load_tally(struct sqlite *q)
         t->tasks_timed = c_int(&c);
         t->tasks_unmerged = c_int(&c);
         t->next_merge = c_int(&c);
+        t->next_issue = c_int(&c);
+        t->next_line = c_int(&c);
         sqlite3_reset(c.st);
     }
     return rc < 0 ? rc : 0;
@@ -537,6 +542,29 @@ static const struct store_ops ops = {
     .merged_port_get = sqlite_merged_port_get,
     .merged_port_put = sqlite_merged_port_put,
     .blob_put = sqlite_blob_put,
+    .scan_put = sqlite_scan_put,
+    .scan_find = sqlite_scan_find,
+    .scan_drop = sqlite_scan_drop,
+    .finding_put = sqlite_finding_put,
+    .verdict_put = sqlite_verdict_put,
+    .findings = sqlite_findings,
+    .verdicts = sqlite_verdicts,
+    .body_get = sqlite_body_get,
+    .body_free = sqlite_body_free,
+    .issue_add = sqlite_issue_add,
+    .issue_put = sqlite_issue_put,
+    .issue_touch = sqlite_issue_touch,
+    .issue_drop = sqlite_issue_drop,
+    .issue_find = sqlite_issue_find,
+    .issue_before = sqlite_issue_before,
+    .issues_of = sqlite_issues_of,
+    .issues_noted = sqlite_issues_noted,
+    .issue_due = sqlite_issue_due,
+    .issue_due_next = sqlite_issue_due_next,
+    .line_put = sqlite_line_put,
+    .line_find = sqlite_line_find,
+    .lines = sqlite_lines,
+    .purge_line = sqlite_purge_line,
     .job_num = sqlite_job_num,
     .task_reports = sqlite_task_reports,
     .blob_get = sqlite_blob_get,

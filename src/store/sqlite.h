@@ -184,6 +184,34 @@ int sqlite_merged_port_get(struct store *s, const struct merged_host *m, int32_t
 int sqlite_merged_port_put(struct store *s, const struct merged_host *m, int32_t key,
                            const struct port *p, int32_t stage);
 
+int sqlite_scan_put(struct store *s, const struct scan *sc);
+int sqlite_scan_find(struct store *s, int64_t job_num, struct scan *out);
+int sqlite_scan_drop(struct store *s, int64_t job_num);
+int sqlite_finding_put(struct store *s, int64_t id, const struct finding_head *h, const void *body,
+                       size_t n);
+int sqlite_verdict_put(struct store *s, int64_t id, const struct verdict *v);
+int sqlite_findings(struct store *s, int64_t result, int64_t after, head_fn fn, void *arg);
+int sqlite_verdicts(struct store *s, int64_t result, int64_t after, verdict_fn fn, void *arg);
+int sqlite_body_get(struct store *s, int64_t id, struct buf *out, bool *found);
+int sqlite_body_free(struct store *s, int64_t id);
+int sqlite_issue_add(struct store *s, const struct issue *i);
+int sqlite_issue_put(struct store *s, const struct issue *i);
+int sqlite_issue_touch(struct store *s, const struct issue *i);
+int sqlite_issue_drop(struct store *s, int64_t num);
+int sqlite_issue_find(struct store *s, int64_t num, issue_fn fn, void *arg);
+int sqlite_issue_before(struct store *s, const struct issue_range *r, int64_t below, int64_t *num);
+int sqlite_issues_of(struct store *s, int64_t line, issue_fn fn, void *arg);
+int sqlite_issues_noted(struct store *s, int64_t line, issue_fn fn, void *arg);
+int sqlite_issue_due(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
+int sqlite_issue_due_next(struct store *s, int64_t *next_us);
+int sqlite_line_put(struct store *s, const struct line *l);
+int sqlite_line_find(struct store *s, const char *key, int64_t num, struct line *out);
+int sqlite_lines(struct store *s, const char *after, line_fn fn, void *arg);
+int sqlite_purge_line(struct store *s, int64_t id, int64_t line);
+/* Of a step: *rest, some stay. */
+int sqlite_findings_purge(struct sqlite *q, int64_t result, int64_t *budget, bool *rest);
+int sqlite_line_purge(struct sqlite *q, int64_t line, uint32_t max_rows, bool *rest);
+
 int sqlite_blob_put(struct store *s, const struct task *t, const struct outcome *o);
 int sqlite_purge_add(struct store *s, int64_t id, int64_t result, const char *path);
 int sqlite_purge_step(struct store *s, uint32_t max_rows, bool *more, char **path, int64_t *id);

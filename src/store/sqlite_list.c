@@ -11,19 +11,19 @@
 enum { ALL_STATES = (1u << JOB_STATES) - 1 };
 
 /* A filter as bounds: jobs with lo < num < hi, created_us >= since. */
-struct scan {
+struct walk {
     const struct job_filter *f;
     int64_t lo, hi;
     int tool; /* number; 0: all */
 };
 
-static int scan_start(struct sqlite *q, const struct job_filter *f, struct scan *sc)
+static int scan_start(struct sqlite *q, const struct job_filter *f, struct walk *sc)
 {
     static const char mark[] =
         "SELECT num FROM mark WHERE created_us < ? ORDER BY created_us DESC, num DESC LIMIT 1";
     int64_t from = 0;
 
-    *sc = (struct scan){.f = f, .lo = 0, .hi = INT64_MAX};
+    *sc = (struct walk){.f = f, .lo = 0, .hi = INT64_MAX};
     if (f->since_us > 0) {
         struct binder b = {sq_stmt(q, mark), 0};
         int rc;
@@ -70,7 +70,7 @@ static const char list_down[] = "SELECT num FROM job WHERE tool = ? AND state = 
                                 " AND num > ? AND num < ? ORDER BY num DESC LIMIT ?";
 
 /* Numbers in order, found one after the other in the index. */
-static int stream(struct sqlite *q, const struct scan *sc, int tool, int state, int64_t *nums,
+static int stream(struct sqlite *q, const struct walk *sc, int tool, int state, int64_t *nums,
                   uint32_t *n)
 {
     struct binder b = {sq_stmt(q, sc->f->oldest_first ? list_up : list_down), 0};
@@ -84,7 +84,7 @@ static int stream(struct sqlite *q, const struct scan *sc, int tool, int state, 
 }
 
 /* The first numbers that match tool and states, in order; each stream gives its first. */
-static int merged(struct sqlite *q, const struct scan *sc, int64_t *nums, uint32_t *n)
+static int merged(struct sqlite *q, const struct walk *sc, int64_t *nums, uint32_t *n)
 {
     uint32_t limit = sc->f->limit;
     auto_free int64_t *all = NULL;
@@ -116,7 +116,7 @@ static int merged(struct sqlite *q, const struct scan *sc, int64_t *nums, uint32
 }
 
 /* One page by merging: jobs are fetched one by one. */
-static int give_merged(struct sqlite *q, struct scan *sc, job_fn fn, void *arg)
+static int give_merged(struct sqlite *q, struct walk *sc, job_fn fn, void *arg)
 {
     uint32_t limit = sc->f->limit;
     auto_free int64_t *nums = xcalloc(limit, sizeof *nums);
@@ -146,7 +146,7 @@ static int give_merged(struct sqlite *q, struct scan *sc, job_fn fn, void *arg)
 }
 
 /* All its statements read under one lock, not each under one of its own. */
-static int list_merged(struct sqlite *q, struct scan *sc, job_fn fn, void *arg)
+static int list_merged(struct sqlite *q, struct walk *sc, job_fn fn, void *arg)
 {
     bool alone = sqlite3_get_autocommit(q->db);
     int rc = alone ? sq_run(q, sq_stmt(q, "BEGIN"), "list jobs") : 0;
@@ -160,7 +160,7 @@ static int list_merged(struct sqlite *q, struct scan *sc, job_fn fn, void *arg)
     return rc != 0 ? rc : end;
 }
 
-static int list_by_num(struct sqlite *q, const struct scan *sc, job_fn fn, void *arg)
+static int list_by_num(struct sqlite *q, const struct walk *sc, job_fn fn, void *arg)
 {
     static const char up[] = "SELECT " JOB_COLUMNS " FROM job WHERE num > ? AND num < ?"
                              " AND created_us >= ? ORDER BY num LIMIT ?";
@@ -192,7 +192,7 @@ static int list_by_num(struct sqlite *q, const struct scan *sc, job_fn fn, void 
 int sqlite_job_list(struct store *s, const struct job_filter *f, job_fn fn, void *arg)
 {
     struct sqlite *q = sqlite_of(s);
-    struct scan sc;
+    struct walk sc;
     int rc = scan_start(q, f, &sc);
 
     if (rc != 0 || sc.tool < 0) {
@@ -206,7 +206,7 @@ int sqlite_job_list(struct store *s, const struct job_filter *f, job_fn fn, void
 
 /* ---- heads ---- */
 
-static int heads_by_num(struct sqlite *q, const struct scan *sc, job_head_fn fn, void *arg)
+static int heads_by_num(struct sqlite *q, const struct walk *sc, job_head_fn fn, void *arg)
 {
     static const char up[] = "SELECT num, id, state FROM job WHERE num > ? AND num < ?"
                              " AND created_us >= ? ORDER BY num LIMIT ?";
@@ -239,7 +239,7 @@ int sqlite_job_heads(struct store *s, const struct job_filter *f, job_head_fn fn
 {
     struct sqlite *q = sqlite_of(s);
     struct head_sink h = {fn, arg};
-    struct scan sc;
+    struct walk sc;
     int rc = scan_start(q, f, &sc);
 
     if (rc != 0 || sc.tool < 0) {

@@ -276,18 +276,22 @@ static int drop_rows(struct sqlite *q, int64_t result, uint32_t max_rows, bool *
     if (rc == 0 && !*rest) {
         rc = drop_some(q, nth_host, drop_hosts, lo, hi, &budget, rest);
     }
+    if (rc == 0 && !*rest) {
+        rc = sqlite_findings_purge(q, result, &budget, rest);
+    }
     return rc;
 }
 
 int sqlite_purge_step(struct store *s, uint32_t max_rows, bool *more, char **path, int64_t *id)
 {
-    static const char first[] = "SELECT id, result, path FROM purge ORDER BY id LIMIT 1";
+    static const char first[] = "SELECT id, result, path, line FROM purge ORDER BY id LIMIT 1";
     static const char next[] = "SELECT id FROM purge WHERE id > ? AND id <> ? LIMIT 1";
     struct sqlite *q = sqlite_of(s);
     struct columns c = {sq_stmt(q, first), 0};
     auto_free char *file = NULL;
     int64_t num;
     int64_t result;
+    int64_t line;
     int rc = sq_step(q, c.st, "read what to remove");
 
     if (rc <= 0) {
@@ -296,8 +300,12 @@ int sqlite_purge_step(struct store *s, uint32_t max_rows, bool *more, char **pat
     num = c_int(&c);
     result = c_int(&c);
     file = xstrdup(c_text(&c));
+    line = c_int(&c);
     sqlite3_reset(c.st);
     rc = result ? drop_rows(q, result, max_rows, more) : 0;
+    if (rc == 0 && line) {
+        rc = sqlite_line_purge(q, line, max_rows, more);
+    }
     if (rc != 0 || *more) {
         return rc;
     }

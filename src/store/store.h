@@ -319,7 +319,8 @@ struct event {
     int64_t at_us;
     const char *type; /* "job.created", "job.state", "job.progress", "job.hosts", "job.deleted",
                          "job.task" (a task of a planned job ended: {"task","stage",
-                         "task_state"}; of those that a cancel ended no one is told) */
+                         "task_state"}; of those that a cancel ended no one is told),
+                         "job.findings", "repo.findings", "finding.triage" (findings.h) */
     struct id job_id;
     const char *data; /* JSON object */
 };

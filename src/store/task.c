@@ -342,13 +342,15 @@ static int put_back(struct store *s, struct work *w, int64_t until_us)
 static int end_unreported(struct store *s, struct work *w, enum job_state state,
                           enum job_reason reason, const char *error)
 {
+    const struct intake *it = intake_of(s, w->job.num, w->row.task.idx);
+    int64_t found = it && it->scan ? it->scan->findings : 0;
     int rc = intake_end(s, w);
 
     if (rc == 0 && w->job.planned) {
         w->part.partial = w->part.counts.hosts > 0;
         return part_end(s, w, state, reason, error);
     }
-    w->job.partial = w->job.hosts > 0;
+    w->job.partial = w->job.hosts + found > 0;
     return rc == 0 ? work_end(s, w, state, reason, error) : rc;
 }
 

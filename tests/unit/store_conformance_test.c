@@ -97,7 +97,6 @@ static void a_new_job_is_read_back_as_it_was_sent(struct store *s)
     j.scope_rule = xstrdup("allow 192.0.2.0/24");
     j.pins = xstrdup("a.example=192.0.2.1");
     j.limits = xstrdup("wall_s=60");
-    j.repo = xstrdup("{\"url\":\"https://git.example/a\"}");
     CHECK_OK(store_job_add(s, &j, ERR));
     CHECK_INT(j.num, 1);
     CHECK_INT(j.rev, 1);
@@ -118,7 +117,7 @@ static void a_new_job_is_read_back_as_it_was_sent(struct store *s)
     CHECK_STR(got.scope_rule, "allow 192.0.2.0/24");
     CHECK_STR(got.pins, "a.example=192.0.2.1");
     CHECK_STR(got.limits, "wall_s=60");
-    CHECK_STR(got.repo, "{\"url\":\"https://git.example/a\"}");
+    CHECK_STR(got.repo, NULL);
     CHECK_STR(got.sandbox_json, NULL);
     CHECK_INT(got.timeout_s, -5);
     CHECK_INT(got.run_timeout_s, 900);

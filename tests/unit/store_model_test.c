@@ -313,16 +313,32 @@ static void op_tasks(struct turn *t)
     buf_addf(t->out, "%d", first);
 }
 
+static const char *some_request(struct turn *t)
+{
+    static const char *const requests[] = {
+        "{\"url\":\"https://git.example/a\"}",
+        "{\"url\":\"https://git.example/a\",\"branch\":\"main\"}",
+        "{\"url\":\"https://git.example/a\",\"subdir\":\"src\"}",
+        "{\"url\":\"https://git.example/b\"}",
+        "{\"url\":\"https://git.example/b\",\"baseline\":\"none\"}",
+        "{\"url\":\"https://git.example/a\",\"base\":\"1\"}",
+        "{\"branch\":\"main\"}",
+        "[]",
+    };
+
+    return requests[below(t->r, ARRAY_LEN(requests) - (chance(t->r, 95) ? 2 : 0))];
+}
+
 static void op_add(struct turn *t)
 {
-    static const char *const tools[] = {"nmap", "zmap", "masscan", "nmap"};
+    static const char *const tools[] = {"nmap", "zmap", "repo", "repo"};
     struct err e = {0};
     struct job j;
     int rc;
 
     job_init(&j);
     j.id = chance(t->r, 2) ? *some_id(t) : t->w->fresh;
-    j.tool = lent(tools[below(t->r, 4)]);
+    j.tool = lent(tools[below(t->r, ARRAY_LEN(tools))]);
     j.targets = lent(chance(t->r, 50) ? "192.0.2.1" : "a 'b' \"c\"\n\xff");
     j.ports = lent(chance(t->r, 50) ? "22" : NULL);
     j.arguments = lent(chance(t->r, 20) ? "-sV" : NULL);
@@ -341,10 +357,10 @@ static void op_add(struct turn *t)
     j.run_at_us = chance(t->r, 20) ? now_us + below(t->r, 100000) : 0;
     j.state = chance(t->r, 10) ? JOB_WAITING : JOB_QUEUED;
     j.plan = lent(chance(t->r, 40) ? "{\"stages\":[]}" : NULL);
-    j.repo = lent(!j.plan && chance(t->r, 30) ? "{\"url\":\"https://git.example/a\"}" : NULL);
     j.profile = lent(chance(t->r, 30) ? "standard@1" : NULL);
     j.import_path = lent(chance(t->r, 10) ? "import/1" : NULL);
     j.queue = lent(some_queue(t));
+    j.repo = lent(str_eq(j.tool, "repo") && chance(t->r, 95) ? some_request(t) : NULL);
     rc = store_job_add(t->s, &j, &e);
     say_rc(t->out, rc, &e);
     if (rc == 0 && j.planned && chance(t->r, 95)) {

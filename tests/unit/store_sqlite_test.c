@@ -520,7 +520,7 @@ static void the_schema_refuses_states_that_make_no_sense(void)
         "INSERT INTO task VALUES (1, 0, 3, 5, 1, 0, 0, 0, 0, 0, 0, 'w', 0, 0, 0)",
         "UPDATE tally SET queued = -1",
         "INSERT INTO tally SELECT 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 1, zeroblob(32),"
-        " 0, 0, 0, 1",
+        " 0, 0, 0, 1, 1, 1",
         "UPDATE tally SET tasks_timed = -1",
         "INSERT INTO planned VALUES (1, NULL, 4, 0, 1, 2, 1, 0, 0)",
         "INSERT INTO planned VALUES (1, NULL, 4, 0, 2, 1, 2, 0, 0)",
