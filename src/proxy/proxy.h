@@ -37,7 +37,7 @@ struct proxy_config {
     bool change_user; /* root: become uid and gid */
     uid_t uid;
     gid_t gid;
-    struct secrets *secrets; /* those that gateways name; borrowed: the child has its own then */
+    struct secrets *secrets; /* those that gateways name; shared with the child; NULL: none */
     const char *ca_file;     /* PEM, read by proxy_spawn(); NULL: none */
     /* For tests; 0 and NULL: as above and below, getaddrinfo(). */
     uint32_t header_ms, connect_ms, idle_ms, answer_ms;

@@ -253,6 +253,7 @@ static void proxy_process(const void *arg, int fd)
     c.look_up = c.look_up ? c.look_up : lookup_now;
     role_raise_descriptors();
     secrets_lock(c.secrets);
+    secrets_share(c.secrets, false); /* look-ups need none */
     if (loop_new(&pp.loop, &e) != 0 || chan_start(&pp.chan, pp.loop, fd, &e) != 0 ||
         seccomp_role(ROLE_PROXY, &e) != 0 ||
         chan_send(&pp.chan, PROXY_READY, NULL, 0, NULL, 0, &e) != 0 || loop_run(pp.loop, &e) != 0) {

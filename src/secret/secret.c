@@ -169,6 +169,7 @@ int secrets_load(const char *dir, struct secrets **out, struct err *e)
     }
     secrets_index(s);
     secrets_lock(s);
+    secrets_share(s, false);
     *out = s;
     return 0;
 }

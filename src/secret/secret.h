@@ -30,7 +30,7 @@ void secrets_free(struct secrets *s);
 /* A forked child that keeps them calls it: what is locked is not inherited. */
 void secrets_lock(struct secrets *s);
 /* Whether children that are forked from now on have them; if not (before exec, too) they see
- * zeroes. NULL is fine. */
+ * zeroes. At first they do not. NULL is fine. */
 void secrets_share(struct secrets *s, bool on);
 size_t secrets_count(const struct secrets *s);               /* NULL: 0 */
 const char *secrets_name(const struct secrets *s, size_t i); /* by name */

@@ -39,6 +39,7 @@ static inline void start(struct rig *r, struct proxy_config c)
     secrets = NULL;
     CHECK_OK(secrets_load(NULL, &secrets, ERR));
     c.secrets = secrets;
+    secrets_share(secrets, true);
     rig_start(r, c);
 }
 

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "secret/leak.h"
@@ -363,6 +364,35 @@ static void memory_is_locked_and_in_no_dump(void)
     secrets_free(s);
 }
 
+static bool child_has(const struct secrets *s)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        _exit(str_eq(secrets_get(s, "key", NULL), "value-of-the-key") ? 7 : 0);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+    return WEXITSTATUS(status) == 7;
+}
+
+static void children_have_them_only_if_they_are_shared(void)
+{
+    struct secrets *s;
+
+    fresh_dir();
+    put("key", "value-of-the-key");
+    s = load();
+    CHECK(!child_has(s));
+    secrets_share(s, true);
+    CHECK(child_has(s));
+    secrets_share(s, false);
+    CHECK(!child_has(s));
+    CHECK_STR(secrets_get(s, "key", NULL), "value-of-the-key");
+    secrets_share(NULL, true);
+    secrets_free(s);
+}
+
 /* ---- redaction ---- */
 
 static void redacts(const struct secrets *s, const char *text, size_t times, const char *want)
@@ -551,6 +581,7 @@ TESTS(names_are_small_words, files_are_secrets_without_their_line_end, no_direct
       bad_contents_are_refused, bad_names_are_refused, more_than_1000_are_refused,
       the_first_source_wins, systemds_directory_may_be_gone,
       variables_leave_nothing_in_the_environment, bad_variables_are_named,
-      memory_is_locked_and_in_no_dump, text_loses_every_secret, overlapping_secrets_become_one,
-      other_spellings_are_found, base64_is_found_in_all_alignments,
-      text_that_begins_like_many_secrets_is_none, a_stream_gives_nothing_of_a_secret)
+      memory_is_locked_and_in_no_dump, children_have_them_only_if_they_are_shared,
+      text_loses_every_secret, overlapping_secrets_become_one, other_spellings_are_found,
+      base64_is_found_in_all_alignments, text_that_begins_like_many_secrets_is_none,
+      a_stream_gives_nothing_of_a_secret)
