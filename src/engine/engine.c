@@ -8,7 +8,7 @@
 #include "base/mem.h"
 
 static const struct engine *const engines[] = {
-    &engine_flawfinder, &engine_cppcheck, &engine_bandit, &engine_shellcheck, NULL,
+    &engine_flawfinder, &engine_cppcheck, &engine_bandit, &engine_shellcheck, &engine_rules, NULL,
 };
 
 const struct engine *const *engine_all(void)

@@ -212,6 +212,9 @@ static const struct tool *tool_of(const struct upload *u, char *why, size_t size
         snprintf(why, size, "not the output of %s: it is that of %s", u->format, found);
         return NULL;
     }
+    if (!tool_find(found)) {
+        snprintf(why, size, "cannot be imported here: it is that of %s", found);
+    }
     return tool_find(found);
 }
 

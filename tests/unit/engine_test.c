@@ -78,13 +78,14 @@ static void engines_are_found_by_name_and_are_whole(void)
         const struct engine *en = *p;
 
         CHECK(engine_find(en->tool.name) == en);
-        CHECK(en->tool.summary && en->tool.setting && en->languages && en->family);
+        CHECK(en->tool.summary && en->languages && en->family && en->tool.limits.wall_s);
+        CHECK(en->built_in || en->tool.setting);
         CHECK(en->built_in || (en->read && en->build_argv && en->tool.version_args &&
                                en->tool.read_version && en->tool.program));
         CHECK(en->built_in || (en->tool.limits.wall_s && en->tool.limits.memory_mb &&
                                en->tool.limits.output_mb && en->tool.limits.processes));
     }
-    CHECK(n >= 4);
+    CHECK(n >= 5);
     CHECK(!engine_find("nmap"));
     CHECK(!engine_find(NULL));
 }
