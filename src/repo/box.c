@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "box/box.h"
+#include "box/seccomp.h"
 #include "repo/built_in.h"
 #include "repo/checkout.h"
 #include "repo/crew.h"
@@ -231,6 +232,10 @@ static int do_assess(struct scan *s, struct err *e)
         .arg = s,
     };
 
+    /* All of the sources is read now, by us: from here on there is no way out, and no new box. */
+    if (seccomp_tool(BOX_CALLS_OFFLINE, NULL) < 0) {
+        return err_errno(e, "confine the assessment");
+    }
     return judge_run(s->runs, s->n_runs, &s->survey, &ask, &s->verdict, e);
 }
 

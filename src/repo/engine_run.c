@@ -23,6 +23,14 @@ static void push_piece(struct engine_run *r, struct piece p)
     r->todo[r->n_todo++] = p;
 }
 
+/* Behind all that wait. */
+static void queue_piece(struct engine_run *r, struct piece p)
+{
+    push_piece(r, p);
+    memmove(r->todo + 1, r->todo, (r->n_todo - 1) * sizeof *r->todo);
+    r->todo[0] = p;
+}
+
 static void push_pieces(struct engine_run *r)
 {
     size_t chunk = r->engine->chunk ? r->engine->chunk : r->n_files;
@@ -217,11 +225,15 @@ static bool depends_on_files(const struct engine_run *r, const struct piece *p)
     return differ;
 }
 
+static bool never_works(const struct engine_run *r)
+{
+    return r->good == 0 && r->failed >= FAILED_FROM_THE_START_MAX;
+}
+
 static bool can_split(const struct engine_run *r, const struct piece *p, const struct outcome *o)
 {
     return p->n > 1 && !o->over && !o->hopeless && !r->engine->network &&
-           r->extra + 2 <= EXTRA_STARTS_MAX &&
-           !(r->good == 0 && r->failed >= FAILED_IN_A_ROW_MAX) && depends_on_files(r, p);
+           r->extra + 2 <= EXTRA_STARTS_MAX && !never_works(r) && depends_on_files(r, p);
 }
 
 static void take_failure(struct engine_run *r, const struct piece *p, const struct outcome *o)
@@ -231,8 +243,8 @@ static void take_failure(struct engine_run *r, const struct piece *p, const stru
         size_t half = p->n / 2;
 
         r->extra += 2;
-        push_piece(r, (struct piece){p->from + half, p->n - half, false});
-        push_piece(r, (struct piece){p->from, half, false});
+        queue_piece(r, (struct piece){p->from, half, false});
+        queue_piece(r, (struct piece){p->from + half, p->n - half, false});
         return;
     }
     set_reason(r, o->why, o->late);
@@ -246,7 +258,7 @@ static void take_failure(struct engine_run *r, const struct piece *p, const stru
     if (p->n > 1 || r->engine->network) {
         r->partial = true;
     }
-    if (o->hopeless) {
+    if (o->hopeless || never_works(r)) {
         engine_run_give_up(r, o->why, o->late);
     }
 }
@@ -305,6 +317,8 @@ void engine_run_close(struct engine_run *r)
         r->status = ENGINE_PARTIAL;
     } else {
         r->status = ENGINE_OK;
+        free(r->reason); /* of files that are missed, which says it */
+        r->reason = NULL;
     }
 }
 

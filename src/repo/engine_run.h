@@ -3,8 +3,8 @@
  * it.
  *
  * Its files are cut into pieces, one a start. A piece whose start failed is done again in halves
- * until the file that does it is alone: that one is missed, the others are not. How often is
- * bounded; an engine that fails from the first on is given up.
+ * until the file that does it is alone: that one is missed, the others are not. Halves wait behind
+ * all else, so that an engine which fails with anything is known by that, and given up, early.
  */
 #pragma once
 
@@ -18,7 +18,7 @@
 #include "repo/haul.h"
 #include "repo/survey.h"
 
-enum { MISSED_MAX = 1000, EXTRA_STARTS_MAX = 64, FAILED_IN_A_ROW_MAX = 20 };
+enum { MISSED_MAX = 1000, EXTRA_STARTS_MAX = 64, FAILED_FROM_THE_START_MAX = 8 };
 
 enum engine_status { ENGINE_OK, ENGINE_PARTIAL, ENGINE_FAILED, ENGINE_TIMEOUT, ENGINE_SKIPPED };
 
