@@ -9,7 +9,9 @@
 
 #include "base/mem.h"
 #include "engine/engine.h"
+#include "engine/rules.h"
 #include "ipc/record.h"
+#include "repo/spec.h"
 #include "repo/start.h"
 
 enum { FLUSH_AT = 64 << 10, LIST_MAX = 256 << 20 };
@@ -130,6 +132,19 @@ static int look_at_all(struct work *w, char *list, struct err *e)
     return 0;
 }
 
+/* What the operator adds to our own rules, where there is something. */
+static int use_rules(const struct engine *en, struct err *e)
+{
+    auto_buf text = {0};
+    int rc;
+
+    if (en != &engine_rules || access(REPO_RULES_FILE, F_OK) != 0) {
+        return 0;
+    }
+    rc = read_file(REPO_RULES_FILE, &text, e);
+    return rc ? rc : rules_use(text.data, text.len, "rules-file", e);
+}
+
 int built_in_main(const char *name)
 {
     struct work w = {.engine = engine_find(name)};
@@ -143,7 +158,10 @@ int built_in_main(const char *name)
         fprintf(stderr, "repo-box: '%s' is no built-in engine in its box\n", name);
         return 1;
     }
-    end.code = look_at_all(&w, list.data, &e);
+    end.code = use_rules(w.engine, &e);
+    if (end.code == 0) {
+        end.code = look_at_all(&w, list.data, &e);
+    }
     end.message = end.code != 0 ? e.msg : NULL;
     record_put_end(&w.records, &end);
     written = write_out(&w.records);
