@@ -411,7 +411,7 @@ int git_run(struct git *g, const struct git_call *c, struct git_end *end, struct
     fd_close(&r.out);
     fd_close(&r.err);
     buf_done(&r.listener.line);
-    if (rc == 0 && !box.started && !box.late) {
+    if (rc == 0 && !box.started && !box.late && r.stopped == 0) {
         rc = err_set(e, ERR_SANDBOX, "git could not be started in its box: %s: %s", box.step,
                      strerror(box.errnum));
     }

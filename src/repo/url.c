@@ -298,7 +298,7 @@ int repo_url_check(const char *text, char **canonical, struct err *e)
         rc = check_authority(text + 8, false, &out, e);
     } else if (strncasecmp(text, "ssh://", 6) == 0) {
         rc = check_authority(text + 6, true, &out, e);
-    } else if (text[0] != '-' && !strstr(text, "://") && !strstr(text, "::") && is_short(text)) {
+    } else if (text[0] != '-' && !strstr(text, "://") && is_short(text)) {
         rc = check_short(text, &out, e);
     } else {
         rc = wrong_scheme(text, e);
