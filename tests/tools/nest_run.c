@@ -8,6 +8,7 @@
  *     --tree DIR       its pack is standard input
  *     --git DIR        the same with the objects of its .git
  *     --bind PATH      more of the machine, read-only; may be repeated
+ *     --rules FILE     the operator's rules
  *     --disk MB        of the box's /tmp; default 1024
  *     --inodes N       default 400000
  *     --max-bytes N --max-files N --max-file-bytes N    of the pack
@@ -36,7 +37,7 @@
 #include "repo/pack.h"
 #include "repo/spec.h"
 
-enum { BINDS_MAX = 32, NOT_STARTED = 125, USAGE = 2, SPEC_MAX = 16 << 20 };
+enum { BINDS_MAX = 32, NOT_STARTED = 125, USAGE = 2, FILE_MAX = 16 << 20 };
 
 struct options {
     const char *tree, *report;
@@ -47,7 +48,7 @@ struct options {
     uint32_t disk_mb, inodes;
     int kill_ms; /* -1: not */
     char program[PATH_MAX];
-    struct buf spec;
+    struct buf spec, rules;
 };
 
 static _Noreturn void die(int status, const char *what, const char *why)
@@ -56,15 +57,15 @@ static _Noreturn void die(int status, const char *what, const char *why)
     exit(status);
 }
 
-static void read_spec(struct options *o, const char *path)
+static void read_file(struct buf *out, const char *path)
 {
     auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, buf_space(&o->spec, SPEC_MAX), SPEC_MAX);
+    ssize_t n = fd < 0 ? -1 : read(fd, buf_space(out, FILE_MAX), FILE_MAX);
 
     if (n < 0) {
         die(USAGE, path, strerror(errno));
     }
-    o->spec.len = (size_t)n;
+    out->len = (size_t)n;
 }
 
 static uint64_t number(const char *text)
@@ -104,8 +105,10 @@ static int run(struct options *o)
     char *argv[] = {o->program, (char *)(uintptr_t) "repo-box", NULL};
     char *env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin", (char *)(uintptr_t) "HOME=/tmp",
                    (char *)(uintptr_t) "LC_ALL=C.UTF-8", NULL};
-    const struct box_file spec_file = {
-        .path = REPO_SPEC_FILE, .text = o->spec.data, .n = o->spec.len};
+    const struct box_file files[] = {
+        {.path = REPO_SPEC_FILE, .text = o->spec.data, .n = o->spec.len},
+        {.path = REPO_RULES_FILE, .text = o->rules.data, .n = o->rules.len},
+    };
     struct box_spec spec = {
         .argv = argv,
         .env = env,
@@ -117,8 +120,8 @@ static int run(struct options *o)
         .nest = true,
         .binds = o->binds,
         .n_binds = o->n_binds,
-        .files = &spec_file,
-        .n_files = 1,
+        .files = files,
+        .n_files = o->rules.len ? 2 : 1,
         .limits = {.disk_mb = o->disk_mb, .inodes = o->inodes, .files = 4096},
         .cgroup_fd = -1,
         .listen_port = o->proxy ? PROXY_PORT : 0,
@@ -163,12 +166,19 @@ static int run(struct options *o)
 int main(int argc, char **argv)
 {
     static const struct option long_options[] = {
-        {"tree", 1, NULL, 't'},      {"git", 1, NULL, 'g'},
-        {"bind", 1, NULL, 'b'},      {"disk", 1, NULL, 'd'},
-        {"inodes", 1, NULL, 'i'},    {"max-bytes", 1, NULL, 'B'},
-        {"max-files", 1, NULL, 'F'}, {"max-file-bytes", 1, NULL, 'S'},
-        {"proxy", 0, NULL, 'p'},     {"kill", 1, NULL, 'k'},
-        {"report", 1, NULL, 'r'},    {0},
+        {"tree", 1, NULL, 't'},
+        {"git", 1, NULL, 'g'},
+        {"bind", 1, NULL, 'b'},
+        {"disk", 1, NULL, 'd'},
+        {"inodes", 1, NULL, 'i'},
+        {"max-bytes", 1, NULL, 'B'},
+        {"max-files", 1, NULL, 'F'},
+        {"max-file-bytes", 1, NULL, 'S'},
+        {"proxy", 0, NULL, 'p'},
+        {"kill", 1, NULL, 'k'},
+        {"report", 1, NULL, 'r'},
+        {"rules", 1, NULL, 'R'},
+        {0},
     };
     struct options o = {
         .disk_mb = 1024,
@@ -212,6 +222,9 @@ int main(int argc, char **argv)
         case 'k':
             o.kill_ms = (int)number(optarg);
             break;
+        case 'R':
+            read_file(&o.rules, optarg);
+            break;
         case 'r':
             o.report = optarg;
             break;
@@ -222,6 +235,6 @@ int main(int argc, char **argv)
     if (argc - optind != 2 || !realpath(argv[optind], o.program)) {
         die(USAGE, "usage", "nest_run [OPTIONS] PROGRAM SPEC");
     }
-    read_spec(&o, argv[optind + 1]);
+    read_file(&o.spec, argv[optind + 1]);
     return run(&o);
 }
