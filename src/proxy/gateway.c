@@ -207,10 +207,10 @@ struct gateway *gateway_of_head(const struct gateway_list *l, const char *p, siz
     memcpy(start, p, n);
     start[n] = '\0';
     target = strchr(start, ' ');
-    if (!target++ || target == start + 1 ||
-        (size_t)(target - start) > 16) { /* a method of ours has 4 letters */
+    if (!target || target == start || target - start > 15) { /* a method of ours has 4 letters */
         return NULL;
     }
+    target++;
     for (size_t i = 0; i < l->n; i++) {
         size_t len = strlen(l->v[i].prefix);
 
