@@ -29,7 +29,8 @@ const struct flag global_flags[] = {
 };
 
 static const struct flag no_flags[] = {{0}};
-static const char *const format_names[] = {"table", "json", "ndjson", "csv", "nmap"};
+static const char *const format_names[] = {"table", "json",  "ndjson",   "csv",
+                                           "nmap",  "sarif", "markdown", "html"};
 
 bool format_parse(const char *s, enum format *out)
 {
@@ -137,7 +138,9 @@ static int read_format(struct cli *c, struct err *e)
         return 0;
     }
     if (!format_parse(s, &c->format)) {
-        return err_set(e, ERR_INVALID, "--output '%s': expected table, json, ndjson, csv or nmap",
+        return err_set(e, ERR_INVALID,
+                       "--output '%s': expected table, json, ndjson, csv, nmap, sarif, markdown or "
+                       "html",
                        s);
     }
     if (c->cmd && !(c->cmd->formats & (1u << c->format))) {

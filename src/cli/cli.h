@@ -27,12 +27,23 @@ enum {
     STATUS_INTERRUPTED = 130,
 };
 
-enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_NDJSON, FORMAT_CSV, FORMAT_NMAP };
+enum format {
+    FORMAT_TABLE,
+    FORMAT_JSON,
+    FORMAT_NDJSON,
+    FORMAT_CSV,
+    FORMAT_NMAP,
+    FORMAT_SARIF,
+    FORMAT_MARKDOWN,
+    FORMAT_HTML,
+};
 
 /* What most commands can write. */
 #define FORMATS_TEXT \
     (1u << FORMAT_TABLE | 1u << FORMAT_JSON | 1u << FORMAT_NDJSON | 1u << FORMAT_CSV)
 #define FORMATS_RESULTS (FORMATS_TEXT | 1u << FORMAT_NMAP)
+#define FORMATS_FINDINGS \
+    (FORMATS_TEXT | 1u << FORMAT_SARIF | 1u << FORMAT_MARKDOWN | 1u << FORMAT_HTML)
 
 struct cli;
 

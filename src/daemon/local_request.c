@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "daemon/resolver.h"
+#include "model/queue.h"
 #include "model/request.h"
 #include "sched/add.h"
 
@@ -181,6 +182,7 @@ static int submit_repository(const struct local_request *r, struct job *j, struc
 
     job_fill(r, tool_repo.name, &nothing, j);
     j->repo = xstrdup(ls->repo);
+    j->queue = xstrdup(queue_kind_names[QUEUE_REPO]);
     if (ls->timeout_s == INT64_MIN) {
         j->run_timeout_s = (int32_t)option_int(ls->settings, "repo-timeout");
     }

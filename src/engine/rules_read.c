@@ -389,7 +389,7 @@ static int read_rule(struct reading *r, const struct node *v, struct err *e)
     return node_map(r->name, v, "a rule", fields, r, e) < 0 ? ERR_INVALID : check_rule(r, e);
 }
 
-void entry_done(struct entry *t)
+void rule_entry_done(struct entry *t)
 {
     pcre2_code_free(t->regex);
     pcre2_code_free(t->inside);

@@ -52,7 +52,7 @@ void rules_free(struct rules *r)
         return;
     }
     for (size_t i = 0; i < r->n; i++) {
-        entry_done(&r->v[i]);
+        rule_entry_done(&r->v[i]);
     }
     for (size_t i = 0; i < r->n_docs; i++) {
         node_done(&r->docs[i]);
@@ -72,7 +72,7 @@ int rules_add(struct rules *r, const char *text, size_t n, const char *name, str
 
     if (rc < 0) {
         while (r->n > before) {
-            entry_done(&r->v[--r->n]);
+            rule_entry_done(&r->v[--r->n]);
         }
         while (r->n_docs > docs) {
             node_done(&r->docs[--r->n_docs]);

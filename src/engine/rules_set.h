@@ -34,7 +34,7 @@ extern const struct rules_text rules_texts[];
 
 /* Appends the rules of a text; on an error some may have been added. The set keeps the document. */
 int rules_read(struct rules *r, const char *text, size_t n, const char *name, struct err *e);
-void entry_done(struct entry *t);
+void rule_entry_done(struct entry *t);
 
 /* One attempt. 1: matches, and r->data has the places; 0: no; ERR_LIMIT: gave up. */
 int regex_try(struct rules *r, const pcre2_code *re, const char *text, size_t n, size_t from);

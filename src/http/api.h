@@ -127,4 +127,7 @@ extern const struct http_route api_routes[];
 /* The same JSON without a server: a job, and its hosts as NDJSON in pieces. */
 typedef int (*api_bytes_fn)(void *arg, const char *data, size_t n, struct err *e);
 void api_job_json(const struct job *job, struct buf *out);
+/* Of a repository scan: the scan with its job, and its findings as NDJSON. */
+void api_repo_scan_json(struct store *st, const struct job *job, struct buf *out);
+int api_findings_json(struct store *st, int64_t job_num, api_bytes_fn fn, void *arg, struct err *e);
 int api_hosts_json(struct store *st, int64_t job_num, api_bytes_fn fn, void *arg, struct err *e);

@@ -200,6 +200,44 @@ void v1_findings(struct http_req *r, void *app)
     end_page(r, &pg, 'i', f.limit, store_issues(a->store, &f, put_row, &pg, &e), &e);
 }
 
+struct lines {
+    struct buf text;
+    int64_t last;
+    uint32_t n;
+};
+
+static int put_line(void *arg, const struct finding_row *row, struct err *e)
+{
+    struct lines *l = arg;
+    struct json j = json_to(&l->text);
+
+    (void)e;
+    view_finding(&j, row);
+    buf_addc(&l->text, '\n');
+    l->last = row->seq;
+    l->n++;
+    return 0;
+}
+
+int api_findings_json(struct store *st, int64_t job_num, api_bytes_fn fn, void *arg, struct err *e)
+{
+    struct finding_filter f = {.triage = -1, .counts = -1, .open = -1, .limit = API_PAGE_MAX};
+    struct lines l = {0};
+    int rc;
+
+    do {
+        l.n = 0;
+        f.after = l.last;
+        rc = store_findings(st, job_num, &f, put_line, &l, e);
+        if (rc == 0 && l.text.len) {
+            rc = fn(arg, l.text.data, l.text.len, e);
+        }
+        buf_reset(&l.text);
+    } while (rc == 0 && l.n == API_PAGE_MAX);
+    buf_done(&l.text);
+    return rc;
+}
+
 /* ---- one ---- */
 
 static int put_one(void *arg, const struct finding_row *row, struct err *e)

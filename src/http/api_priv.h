@@ -308,6 +308,7 @@ API_HANDLER(v1_repo_submit);
 API_HANDLER(v1_repo_list);
 API_HANDLER(v1_repo_get);
 API_HANDLER(v1_repo_findings);
+API_HANDLER(v1_repo_export);
 API_HANDLER(v1_repositories);
 API_HANDLER(v1_engines);
 API_HANDLER(v1_findings);

@@ -62,18 +62,13 @@ void view_repo_scan(struct json *j, const struct repo_scan *s)
 }
 
 /* The job with what is known of the scan; members of the run's record are in job.run. */
-static void put_scan(struct api *a, struct json *j, const char *key, const struct job *job,
-                     bool full)
+static void put_scan(struct store *st, struct json *j, const struct job *job, bool full)
 {
     struct repo_scan scan = {0};
 
-    if (key) {
-        json_obj_in(j, key);
-    } else {
-        json_obj(j);
-    }
+    json_obj(j);
     view_job(j, "job", job, full);
-    if (store_repo_scan(a->store, job->num, &scan, NULL) == 0) {
+    if (store_repo_scan(st, job->num, &scan, NULL) == 0) {
         view_repo_scan(j, &scan);
     } else {
         json_str(j, "repository", job->targets);
@@ -83,6 +78,13 @@ static void put_scan(struct api *a, struct json *j, const char *key, const struc
     }
     json_end(j);
     repo_scan_done(&scan);
+}
+
+void api_repo_scan_json(struct store *st, const struct job *job, struct buf *out)
+{
+    struct json j = json_to(out);
+
+    put_scan(st, &j, job, true);
 }
 
 static void scan_reply(struct api *a, struct http_req *r, int status, const struct job *job)
@@ -100,7 +102,7 @@ static void scan_reply(struct api *a, struct http_req *r, int status, const stru
         location = str_fmt("/api/v1/repo-scans/%s", id);
         http_add_header(r, "Location", location);
     }
-    put_scan(a, &j, NULL, job, true);
+    put_scan(a->store, &j, job, true);
     api_json_reply(r, status);
 }
 
@@ -268,7 +270,7 @@ static void put_page(struct page *pg, int64_t *last)
         struct job *job = &pg->jobs[i];
 
         if (store_job_get(pg->api->store, &id, job, NULL) == 0) {
-            put_scan(pg->api, &pg->j, NULL, job, false);
+            put_scan(pg->api->store, &pg->j, job, false);
             *last = job->num;
         }
         job_done(job);

@@ -30,6 +30,7 @@ const struct http_route api_routes[] = {
     {"GET", "/api/v1/repo-scans/{id}", v1_repo_get, 0, 0, "getRepoScan", KEY_READ},
     {"GET", "/api/v1/repo-scans/{id}/findings", v1_repo_findings, 0, 0, "listRepoFindings",
      KEY_READ},
+    {"GET", "/api/v1/repo-scans/{id}/export", v1_repo_export, 0, 0, "exportRepoScan", KEY_READ},
     {"GET", "/api/v1/engines", v1_engines, 0, 0, "listEngines", KEY_READ},
     {"GET", "/api/v1/repositories", v1_repositories, 0, 0, "listRepositories", KEY_READ},
     {"GET", "/api/v1/findings", v1_findings, 0, 0, "listFindings", KEY_READ},
