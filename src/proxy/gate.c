@@ -1,6 +1,7 @@
 /* The box's side of a gate: heads, what is let through, bodies, and answers of our own. */
 #include "proxy/gate.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -48,23 +49,30 @@ void gate_answered(struct gate *c)
     watch_events(&c->link.tool, EPOLLIN | EPOLLOUT); /* that goes on with it */
 }
 
-void gate_fail(struct gate *c, int status, const char *why, bool final)
+void gate_refuse(struct gate *c, int status, const char *why, bool final)
 {
     struct proxy_counts *counts = &c->link.run->counts;
 
+    assert(!c->answered);
     if (status >= 500) {
         counts->failed++;
     } else {
         counts->refused++;
         counts->api_refused += c->gw->kind == GATEWAY_MESSAGES;
     }
-    if (c->answered) {
-        gate_free(c, true);
-        return;
-    }
     c->keeps = c->keeps && c->up.done && status != 400;
     gateway_error(c->gw, status, why, final, !c->keeps, &c->out);
     gate_answered(c);
+}
+
+void gate_fail(struct gate *c, int status, const char *why, bool final)
+{
+    if (!c->answered) {
+        gate_refuse(c, status, why, final);
+        return;
+    }
+    c->link.run->counts.failed++;
+    gate_free(c, true);
 }
 
 /* ---- the request's body ---- */
@@ -124,20 +132,20 @@ static bool budget_allows(struct gate *c)
     char why[160];
 
     if (g->kind == GATEWAY_GIT && run->sealed) {
-        gate_fail(c, 403, RUN_SEALED, true);
+        gate_refuse(c, 403, RUN_SEALED, true);
     } else if (run->connections_left == 0) {
-        gate_fail(c, 403, "the run's connections are used up", true);
+        gate_refuse(c, 403, "the run's connections are used up", true);
     } else if (run->bytes_left == 0) {
-        gate_fail(c, 403, "the run's bytes are used up", true);
+        gate_refuse(c, 403, "the run's bytes are used up", true);
     } else if (g->requests_max && g->requests >= g->requests_max) {
         snprintf(why, sizeof why, "the budget of this scan is spent: %u of %u requests",
                  g->requests, g->requests_max);
-        gate_fail(c, 429, why, true);
+        gate_refuse(c, 429, why, true);
     } else if (g->tokens_max && g->tokens >= g->tokens_max) {
         snprintf(why, sizeof why,
                  "the budget of this scan is spent: %" PRIu64 " of %" PRIu64 " tokens", g->tokens,
                  g->tokens_max);
-        gate_fail(c, 429, why, true);
+        gate_refuse(c, 429, why, true);
     } else {
         return true;
     }
@@ -150,11 +158,11 @@ static void pass_on(struct gate *c)
     const char *expect = msg_get(&c->msg, "Expect", NULL);
 
     if (c->up.kind == BODY_LENGTH && c->up.left > c->gw->body_max) {
-        gate_fail(c, 413, "the request's body is larger than may be", true);
+        gate_refuse(c, 413, "the request's body is larger than may be", true);
         return;
     }
     if (expect && strcasecmp(expect, "100-continue") != 0) {
-        gate_fail(c, 400, "of all expectations 100-continue is known", true);
+        gate_refuse(c, 400, "of all expectations 100-continue is known", true);
         return;
     }
     if (!budget_allows(c)) {
@@ -183,11 +191,11 @@ static void take_request(struct gate *c)
 
     c->keeps = msg_keeps(&c->msg);
     if (!msg_request_body(&c->msg, &c->up, &why)) {
-        gate_fail(c, 400, why, true);
+        gate_refuse(c, 400, why, true);
         return;
     }
     if (!g) {
-        gate_fail(c, 403, "there is no gateway of this path", true);
+        gate_refuse(c, 403, "there is no gateway of this path", true);
         return;
     }
     c->gw = g;
@@ -200,7 +208,7 @@ static void take_request(struct gate *c)
                  c->keeps ? "" : "Connection: close\r\n");
         gate_answered(c);
     } else {
-        gate_fail(c, c->route.status, c->route.why, true);
+        gate_refuse(c, c->route.status, c->route.why, true);
     }
 }
 
@@ -267,7 +275,7 @@ static bool take_head(struct gate *c)
     }
     c->keeps = false;
     c->up.done = true;
-    gate_fail(c, status, why, true);
+    gate_refuse(c, status, why, true);
     return true;
 }
 
@@ -334,13 +342,13 @@ static void on_late(struct timer *t)
         gate_free(c, false); /* nothing more was asked */
     } else if (c->state == GATE_HEAD) {
         c->keeps = false;
-        gate_fail(c, 408, "the request's head did not come in time", true);
+        gate_refuse(c, 408, "the request's head did not come in time", true);
     } else if (c->state == GATE_SHAKE) {
-        gate_fail(c, 502, "the far side did not begin TLS in time", false);
+        gate_refuse(c, 502, "the far side did not begin TLS in time", false);
     } else if (!c->up.done && c->far_out.len == 0) {
-        gate_fail(c, 408, "the request's body did not come in time", true);
+        gate_refuse(c, 408, "the request's body did not come in time", true);
     } else {
-        gate_fail(c, 504, "the far side did not answer in time", false);
+        gate_refuse(c, 504, "the far side did not answer in time", false);
     }
 }
 

@@ -52,8 +52,9 @@ void gate_new(struct proxy_run *run, int fd, const char *p, size_t n);
 /* ---- between the two files ---- */
 
 void gate_free(struct gate *c, bool reset);
-/* Ends the request with an answer of our own, or the connection (the gate is gone then) if another
- * one has begun. */
+/* Ends the request with an answer of our own; no other has begun. */
+void gate_refuse(struct gate *c, int status, const char *why, bool final);
+/* The same, but if another has begun it ends the connection, and the gate is gone. */
 void gate_fail(struct gate *c, int status, const char *why, bool final);
 /* Its answer is in `out` as a whole. */
 void gate_answered(struct gate *c);

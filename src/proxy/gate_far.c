@@ -359,7 +359,7 @@ static void shake(struct gate *c)
         net_ip_text(&to->ip, address);
         why = str_fmt("TLS with %s port %u: %s", to->name ? to->name : address, to->port,
                       tls_client_why(c->tls));
-        gate_fail(c, 502, why, tls_client_distrusts(c->tls));
+        gate_refuse(c, 502, why, tls_client_distrusts(c->tls));
     }
 }
 
@@ -383,13 +383,13 @@ static void begin_tls(struct gate *c)
     char address[NET_TEXT];
 
     if (!process_trust(c->link.run->pp, c->gw->ca_file, &trust, &why)) {
-        gate_fail(c, 502, why, true);
+        gate_refuse(c, 502, why, true);
         return;
     }
     net_ip_text(&to->ip, address);
     c->tls = tls_client_new(trust, c->reach.far.fd, to->name ? to->name : address);
     if (!c->tls) {
-        gate_fail(c, 502, "TLS could not be begun", false);
+        gate_refuse(c, 502, "TLS could not be begun", false);
         return;
     }
     c->state = GATE_SHAKE;
@@ -402,13 +402,13 @@ static void on_reached(struct reach *r, int status, const char *why)
     struct gate *c = container_of(r, struct gate, reach);
 
     if (status != 200) {
-        gate_fail(c, status, why, status == 403);
+        gate_refuse(c, status, why, status == 403);
         return;
     }
     r->far.fn = on_far;
     r->far.events = EPOLLIN;
     if (watch_add(r->pp->loop, &r->far, NULL) != 0) {
-        gate_fail(c, 502, "there is no room for another connection", false);
+        gate_refuse(c, 502, "there is no room for another connection", false);
     } else if (c->gw->tls) {
         begin_tls(c);
     } else {
@@ -422,7 +422,7 @@ void far_begin(struct gate *c)
 
     if (!gateway_request(c->gw, c->link.run->pp->config->secrets, &c->msg, c->target.data, &c->up,
                          &c->far_out, &why)) {
-        gate_fail(c, 403, why, true);
+        gate_refuse(c, 403, why, true);
         return;
     }
     c->state = GATE_REACH;

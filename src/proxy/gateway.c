@@ -264,9 +264,10 @@ static struct route route_git(const struct msg *m, const char *rest)
         return (struct route){.is = "application/x-git-upload-pack-advertisement"};
     }
     if (strcmp(m->method, "POST") == 0 && strcmp(rest, "/git-upload-pack") == 0) {
-        return type && strcasecmp(type, "application/x-git-upload-pack-request") == 0
-                   ? (struct route){.is = "application/x-git-upload-pack-result"}
-                   : refused("this is not the content type of a request to git-upload-pack");
+        if (!type || strcasecmp(type, "application/x-git-upload-pack-request") != 0) {
+            return refused("this is not the content type of a request to git-upload-pack");
+        }
+        return (struct route){.is = "application/x-git-upload-pack-result"};
     }
     return refused("a repository can be fetched by git's smart protocol, and nothing else");
 }

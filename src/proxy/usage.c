@@ -44,7 +44,7 @@ static void in_string(struct usage *u, char c)
 
 static uint8_t key_of(const struct usage *u)
 {
-    for (uint8_t i = 0; i < ARRAY_LEN(keys); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         if (strlen(keys[i]) == u->n_word && memcmp(keys[i], u->word, u->n_word) == 0) {
             return (uint8_t)(i + 1);
         }
