@@ -67,6 +67,7 @@ struct engine_end {
     size_t n_out, n_err;
     int exit_status, exit_signal; /* status -1: ended by the signal */
     bool cut;                     /* it wrote more than is kept: `out` ends anywhere */
+    const struct sarif_engine *declared; /* engine/sarif.h; for those of the configuration */
 };
 
 struct engine {

@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "box/close_fds.h"
 #include "box/seccomp.h"
+#include "engine/sarif.h"
 
 enum {
     FLUSH_AT = 64 << 10,
@@ -287,7 +288,10 @@ static void read_built_in(const struct start *s, struct reading *r)
 static int begin_child(const struct start *s, struct reading *r, struct err *e)
 {
     struct mapping out, err;
-    struct engine_end end = {.exit_status = s->end.exit_status, .exit_signal = s->end.exit_signal};
+    struct engine_end end = {.exit_status = s->end.exit_status,
+                             .exit_signal = s->end.exit_signal,
+                             .cut = s->cut == CUT_OUTPUT,
+                             .declared = sarif_engine_of(s->engine)};
     int pair[2];
     int rc = map_fd(s->engine->output ? s->file_fd : s->out_fd, &out, e);
 

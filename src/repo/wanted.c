@@ -51,7 +51,8 @@ static void add(struct list *l, const struct repo_spec *spec, const struct engin
     }
     l->v = xrealloc(l->v, (l->n + 1) * sizeof *l->v);
     r = &l->v[l->n++];
-    *r = (struct engine_run){.engine = en, .named = named, .passes = 1};
+    *r = (struct engine_run){
+        .engine = en, .declared = sarif_engine_of(en), .named = named, .passes = 1};
     find_program(spec, en->tool.name, r);
     if (en->built_in && !r->version) {
         r->version = xstrdup(SCANPOD_VERSION);
