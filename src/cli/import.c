@@ -9,7 +9,9 @@
 #include "cli/view.h"
 
 static const struct flag flags[] = {
-    {.name = "format", .value = "FORMAT", .help = "auto, nmap, masscan or zmap (auto)"},
+    {.name = "format", .value = "FORMAT", .help = "auto, nmap, masscan, zmap or sarif (auto)"},
+    {.name = "repository", .value = "URL", .help = "of SARIF: which repository it is about"},
+    {.name = "branch", .value = "NAME", .help = "of SARIF: which branch"},
     {.name = "name", .value = "TEXT", .help = "what to call it (the file's name)"},
     {.name = "detach", .letter = 'd', .help = "do not wait: print the job's id"},
     {0},
@@ -20,11 +22,20 @@ static void path_of(const struct cli *c, const char *file, struct buf *path)
     const char *format = args_value(&c->args, "format");
     const char *name = args_value(&c->args, "name");
     const char *slash = strrchr(file, '/');
+    static const char *const of_findings[] = {"repository", "branch"};
 
     buf_adds(path, "/api/v1/imports?format=");
     buf_add_url(path, format ? format : "auto");
     buf_adds(path, "&name=");
     buf_add_url(path, name ? name : slash ? slash + 1 : file);
+    for (size_t i = 0; i < ARRAY_LEN(of_findings); i++) {
+        const char *value = args_value(&c->args, of_findings[i]);
+
+        if (value) {
+            buf_addf(path, "&%s=", of_findings[i]);
+            buf_add_url(path, value);
+        }
+    }
 }
 
 static int upload(struct cli *c, const char *file, struct answer *a)
@@ -69,7 +80,7 @@ static int run(struct cli *c)
 const struct command command_import = {
     .name = "import",
     .operands = "FILE",
-    .summary = "take in nmap XML, or what masscan or zmap wrote, as a job that has ended",
+    .summary = "take in nmap XML, what masscan or zmap wrote, or SARIF, as a job that has ended",
     .flags = flags,
     .min = 1,
     .max = 1,

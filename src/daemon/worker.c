@@ -473,6 +473,7 @@ int worker_reparse(struct worker *w, const struct id *job, int raw_fd,
     auto_free char *path_full = NULL;
     auto_fd int input = raw_fd;
     const struct strvec nothing = {0};
+    const struct parser *parser;
     const struct tool *t;
     struct tool_run *r;
     int rc;
@@ -487,6 +488,7 @@ int worker_reparse(struct worker *w, const struct id *job, int raw_fd,
         return rc;
     }
     t = tool_of_job(j.tool);
+    parser = t && j.repo && j.import_path ? &parser_sarif : t ? t->parser : NULL;
     job_done(&j);
     if (!path || !w->config.blob_dir || !t) {
         return err_set(e, ERR_NOT_FOUND, "no raw output is kept for this job");
@@ -509,7 +511,7 @@ int worker_reparse(struct worker *w, const struct id *job, int raw_fd,
 
     struct runner_launch launch_spec = {.run = r->run,
                                         .argv = &nothing,
-                                        .parser = t->parser->name,
+                                        .parser = parser->name,
                                         .grace_ms = w->config.dispatch.grace_ms,
                                         .output_max = UINT64_MAX,
                                         .blob_fd = -1,

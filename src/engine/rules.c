@@ -558,7 +558,7 @@ int rules_scan(struct rules *r, const struct engine_file *file, const char *text
     if (!r->literals) {
         make_literals(r);
     }
-    s.kinds = kind_of(s.path, text, n);
+    s.kinds = rule_kind_of(s.path, text, n);
     s.aside = path_is_aside(s.path);
     s.bare_cr = has_bare_cr(text, n);
     s.until_ms = now_ms() + FILE_MS + (int64_t)(n >> 22) * FILE_MS;

@@ -212,7 +212,7 @@ static uint64_t of_first_line(const char *text, size_t n)
     return 0;
 }
 
-uint64_t kind_of(const char *path, const char *text, size_t n)
+uint64_t rule_kind_of(const char *path, const char *text, size_t n)
 {
     uint64_t bits = 0;
 

@@ -11,7 +11,7 @@
 /* A bit for each name. 0: there is no such kind. "any" is all bits. */
 uint64_t kind_find(const char *name);
 /* Of a file: by its path, else by its first line. 0: of no kind that has a name. */
-uint64_t kind_of(const char *path, const char *text, size_t n);
+uint64_t rule_kind_of(const char *path, const char *text, size_t n);
 /* Path of a file of that kind, for examples: of the lowest bit. */
 const char *kind_sample(uint64_t kinds);
 /* "javascript, typescript"; into a buffer of the caller's. */

@@ -13,6 +13,9 @@
 #include "http/api_v1.h"
 #include "model/queue.h"
 #include "model/request.h"
+#include "repo/spec.h"
+
+#define SARIF "sarif"
 
 enum {
     UPLOADS_MAX = 8, /* at the same time */
@@ -27,9 +30,10 @@ struct upload {
     struct api *api;
     struct id id; /* the job's to be */
     int fd;
-    char *path;   /* owned */
-    char *name;   /* owned; NULL: none was given */
-    char *format; /* owned: "auto", or a tool */
+    char *path;                /* owned */
+    char *name;                /* owned; NULL: none was given */
+    char *format;              /* owned: "auto", "sarif", or a tool */
+    char *repository, *branch; /* owned: of findings, whose they are; NULL: not said */
     struct buf head;
     uint64_t size, handed;
 };
@@ -46,6 +50,8 @@ static void upload_free(struct upload *u, bool keep)
     free(u->path);
     free(u->name);
     free(u->format);
+    free(u->repository);
+    free(u->branch);
     free(u);
 }
 
@@ -107,7 +113,10 @@ static bool is_shown_text(const char *s)
 
 static bool query_right(struct http_req *r)
 {
-    static const char *const known[] = {"format", "name", NULL};
+    static const char *const known[] = {"format", "name", "repository", "branch", NULL};
+    const char *repository = http_query(r, "repository"), *branch = http_query(r, "branch");
+    auto_free char *url = NULL;
+    struct err e = {0};
     const char *format = http_query(r, "format");
     const char *name = http_query(r, "name");
     struct problems p = {0};
@@ -115,8 +124,15 @@ static bool query_right(struct http_req *r)
     if (!api_query_known(r, known)) {
         return false;
     }
-    if (format && !str_eq(format, "auto") && (!tool_find(format) || tool_find(format)->instant)) {
-        problem_add(&p, "?format", "must be auto, nmap, masscan or zmap");
+    if (format && !str_eq(format, "auto") && !str_eq(format, SARIF) &&
+        (!tool_find(format) || tool_find(format)->instant)) {
+        problem_add(&p, "?format", "must be auto, nmap, masscan, zmap or sarif");
+    }
+    if (repository && repo_url_check(repository, &url, &e) < 0) {
+        problem_add(&p, "?repository", "%s", e.msg);
+    }
+    if (branch && repo_ref_check(branch, &e) < 0) {
+        problem_add(&p, "?branch", "%s", e.msg);
     }
     if (name && !is_shown_text(name)) {
         problem_add(&p, "?name", "must be 1 to %d bytes of text without control characters",
@@ -144,6 +160,10 @@ static struct upload *upload_new(struct api *a, struct http_req *r, struct err *
     u->path = str_fmt("%s/%s", a->cfg.import_dir, id);
     u->name = xstrdup(http_query(r, "name"));
     u->format = xstrdup(format ? format : "auto");
+    if (http_query(r, "repository")) {
+        (void)repo_url_check(http_query(r, "repository"), &u->repository, NULL);
+    }
+    u->branch = xstrdup(http_query(r, "branch"));
     a->uploads++;
     u->fd = open(u->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (u->fd < 0) {
@@ -200,7 +220,10 @@ static const struct tool *tool_of(const struct upload *u, char *why, size_t size
     const char *found = parse_detect(u->head.data ? u->head.data : "", u->head.len, &text);
     bool named = !str_eq(u->format, "auto");
 
-    if (named && u->size == 0 && tool_find(u->format)->merges) {
+    if (found && str_eq(found, SARIF) && (!named || str_eq(u->format, SARIF))) {
+        return &tool_repo;
+    }
+    if (named && u->size == 0 && tool_find(u->format) && tool_find(u->format)->merges) {
         return tool_find(u->format); /* they write nothing when they found nothing */
     }
     if (!found) {
@@ -271,6 +294,24 @@ static void fill_job(const struct upload *u, const struct tool *t, const struct 
     }
 }
 
+/* Whose findings they are: a repository that was named, or the file by its name. */
+static void fill_repository(const struct upload *u, struct job *j)
+{
+    auto_free char *dir = str_fmt("dir:%s", u->name ? u->name : "imported");
+    auto_buf text = {0};
+    struct json q = json_to(&text);
+
+    free(j->targets);
+    j->targets = xstrdup(u->repository ? u->repository : dir);
+    json_obj(&q);
+    json_str(&q, "url", j->targets);
+    if (u->branch) {
+        json_str(&q, "branch", u->branch);
+    }
+    json_end(&q);
+    j->repo = buf_take(&text);
+}
+
 static int store_import(struct upload *u, const struct tool *t, const struct key *k, struct job *j,
                         struct err *e)
 {
@@ -280,6 +321,9 @@ static int store_import(struct upload *u, const struct tool *t, const struct key
     int rc = 0;
 
     fill_job(u, t, k, j);
+    if (t == &tool_repo) {
+        fill_repository(u, j);
+    }
     if (t->merges) {
         rc = plan_import(t, &j->plan, &spec, e);
     }
