@@ -89,9 +89,16 @@ void line_done(struct line *l);
 int line_save(struct store *s, struct line *l); /* with its level */
 char *line_key(const char *url, const char *branch, const char *subdir);
 
+/* What issues have in common; kind.c. */
+struct kind {
+    int64_t num;
+    const char *rule, *engines, *cwes; /* as in heads */
+};
+
 struct issue {
     int64_t num;
     int64_t line;
+    int64_t kind; /* 0: of none of those that are known */
     struct id id;
     uint64_t rev;
     bool open;
@@ -114,15 +121,16 @@ typedef int (*head_fn)(void *arg, int64_t seq, const struct finding_head *h,
                        const struct verdict *v); /* v NULL: not compared */
 typedef int (*verdict_fn)(void *arg, int64_t seq, const struct verdict *v);
 typedef int (*issue_fn)(void *arg, const struct issue *i); /* borrowed for the call */
+typedef int (*kind_fn)(void *arg, const struct kind *k);
 typedef int (*line_fn)(void *arg, const struct line *l);
 
 /* Issues that follow each other by number, newest first. */
 struct issue_range {
-    enum { ISSUES_ALL, ISSUES_OF_LINE, ISSUES_OF_STATE, ISSUES_OF_RULE, ISSUES_OF_TRIAGE } by;
+    enum { ISSUES_ALL, ISSUES_OF_LINE, ISSUES_OF_STATE, ISSUES_OF_KIND, ISSUES_OF_TRIAGE } by;
     int64_t line;           /* OF_LINE */
     bool open;              /* OF_LINE, OF_STATE */
     enum severity severity; /* OF_LINE, OF_STATE */
-    const char *rule;
+    int64_t kind;
     enum triage force;
 };
 
@@ -165,6 +173,13 @@ void spread_add(struct spread *sp, const struct finding_head *h);
 void spread_take(struct spread *sp, const struct finding_head *h);
 int64_t spread_sum(const struct spread *sp, int64_t by[SEVERITIES]);
 void spread_level(const struct spread *sp, bool complete, char level[16], int32_t *score_x10);
+
+/* The kind of such an issue, made if need be. */
+int kind_of(struct store *s, const struct finding_head *h, int64_t *num);
+/* Those that a filter's rule, engine and CWE leave; 0 last. */
+int kinds_match(struct store *s, const struct finding_filter *f,
+                void (*fn)(void *arg, int64_t kind), void *arg);
+void kinds_forget(struct store *s); /* they are read again when they are needed */
 
 /* A job with job.repo is added: ERR_INVALID, the request makes no sense. */
 int scan_check(struct store *s, const struct job *j);

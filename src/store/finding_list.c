@@ -12,9 +12,8 @@
 
 enum {
     ROWS_MAX = 1000,
-    LOOKS_MAX = 16000, /* of a call: heads, */
-    BODY_LOOKS = 4,    /* and what reading a body counts as */
-    LINES_MAX = 400,   /* more lines than that are not read one beside the other */
+    LOOKS_MAX = 4000, /* of a call: heads, and bodies */
+    LINES_MAX = 400,  /* more lines than that are not read one beside the other */
 };
 
 struct list {
@@ -68,7 +67,7 @@ static int read_body(struct list *l, int64_t id, struct finding *out, bool *foun
 {
     int rc;
 
-    l->looks -= BODY_LOOKS;
+    l->looks--;
     buf_reset(&l->body);
     *found = false;
     rc = id ? l->s->ops->body_get(l->s, id, &l->body, found) : 0;
@@ -345,7 +344,12 @@ static void ranges_of_states(struct ranges *rs, const struct finding_filter *f,
     }
 }
 
-static void ranges_of(const struct list *l, struct ranges *rs)
+static void range_of_kind(void *arg, int64_t kind)
+{
+    range_add(arg, &(struct issue_range){.by = ISSUES_OF_KIND, .kind = kind});
+}
+
+static int ranges_of(const struct list *l, struct ranges *rs)
 {
     const struct finding_filter *f = l->f;
 
@@ -361,13 +365,14 @@ static void ranges_of(const struct list *l, struct ranges *rs)
             ranges_of_states(rs, f,
                              (struct issue_range){.by = ISSUES_OF_LINE, .line = l->lines[i]});
         }
-    } else if (f->rule) {
-        range_add(rs, &(struct issue_range){.by = ISSUES_OF_RULE, .rule = f->rule});
+    } else if (f->rule || f->engine || f->cwe) {
+        return kinds_match(l->s, f, range_of_kind, rs);
     } else if (f->severity_min > 0 || f->open >= 0) {
         ranges_of_states(rs, f, (struct issue_range){.by = ISSUES_OF_STATE});
     } else {
         range_add(rs, &(struct issue_range){.by = ISSUES_ALL});
     }
+    return 0;
 }
 
 /* The newest of all that were not yet looked at; false: there is none. */
@@ -385,9 +390,8 @@ static int list_issues(struct list *l)
     int64_t below = l->f->after > 0 ? l->f->after : INT64_MAX;
     struct ranges rs = {0};
     size_t at;
-    int rc = 0;
+    int rc = ranges_of(l, &rs);
 
-    ranges_of(l, &rs);
     for (size_t i = 0; rc == 0 && i < rs.n; i++) {
         rc = l->s->ops->issue_before(l->s, &rs.v[i], below, &rs.heads[i]);
     }

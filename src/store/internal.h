@@ -254,7 +254,7 @@ struct store_ops {
     int (*body_free)(struct store *s, int64_t id); /* removes it, unless its finding is there */
     int (*issue_add)(struct store *s, const struct issue *i);
     int (*issue_put)(struct store *s, const struct issue *i);
-    /* All but rule, severity, open, the triage and its note. */
+    /* All but kind, rule, severity, open, the triage and its note. */
     int (*issue_touch)(struct store *s, const struct issue *i);
     int (*issue_drop)(struct store *s, int64_t num);
     int (*issue_find)(struct store *s, int64_t num, issue_fn fn, void *arg); /* ERR_NOT_FOUND */
@@ -265,6 +265,8 @@ struct store_ops {
     /* expires_us is set and <= now; by that, then number. *next: the least that is set. */
     int (*issue_due)(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
     int (*issue_due_next)(struct store *s, int64_t *next_us);
+    int (*kind_add)(struct store *s, const struct kind *k);
+    int (*kinds)(struct store *s, kind_fn fn, void *arg); /* by number */
     int (*line_put)(struct store *s, const struct line *l);
     /* By key, or by num when that is NULL. Then line_done(). */
     int (*line_find)(struct store *s, const char *key, int64_t num, struct line *out);
@@ -348,6 +350,7 @@ struct store {
     struct key_tally **keys; /* by key */
     size_t n_keys, size_keys;
     bool keys_changed;
+    struct kinds *kinds; /* NULL: not read */
     int64_t (*clock)(void *arg);
     uint64_t (*token)(void *arg); /* NULL, but in tests */
     void *hook_arg;

@@ -110,6 +110,11 @@ struct mem_issue {
     struct issue is;
 };
 
+struct mem_kind_row {
+    int64_t num;
+    struct kind k;
+};
+
 /* Things of one kind, each allocated, in order. */
 struct mem_list {
     void **v;
@@ -136,6 +141,7 @@ enum mem_kind {
     MEM_BODY,
     MEM_VERDICT,
     MEM_ISSUE,
+    MEM_KIND,
     MEM_KINDS
 };
 
@@ -282,6 +288,8 @@ int mem_issues_of(struct store *s, int64_t line, issue_fn fn, void *arg);
 int mem_issues_noted(struct store *s, int64_t line, issue_fn fn, void *arg);
 int mem_issue_due(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
 int mem_issue_due_next(struct store *s, int64_t *next_us);
+int mem_kind_add(struct store *s, const struct kind *k);
+int mem_kinds(struct store *s, kind_fn fn, void *arg);
 int mem_line_put(struct store *s, const struct line *l);
 int mem_line_find(struct store *s, const char *key, int64_t num, struct line *out);
 int mem_lines(struct store *s, const char *after, line_fn fn, void *arg);

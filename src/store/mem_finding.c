@@ -90,6 +90,12 @@ void mem_finding_free(enum mem_kind kind, void *thing)
         line_done(&((struct mem_line *)thing)->l);
     } else if (kind == MEM_FINDING) {
         mem_head_free(&((struct mem_finding *)thing)->head);
+    } else if (kind == MEM_KIND) {
+        const struct kind *k = &((struct mem_kind_row *)thing)->k;
+
+        free_text(k->rule);
+        free_text(k->engines);
+        free_text(k->cwes);
     } else if (kind == MEM_BODY) {
         free(((struct mem_body *)thing)->p);
     } else if (kind == MEM_ISSUE) {

@@ -40,6 +40,7 @@ int mem_issue_touch(struct store *s, const struct issue *i)
         return store_fail(s, ERR_INTERNAL, "an issue is not there");
     }
     was = issue_at(m, at);
+    now.kind = was->kind;
     now.open = was->open;
     now.head.severity = was->head.severity;
     now.head.rule = was->head.rule;
@@ -80,8 +81,8 @@ static bool in_range(const struct issue *i, const struct issue_range *r)
         return i->line == r->line && i->open == r->open && i->head.severity == r->severity;
     case ISSUES_OF_STATE:
         return i->open == r->open && i->head.severity == r->severity;
-    case ISSUES_OF_RULE:
-        return strcmp(i->head.rule, r->rule) == 0;
+    case ISSUES_OF_KIND:
+        return i->kind == r->kind;
     case ISSUES_OF_TRIAGE:
         return i->force == r->force;
     }
@@ -159,6 +160,29 @@ int mem_issue_due_next(struct store *s, int64_t *next_us)
 
     *next_us = i ? i->expires_us : 0;
     return 0;
+}
+
+/* ---- kinds ---- */
+
+int mem_kind_add(struct store *s, const struct kind *k)
+{
+    struct mem_kind_row *mk = xcalloc(1, sizeof *mk);
+
+    mk->num = k->num;
+    mk->k = (struct kind){k->num, xstrdup(k->rule), xstrdup(k->engines), xstrdup(k->cwes)};
+    mem_put(mem_of(s), MEM_KIND, mk);
+    return 0;
+}
+
+int mem_kinds(struct store *s, kind_fn fn, void *arg)
+{
+    struct mem *m = mem_of(s);
+    int rc = 0;
+
+    for (size_t at = 0; rc == 0 && at < m->lists[MEM_KIND].n; at++) {
+        rc = fn(arg, &((const struct mem_kind_row *)m->lists[MEM_KIND].v[at])->k);
+    }
+    return rc;
 }
 
 /* ---- lines ---- */

@@ -96,6 +96,7 @@ static int issue_new(struct ending *e, const struct found *f, int64_t *num, bool
                       .first_job = e->w->job.id,
                       .first_us = e->now_us,
                       .head = f->head};
+    int rc = kind_of(e->s, &f->head, &i.kind);
 
     i.id = issue_id(e, i.num);
     reported(e, f, LIFE_NEW, &i);
@@ -111,7 +112,7 @@ static int issue_new(struct ending *e, const struct found *f, int64_t *num, bool
     if (!away(&i)) {
         spread_add(&e->counting, &i.head);
     }
-    return e->s->ops->issue_add(e->s, &i);
+    return rc == 0 ? e->s->ops->issue_add(e->s, &i) : rc;
 }
 
 /* Those that reported it, and those that had and have not been asked again. */
@@ -146,8 +147,12 @@ static int issue_again(struct ending *e, const struct found *f, enum finding_lif
     i->head = f->head;
     i->head.engines = engines_of(e, f, &was);
     reported(e, f, l, i);
-    indexed = !was.open || was.head.severity != i->head.severity ||
+    rc = kind_of(e->s, &i->head, &i->kind);
+    indexed = !was.open || was.kind != i->kind || was.head.severity != i->head.severity ||
               strcmp(was.head.rule, i->head.rule) != 0;
+    if (rc != 0) {
+        return rc;
+    }
     rc = indexed ? e->s->ops->issue_put(e->s, i) : e->s->ops->issue_touch(e->s, i);
     return rc == 0 && was.body != i->body ? e->s->ops->body_free(e->s, was.body) : rc;
 }

@@ -204,6 +204,8 @@ int sqlite_issues_of(struct store *s, int64_t line, issue_fn fn, void *arg);
 int sqlite_issues_noted(struct store *s, int64_t line, issue_fn fn, void *arg);
 int sqlite_issue_due(struct store *s, int64_t now_us, uint32_t limit, int64_t *nums, uint32_t *n);
 int sqlite_issue_due_next(struct store *s, int64_t *next_us);
+int sqlite_kind_add(struct store *s, const struct kind *k);
+int sqlite_kinds(struct store *s, kind_fn fn, void *arg);
 int sqlite_line_put(struct store *s, const struct line *l);
 int sqlite_line_find(struct store *s, const char *key, int64_t num, struct line *out);
 int sqlite_lines(struct store *s, const char *after, line_fn fn, void *arg);

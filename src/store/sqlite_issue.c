@@ -5,9 +5,9 @@
 #include "base/mem.h"
 #include "store/sqlite.h"
 
-#define ISSUE_COLUMNS                                                                     \
-    "num, line, open, severity, rule, force, noted, reason, decided_by, decided_us, "     \
-    "until_us, expires_us, id, first_job, first_us, rev, life, last_life, job_num, job, " \
+#define ISSUE_COLUMNS                                                                       \
+    "num, line, kind, open, severity, rule, force, noted, reason, decided_by, decided_us, " \
+    "until_us, expires_us, id, first_job, first_us, rev, life, last_life, job_num, job, "   \
     "last_us, fixed_us, reopened, body, confidence, at_line, path, engines, cwes, prints, text"
 
 /* ---- rows ---- */
@@ -15,6 +15,7 @@
 /* What indexes know of, in the order of the columns. */
 static void bind_known(struct binder *b, const struct issue *i)
 {
+    b_int(b, i->kind);
     b_int(b, i->open);
     b_int(b, i->head.severity);
     b_text(b, i->head.rule);
@@ -51,6 +52,7 @@ static void issue_read(struct columns *c, struct issue *i)
 {
     *i = (struct issue){.num = c_int(c)};
     i->line = c_int(c);
+    i->kind = c_int(c);
     i->open = c_int(c) != 0;
     i->head.severity = (enum severity)c_int(c);
     i->head.rule = c_text(c);
@@ -87,7 +89,7 @@ int sqlite_issue_add(struct store *s, const struct issue *i)
     static const char put[] =
         "INSERT INTO issue (" ISSUE_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?,"
         " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-        " ?)";
+        " ?, ?)";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, put), 0};
 
@@ -109,7 +111,8 @@ int sqlite_issue_add(struct store *s, const struct issue *i)
 int sqlite_issue_put(struct store *s, const struct issue *i)
 {
     static const char put[] =
-        "UPDATE issue SET open = ?, severity = ?, rule = ?, force = ?, noted = ?, reason = ?,"
+        "UPDATE issue SET kind = ?, open = ?, severity = ?, rule = ?, force = ?, noted = ?, reason "
+        "= ?,"
         " decided_by = ?, decided_us = ?, until_us = ?, expires_us = ?, " SET_REST;
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, put), 0};
@@ -207,7 +210,7 @@ int sqlite_issue_before(struct store *s, const struct issue_range *r, int64_t be
         " ORDER BY num DESC LIMIT 1",
         "SELECT num FROM issue WHERE open = ? AND severity = ? AND num < ?"
         " ORDER BY num DESC LIMIT 1",
-        "SELECT num FROM issue WHERE rule = ? AND num < ? ORDER BY num DESC LIMIT 1",
+        "SELECT num FROM issue WHERE kind = ? AND num < ? ORDER BY num DESC LIMIT 1",
         "SELECT num FROM issue WHERE force = ? AND force <> 0 AND num < ?"
         " ORDER BY num DESC LIMIT 1",
     };
@@ -220,8 +223,8 @@ int sqlite_issue_before(struct store *s, const struct issue_range *r, int64_t be
     if (r->by == ISSUES_OF_LINE || r->by == ISSUES_OF_STATE) {
         b_int(&b, r->open);
         b_int(&b, r->severity);
-    } else if (r->by == ISSUES_OF_RULE) {
-        b_text(&b, r->rule);
+    } else if (r->by == ISSUES_OF_KIND) {
+        b_int(&b, r->kind);
     } else if (r->by == ISSUES_OF_TRIAGE) {
         b_int(&b, r->force);
     }
@@ -247,6 +250,42 @@ int sqlite_issue_due_next(struct store *s, int64_t *next_us)
     struct sqlite *q = sqlite_of(s);
 
     return sqlite_one(q, sq_stmt(q, get), next_us);
+}
+
+/* ---- kinds ---- */
+
+int sqlite_kind_add(struct store *s, const struct kind *k)
+{
+    struct sqlite *q = sqlite_of(s);
+    struct binder b = {sq_stmt(q, "INSERT INTO kind VALUES (?, ?, ?, ?)"), 0};
+
+    b_int(&b, k->num);
+    b_text(&b, k->rule);
+    b_text(&b, k->engines);
+    b_text(&b, k->cwes);
+    return sq_run(q, b.st, "store a kind of issues");
+}
+
+int sqlite_kinds(struct store *s, kind_fn fn, void *arg)
+{
+    struct sqlite *q = sqlite_of(s);
+    sqlite3_stmt *st = sq_stmt(q, "SELECT num, rule, engines, cwes FROM kind ORDER BY num");
+    int rc;
+
+    while ((rc = sq_step(q, st, "read kinds of issues")) > 0) {
+        struct columns c = {st, 0};
+        struct kind k = {.num = c_int(&c)};
+
+        k.rule = c_text(&c);
+        k.engines = c_text(&c);
+        k.cwes = c_text(&c);
+        rc = fn(arg, &k);
+        if (rc != 0) {
+            sqlite3_reset(st);
+            return rc;
+        }
+    }
+    return rc;
 }
 
 /* ---- removing what is gone ---- */

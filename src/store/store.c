@@ -204,6 +204,7 @@ void store_rollback(struct store *s)
     s->broken = 0;
     s->now = s->committed;
     key_tallies_rollback(s);
+    kinds_forget(s);
     ready_rollback(s->ready);
     intake_drop_all(s);
 }

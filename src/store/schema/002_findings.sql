@@ -69,9 +69,18 @@ CREATE TABLE verdict (
     body INTEGER NOT NULL
 ) STRICT;
 
+-- Rule, engines and CWEs of issues: few, and kept in memory.
+CREATE TABLE kind (
+    num INTEGER PRIMARY KEY,
+    rule TEXT NOT NULL,
+    engines TEXT NOT NULL,
+    cwes TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE issue (
     num INTEGER PRIMARY KEY,
     line INTEGER NOT NULL,
+    kind INTEGER NOT NULL, -- 0: too many kinds to have one of its own
     open INTEGER NOT NULL CHECK (open IN (0, 1)),
     severity INTEGER NOT NULL CHECK (severity BETWEEN 0 AND 4),
     rule TEXT NOT NULL,
@@ -106,7 +115,7 @@ CREATE TABLE issue (
 -- Lists are merged from these.
 CREATE INDEX issue_line ON issue (line, open, severity, num);
 CREATE INDEX issue_state ON issue (open, severity, num);
-CREATE INDEX issue_rule ON issue (rule, num);
+CREATE INDEX issue_kind ON issue (kind, num);
 CREATE INDEX issue_force ON issue (force, num) WHERE force <> 0;
 CREATE INDEX issue_noted ON issue (line, num) WHERE noted <> 0;
 CREATE INDEX issue_due ON issue (expires_us, num) WHERE expires_us <> 0;
