@@ -1,6 +1,6 @@
 /*
  * proxy - the role that serves the one socket of a box at egress level proxy: HTTP CONNECT to an
- * exact list of hosts and ports, and nothing else.
+ * exact list of hosts and ports, requests to gateways, and nothing else.
  *
  *   runner --OPEN(run, listener, allow-list)--> proxy      tool --CONNECT host:port--> proxy
  *   runner --CLOSE(run)-->                      proxy --COUNTS(run)--> runner
@@ -9,9 +9,9 @@
  * (policy/hard.h), not global, or the machine's own are refused, and the connection goes to one of
  * those that were checked. Refusals are answered with a status and a line that says why: 400, 403,
  * 405, 408, 431; 502 when the far side does not answer. Header 8 KiB and 10 s, connect 10 s each,
- * 60 s without a byte, caps on bytes and connections of a run, 64 connections at a time (others
- * wait). The role has no capability and keeps nothing; when its channel closes it ends, and when
- * it ends every connection does.
+ * 60 s without a byte (300 s until and while a model answers), caps on bytes and connections of a
+ * run, 64 connections at a time (others wait). The role has no capability and keeps nothing; when
+ * its channel closes it ends, and when it ends every connection does.
  */
 #pragma once
 
@@ -68,8 +68,11 @@ int proxy_allow_check(const struct strvec *allow, struct err *e);
  *                     ever: the checkout is over.
  *   GATEWAY_GIT       GET /PATH/info/refs?service=git-upload-pack, POST /PATH/git-upload-pack;
  *                     Basic authorization from `username` and the secret
- * One request a connection, or several one after the other, each with its own head; bodies by
- * Content-Length or chunked; redirects are handed to the client as they come, never followed.
+ * One request a connection, or several one after the other, each with its own head (16 KiB); bodies
+ * by Content-Length or chunked; redirects are handed to the client as they come, never followed.
+ * Each goes to the far side on a connection of its own. An answer is handed on as it comes, without
+ * cookies; one that has the secret in it, in any form of secret/secret.h, is not: 502 if it is in
+ * the head, a reset connection if it is in the body. 504: no answer in time.
  */
 enum gateway_kind { GATEWAY_MESSAGES, GATEWAY_GIT };
 struct proxy_gateway {
@@ -106,7 +109,7 @@ struct proxy_counts {
     uint64_t passed;               /* connections that were made */
     uint64_t refused;              /* answered with 4xx */
     uint64_t failed;               /* allowed, but not to be had: 502 */
-    uint64_t bytes_up, bytes_down; /* handed on inside of passed ones */
+    uint64_t bytes_up, bytes_down; /* handed on inside of passed ones; of gateways: bodies */
     uint64_t api_requests, api_refused, input_tokens, output_tokens; /* GATEWAY_MESSAGES */
 };
 
