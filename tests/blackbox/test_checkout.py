@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from git_server import GitServer, Repo, SECRET, SshServer
+from conftest import SANITIZER_REPORT
+from git_server import SECRET, GitServer, Repo, SshServer, make_certificate
 
 REFUSED, NETWORK, LIMIT = 2, 3, 4
 SPEC = {
@@ -85,6 +86,7 @@ def checkout(server, probe, workdir):
         done = subprocess.run(
             [*words, str(workdir / "spec")], capture_output=True, text=True, timeout=300
         )
+        assert not SANITIZER_REPORT.search(done.stderr), done.stderr
         result = Checkout(done)
         assert result.status == result.json["status"], done.stderr
         assert (result.status == 0) == (result.text is None)
@@ -328,8 +330,6 @@ def test_a_server_without_tls_is_told(server, checkout):
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(repo, server, checkout, workdir):
-    from git_server import make_certificate
-
     commit_of(repo, {"a": b"1"})
     server.cert = make_certificate(workdir, "stranger")[1]
     c = checkout()

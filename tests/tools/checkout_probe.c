@@ -301,7 +301,7 @@ static int outside(int argc, char **argv)
                                                  {0}};
     char self[PATH_MAX] = "";
     char word[] = "inside", quiet[] = "quiet";
-    char path[] = "PATH=/usr/bin:/bin", asan[] = "ASAN_OPTIONS=detect_leaks=0";
+    char path[] = "PATH=/usr/bin:/bin", asan[] = "ASAN_OPTIONS=detect_leaks=1";
     char *child[] = {self, word, NULL, NULL};
     char *env[] = {path, asan, NULL};
     struct box_bind binds[] = {{self, false}};
@@ -323,6 +323,7 @@ static int outside(int argc, char **argv)
                             .hold_fd = -1,
                             .limits = {.disk_mb = 512, .inodes = 300000, .files = 1024}};
     const char *ca = NULL;
+    int status;
 
     for (int opt; (opt = getopt_long(argc, argv, "+", long_options, NULL)) != -1;) {
         switch (opt) {
@@ -360,7 +361,15 @@ static int outside(int argc, char **argv)
         spec.n_files = 2;
     }
     start_proxy(&o);
-    return run_box(&o, &spec);
+    status = run_box(&o, &spec);
+    box_done(&o.box);
+    proxy_free(o.proxy);
+    loop_free(o.loop);
+    strvec_done(&o.allow);
+    for (size_t i = 0; i < spec.n_files; i++) {
+        free((void *)(uintptr_t)files[i].text);
+    }
+    return status;
 }
 
 static int pack(char **argv)
