@@ -93,7 +93,7 @@ void finding_writer_init(struct finding_writer *w, struct cli *c)
 
 static void put_json(struct finding_writer *w, const json_t *f)
 {
-    auto_free char *text = json_dumps(f, JSON_COMPACT);
+    auto_free char *text = json_dumps(f, JSON_COMPACT | JSON_REAL_PRECISION(6));
 
     if (w->c->format == FORMAT_JSON) {
         buf_adds(&w->out, w->begun ? ",\n" : "\n");
@@ -122,8 +122,6 @@ void finding_writer_end(struct finding_writer *w)
 {
     if (w->c->format == FORMAT_TABLE && w->n) {
         table_end(&w->table);
-    } else {
-        table_flush(&w->table);
     }
     buf_done(&w->out);
 }

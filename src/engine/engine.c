@@ -8,7 +8,8 @@
 #include "base/mem.h"
 
 static const struct engine *const engines[] = {
-    &engine_flawfinder, &engine_cppcheck, &engine_bandit, &engine_shellcheck, &engine_rules, NULL,
+    &engine_flawfinder, &engine_cppcheck, &engine_bandit, &engine_shellcheck,
+    &engine_rules,      &engine_claude,   NULL,
 };
 
 const struct engine *const *engine_all(void)
