@@ -280,17 +280,17 @@ static bool starts(const char *line, size_t n, const char *with)
 
 static bool comment_begins(enum comment how, const char *s, size_t n)
 {
+    bool hash = starts(s, n, "#") && !starts(s, n, "#!") && !starts(s, n, "#[");
+    bool slash = starts(s, n, "//") || starts(s, n, "/*") || starts(s, n, "* ") ||
+                 starts(s, n, "*/") || (n == 1 && *s == '*');
+
     switch (how) {
     case COMMENT_HASH:
-        return starts(s, n, "#") && !starts(s, n, "#!");
-    case COMMENT_BOTH:
-        if (starts(s, n, "#") && !starts(s, n, "#[")) {
-            return true;
-        }
-        /* fall through */
+        return hash;
     case COMMENT_SLASH:
-        return starts(s, n, "//") || starts(s, n, "/*") || starts(s, n, "* ") ||
-               starts(s, n, "*/") || (n == 1 && *s == '*');
+        return slash;
+    case COMMENT_BOTH:
+        return hash || slash;
     case COMMENT_DASH:
         return starts(s, n, "--");
     case COMMENT_XML:
