@@ -65,6 +65,22 @@ static inline int twice_host(void *arg, const struct host *h, struct err *e)
     return 0;
 }
 
+static inline int twice_finding(void *arg, const struct finding *f, struct err *e)
+{
+    struct twice *s = arg;
+
+    assert(s->runs == 0 && finding_check(f, e) == 0);
+    s->hosts++;
+    twice_text(s, f->rule);
+    twice_text(s, f->title);
+    twice_text(s, f->message);
+    twice_text(s, f->at.path);
+    twice_text(s, f->snippet);
+    twice_mix(s, &f->at.line, sizeof f->at.line);
+    twice_mix(s, f->identity.primary, sizeof f->identity.primary);
+    return 0;
+}
+
 static inline int twice_run(void *arg, const struct run_info *r, struct err *e)
 {
     struct twice *s = arg;
@@ -81,7 +97,8 @@ static inline int twice_run(void *arg, const struct run_info *r, struct err *e)
 static inline int twice_once(const struct parser *parser, const char *text, size_t n, size_t step,
                              struct twice *s)
 {
-    const struct parse_sink sink = {.host = twice_host, .run = twice_run, .arg = s};
+    const struct parse_sink sink = {
+        .host = twice_host, .finding = twice_finding, .run = twice_run, .arg = s};
     void *p = parser->new (&sink);
     struct err e = {0};
     int fed = 0;

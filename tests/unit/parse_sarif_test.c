@@ -290,6 +290,68 @@ static void what_is_known_of_some_fixtures(void)
     done(&g);
 }
 
+/* ---- what programs wrote about files of ours ---- */
+
+static const json_t *of_rule(const struct got *g, const char *rule, int64_t line)
+{
+    size_t i;
+    const json_t *o;
+
+    json_array_foreach(g->findings, i, o)
+    {
+        if (str_eq(member(json_array_get(json_object_get(o, "engines"), 0), "rule"), rule) &&
+            number(o, "line") == line) {
+            return o;
+        }
+    }
+    return NULL;
+}
+
+static void recordings_of_real_programs_are_read(void)
+{
+    size_t n;
+    auto_free char *words = test_data("sarif/flawfinder.sarif", &n);
+    auto_free char *paths = NULL;
+    struct got g = {0};
+    const json_t *o;
+
+    parse(words, n, 999, &g);
+    CHECK_INT(g.finish_rc, 0);
+    CHECK_INT(g.n, 15);
+    o = of_rule(&g, "FF1044", 29);
+    CHECK_STR(member(o, "rule"), "command-injection");
+    CHECK_STR(member(o, "path"), "main.c");
+    CHECK_STR(member(o, "line_text"), "system(line);");
+    CHECK_STR(member(o, "severity"), "high");
+    CHECK_STR(g.scanner, "Flawfinder");
+    done(&g);
+    paths = test_data("sarif/clang.sarif", &n);
+    parse(paths, n, 999, &g);
+    CHECK_INT(g.finish_rc, 0);
+    CHECK_INT(g.n, 5);
+    o = of_rule(&g, "unix.Malloc", 39);
+    CHECK_STR(member(o, "message"), "Use of memory after it is freed");
+    CHECK(json_array_size(json_object_get(o, "related")) > 2);
+    CHECK_STR(member(o, "path"), "tmp/src/main.c"); /* of a machine: not in the tree */
+    CHECK(json_is_false(json_object_get(o, "verified")));
+    done(&g);
+}
+
+static void a_tree_that_is_known_makes_paths_relative(void)
+{
+    size_t n;
+    auto_free char *text = test_data("sarif/clang.sarif", &n);
+    struct sarif_log log;
+
+    CHECK_OK(sarif_log_read(text, n, "/tmp/src", &log, ERR));
+    CHECK_INT(log.n, 5);
+    for (size_t i = 0; i < log.n; i++) {
+        CHECK_STR(log.v[i].at.path, "main.c");
+        CHECK(log.v[i].verified);
+    }
+    sarif_log_done(&log);
+}
+
 /* ---- documents made here ---- */
 
 #define LOG(more, results)                                                                  \
@@ -666,6 +728,7 @@ static void flows_give_the_first_places_only(void)
 }
 
 TESTS(all_fixtures_are_read_as_is_expected, what_is_known_of_some_fixtures,
+      recordings_of_real_programs_are_read, a_tree_that_is_known_makes_paths_relative,
       chunks_do_not_matter_and_a_cut_is_a_failure, what_rules_say_is_in_the_finding,
       rules_of_extensions_and_parts_of_rules_are_found,
       places_are_paths_in_the_tree_or_are_not_verified, an_artifact_may_be_named_by_its_index,
