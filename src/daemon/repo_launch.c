@@ -37,6 +37,7 @@ struct repo_start {
     struct proxy_gateway gateways[2];
     size_t n_gateways;
     struct limits limits;
+    bool old_route;
 };
 
 static void start_done(struct repo_start *s)
@@ -382,6 +383,9 @@ static int launch(struct repo_start *s, const struct launcher *l, struct tool_ru
     int rc = launch_blob(l, r, &blob, e);
 
     if (rc == 0) {
+        r->secrets = s->means->secrets;
+        /* The old repository scanner was the agent: without its answer there is no scan. */
+        r->agent_required = s->old_route && s->spec.request.agent_wanted;
         r->argv_line = str_fmt("scanpod repo %s", s->spec.request.url);
         spec.blob_fd = blob;
         rc = runner_launch(l->runner, &spec, e);
@@ -392,7 +396,7 @@ static int launch(struct repo_start *s, const struct launcher *l, struct tool_ru
 int launch_repository(const struct launcher *l, struct tool_run *r, const struct job *j,
                       int64_t *wait_until_us, struct err *e)
 {
-    struct repo_start s = {.means = l->config->repo};
+    struct repo_start s = {.means = l->config->repo, .old_route = j->old_route};
     int rc;
 
     if (!s.means || !s.means->self) {

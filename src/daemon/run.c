@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "daemon/repo_run.h"
 
 enum { PROGRESS_EVERY_MS = 500 };
 
@@ -52,8 +53,12 @@ static int take_finding(void *arg, const struct finding *f, struct err *e)
 {
     struct tool_run *r = arg;
 
+    struct finding safe = *f;
+
     r->wrote = true;
-    return r->to->finding(r->to->arg, &r->lease, f, e);
+    r->findings++;
+    repo_run_clean_finding(r, &safe);
+    return r->to->finding(r->to->arg, &r->lease, &safe, e);
 }
 
 static int take_progress(void *arg, const struct progress *p, struct err *e)
@@ -155,6 +160,8 @@ void tool_run_free(struct tool_run *r)
     free(r->blob_path);
     free(r->sandbox_json);
     strvec_done(&r->notes);
+    strvec_done(&r->cleaned);
+    strvec_done(&r->cleaned_finding);
     tool_plan_done(&r->plan);
     netset_done(&r->finished);
     netset_done(&r->gave_up);
@@ -264,6 +271,8 @@ static void ended_itself(const struct tool_run *r, const struct runner_end *end,
         buf_addf(m, "the tool was ended by signal %d (%s)", end->exit_signal,
                  strsignal(end->exit_signal));
         add_last_line(m, end->stderr_tail);
+    } else if (r->tool == &tool_repo && !r->import && end->exit_status != 0) {
+        repo_run_ended(r, end, o, m);
     } else if (end->exit_status != 0) {
         o->reason = REASON_TOOL_FAILED;
         o->retryable = true;
@@ -279,6 +288,8 @@ static void ended_itself(const struct tool_run *r, const struct runner_end *end,
         o->reason = REASON_BAD_OUTPUT;
         buf_addf(m, "the tool's output is not complete: %s",
                  r->parse_message ? r->parse_message : "it ends too early");
+    } else if (r->tool == &tool_repo && !r->import) {
+        repo_run_ended(r, end, o, m);
     } else {
         o->state = JOB_COMPLETED;
     }
@@ -369,16 +380,19 @@ void tool_run_outcome(struct tool_run *r, const struct runner_end *end, struct o
     fill_outcome(r, end, o, message);
     describe_sandbox(r, end);
     if (o->state != JOB_COMPLETED) {
-        o->partial = r->hosts > 0;
-        o->error = message->data;
+        o->partial = r->hosts > 0 || r->findings > 0;
+        o->error = repo_run_clean(r, message->data);
     }
-    o->stderr_tail = end->stderr_tail && *end->stderr_tail ? end->stderr_tail : NULL;
+    o->stderr_tail =
+        end->stderr_tail && *end->stderr_tail ? repo_run_clean(r, end->stderr_tail) : NULL;
     o->command_line = r->command_line ? r->command_line : r->argv_line;
     o->tool_version = r->version;
     o->confinement = r->confinement;
     o->sandbox_json = r->sandbox_json;
-    o->run_json = r->run_json;
-    describe_cover(r, o);
+    o->run_json = repo_run_clean(r, r->run_json);
+    if (r->tool != &tool_repo) {
+        describe_cover(r, o);
+    }
     if (r->have_raw && r->raw.size > 0) {
         o->raw_path = r->blob_path;
         o->raw_sha256 = r->raw.sha256;

@@ -13,6 +13,7 @@
 #include "ipc/record.h"
 #include "model/job.h"
 #include "runner/runner.h"
+#include "secret/secret.h"
 #include "store/store.h"
 
 /* STOP_FENCED: it is somebody else's now. */
@@ -32,7 +33,11 @@ struct tool_run {
     int64_t start_us;
     struct netset finished, gave_up; /* hosts that were handed out; that the tool timed out on */
     struct cover cover;              /* of its outcome */
-    int64_t hosts;
+    int64_t hosts, findings;
+    /* of a repository scan */
+    const struct secrets *secrets; /* borrowed: not to be told; NULL: none */
+    bool agent_required;           /* without the agent's answer it is worth nothing */
+    struct strvec cleaned, cleaned_finding;
     int64_t progress_ms; /* when progress was last stored */
     /* what the parser said; strings owned */
     bool have_run, complete, have_raw, have_end;
