@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -24,7 +25,7 @@
 #include "box/seccomp.h"
 #include "box/user.h"
 
-enum { NOTIFY_PATIENCE_MS = 2000 };
+enum { NOTIFY_PATIENCE_MS = 2000, INSIDE_STACK = 256 << 10 };
 
 /* What box_probe() found; forks inherit it, until they become another user. */
 static struct {
@@ -123,21 +124,32 @@ static bool try_namespaces(struct box_can *can)
 
 /* Boxes in a box. */
 
-/* In a copy of the memory that the tool of a probe shares with its init. */
-const char *box_probe_inside(void)
+static int make_inside(void *unused)
 {
     struct box_can can = {.level = BOX_USERNS, .view = true, .own_net = true};
     char why[sizeof can.why] = "";
-    int status = -1;
-    pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
 
-    if (pid == 0) {
-        if (works(&can, BOX_NET_EMPTY, false, why, sizeof why)) {
-            _exit(0);
-        }
-        (void)!write(STDOUT_FILENO, why, strlen(why));
-        _exit(1);
+    (void)unused;
+    if (works(&can, BOX_NET_EMPTY, false, why, sizeof why)) {
+        return 0;
     }
+    (void)!write(STDOUT_FILENO, why, strlen(why));
+    return 1;
+}
+
+/* In a copy of the memory that the tool of a probe shares with its init; and on another stack, as
+ * this one is where the tool's first steps of the inner box will run. */
+const char *box_probe_inside(void)
+{
+    char *stack =
+        mmap(NULL, INSIDE_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int status = -1;
+    pid_t pid;
+
+    if (stack == MAP_FAILED) {
+        return "stack";
+    }
+    pid = clone(make_inside, stack + INSIDE_STACK, SIGCHLD, NULL);
     if (pid < 0 || waitpid(pid, &status, 0) != pid) {
         return "fork";
     }
