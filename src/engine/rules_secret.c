@@ -108,7 +108,7 @@ bool secret_is_placeholder(const char *s, size_t n, bool formed)
         "none",   "null",     "nil",    "true",    "false",   "string", "password", "passwd",
         "secret", "token",    "test",   "testing", "empty",   "pass",   "required", "optional",
         "hidden", "username", "apikey", "api_key", "api-key", NULL};
-    char low[256];
+    char low[256] = "";
     size_t equal, following;
 
     lower(s, n, low);
