@@ -1,5 +1,5 @@
 /* Findings of repository scans and how they live on, on both backends. */
-#include "findings_rig.h"
+#include "store_scan_rig.h"
 
 /* ---- under a lease ---- */
 
