@@ -57,10 +57,26 @@ static size_t clean_char(const char *s, size_t n, bool one_line, char out[4])
     return len;
 }
 
+/* Nothing of it needs to be changed, as is most often so. */
+static bool is_clean(const char *s, size_t n, bool one_line)
+{
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)s[i];
+
+        if (c == 0 || (one_line && (c < ' ' || c == 0x7f))) {
+            return false;
+        }
+    }
+    return utf8_valid(s, n);
+}
+
 const char *hit_text(struct arena *a, const char *s, size_t n, size_t max, bool one_line)
 {
     auto_buf b = {0};
 
+    if (n <= max && is_clean(s, n, one_line)) {
+        return arena_strn(a, s, n);
+    }
     while (n > 0) {
         char c[4];
         size_t out = clean_char(s, n, one_line, c);

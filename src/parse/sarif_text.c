@@ -33,15 +33,20 @@ const char *sarif_fold(struct arena *a, const char *s, size_t n, size_t max)
 {
     auto_buf b = {0};
 
-    for (size_t i = 0; i < n; i++) {
-        if (!blank(s[i])) {
-            buf_addc(&b, s[i]);
-        } else if (b.len && b.data[b.len - 1] != ' ') {
+    for (size_t i = 0; i < n && b.len <= max;) {
+        size_t word = 0;
+
+        while (i < n && blank(s[i])) {
+            i++;
+        }
+        while (i + word < n && !blank(s[i + word])) {
+            word++;
+        }
+        if (word && b.len) {
             buf_addc(&b, ' ');
         }
-    }
-    while (b.len && b.data[b.len - 1] == ' ') {
-        b.data[--b.len] = 0;
+        buf_add(&b, s + i, word);
+        i += word;
     }
     return b.len ? sarif_cut(a, b.data, max, true) : NULL;
 }
@@ -108,8 +113,8 @@ static const char *plain(struct arena *a, const char *s, const json_t *arguments
             used = 2;
         }
         if (used == 0) {
-            buf_addc(&b, *s);
-            used = 1;
+            used = 1 + strcspn(s + 1, "{}[\\");
+            buf_add(&b, s, used);
         }
         s += used;
     }
