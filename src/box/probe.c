@@ -195,7 +195,8 @@ bool box_can_nest(char why[160])
 
     why[0] = '\0';
     if (can->level != BOX_USERNS || !can->view || !can->own_net) {
-        snprintf(why, 160, "it needs user namespaces, and mounts and networks in them: %.90s",
+        snprintf(why, 160,
+                 "repository scans need user namespaces, and a view and networks in them: %.80s",
                  can->why[0] ? can->why : box_level_name(can->level));
         return false;
     }

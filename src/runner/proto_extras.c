@@ -235,14 +235,15 @@ bool extras_get(struct wire *w, struct launch_in *in)
 
 static bool write_all(int fd, const char *p, size_t n)
 {
-    while (n > 0) {
-        ssize_t done = write(fd, p, n);
+    size_t done = 0;
 
-        if (done < 0 && errno != EINTR) {
+    while (done < n) {
+        ssize_t k = write(fd, p + done, n - done);
+
+        if (k < 0 && errno != EINTR) {
             return false;
         }
-        p += done > 0 ? done : 0;
-        n -= done > 0 ? (size_t)done : 0;
+        done += k > 0 ? (size_t)k : 0;
     }
     return true;
 }

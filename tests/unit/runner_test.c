@@ -25,8 +25,8 @@
 #include "runner/lease.h"
 #include "runner/runner.h"
 #include "runner/work_dir.h"
-#include "store/blob.h"
 #include "runner_rig.h"
+#include "store/blob.h"
 
 static const char two_hosts[] =
     "<?xml version=\"1.0\"?>\n<!DOCTYPE nmaprun>\n"
