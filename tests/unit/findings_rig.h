@@ -1,192 +1,148 @@
-/* Repository scans for tests: findings that are known by a letter, and what a scan saw. */
+/* A repository scan with findings, for the formats that write them. */
 #pragma once
 
-#include "store/findings.h"
-#include "store_rig.h"
+#include "report/findings.h"
+#include "tap.h"
 
-#define REPO_A "{\"url\":\"https://git.example/a\"}"
-
-static inline struct id submit(struct store *s, const char *request)
-{
-    struct job j = new_job();
-    struct id id = j.id;
-
-    free(j.tool);
-    j.tool = xstrdup("repo");
-    j.repo = xstrdup(request);
-    j.max_attempts = 3;
-    CHECK_OK(store_job_add(s, &j, ERR));
-    job_done(&j);
-    return id;
-}
-
-/*
- * Finding `a`: rule "rule-a", in src/a.c, reported by flawfinder. Upper case: the same, at a line
- * that was rewritten.
- */
-struct sample {
-    struct finding f;
-    char rule[16], path[32], line[64], title[32];
+struct findings_rig {
+    struct job job;
+    struct repo_scan scan;
+    struct finding f[8];
+    struct finding_row rows[8];
+    size_t n;
 };
 
-static inline void sample_print(char out[PRINT_TEXT], char kind, char name)
+#define RIG_RECORD                                                                               \
+    "{\"assessment\":\"partial\",\"files\":{\"total\":12,\"skipped\":[{\"path\":\"big.bin\","    \
+    "\"why\":\"not text\"}],\"skipped_more\":2},\"engines\":[{\"name\":\"flawfinder\","          \
+    "\"version\":\"2.0.19\",\"status\":\"ok\",\"findings\":3,\"files\":9,\"missed\":[],"         \
+    "\"missed_more\":0},{\"name\":\"cppcheck\",\"version\":\"2.10\",\"status\":\"timeout\","     \
+    "\"reason\":\"no answer within 600 s\",\"findings\":1,\"files\":9,\"missed\":[{\"path\":"    \
+    "\"src/odd [name]:x.c\",\"why\":\"syntax error\"}],\"missed_more\":0},{\"name\":\"claude\"," \
+    "\"version\":\"\",\"status\":\"skipped\",\"reason\":\"not asked for\",\"findings\":0,"       \
+    "\"files\":0}],\"notes\":[\"3 findings name places that are not in the tree\"]}"
+
+static inline struct finding *rig_add(struct findings_rig *r, const char *rule, int32_t cwe,
+                                      enum severity s, int32_t line)
 {
-    snprintf(out, PRINT_TEXT, "%02x%030x", (unsigned char)kind, (unsigned char)name);
+    struct finding *f = &r->f[r->n];
+    struct finding_row *row = &r->rows[r->n++];
+
+    *f = (struct finding){.rule = rule,
+                          .title = "Something is wrong",
+                          .message = "Text from outside reaches a shell.",
+                          .cwe = {cwe},
+                          .n_cwe = cwe ? 1 : 0,
+                          .severity = s,
+                          .confidence_x100 = 80,
+                          .at = {.path = "src/a.c", .line = line},
+                          .verified = true,
+                          .n_engines = 1};
+    f->engines[0] = (struct finding_engine){"flawfinder", "2.0.19", "FF1001", "4", 80};
+    snprintf(f->identity.primary, sizeof f->identity.primary, "%032d", line);
+    snprintf(f->identity.moved, sizeof f->identity.moved, "%032d", 1000 + line);
+    snprintf(f->identity.around, sizeof f->identity.around, "%032d", 2000 + line);
+    snprintf(f->identity.github, sizeof f->identity.github, "39fa2ee980eb94b0:%d", line % 100);
+    *row = (struct finding_row){.seq = (int64_t)r->n,
+                                .life = LIFE_NEW,
+                                .open = true,
+                                .counts = true,
+                                .first_us = INT64_C(1790000000000000),
+                                .last_us = INT64_C(1790000000000000),
+                                .url = r->scan.url,
+                                .branch = r->scan.branch,
+                                .subdir = r->scan.subdir,
+                                .f = f};
+    memset(row->issue.b, (int)r->n, sizeof row->issue.b);
+    memset(row->job.b, 0x11, sizeof row->job.b);
+    row->first_job = row->job;
+    return f;
 }
 
-static inline struct finding *sample_of(struct sample *m, char name)
+/* The scan alone; strings are owned: rig_done(). */
+static inline void rig_init(struct findings_rig *r)
 {
-    char low = (char)(name | 0x20);
-
-    *m = (struct sample){.f = {.severity = SEVERITY_HIGH, .confidence_x100 = 80, .verified = true}};
-    snprintf(m->rule, sizeof m->rule, "rule-%c", low);
-    snprintf(m->path, sizeof m->path, "src/%c.c", low);
-    snprintf(m->line, sizeof m->line, "%c%c%c(%c);", name, name, name, name);
-    snprintf(m->title, sizeof m->title, "Title of %c", low);
-    m->f.rule = m->rule;
-    m->f.title = m->title;
-    m->f.message = "what is wrong";
-    m->f.line = m->line;
-    m->f.at = (struct finding_place){.path = m->path, .line = 10 + low};
-    m->f.cwe[0] = 100 + low;
-    m->f.n_cwe = 1;
-    m->f.engines[0] = (struct finding_engine){.name = "flawfinder", .confidence_x100 = 80};
-    m->f.n_engines = 1;
-    sample_print(m->f.identity.primary, 1, name);
-    sample_print(m->f.identity.moved, 2, low);
-    sample_print(m->f.identity.around, 3, name);
-    return &m->f;
+    *r = (struct findings_rig){.n = 0};
+    job_init(&r->job);
+    memset(r->job.id.b, 0x11, sizeof r->job.id.b);
+    r->job.tool = xstrdup("repo");
+    r->job.targets = xstrdup("https://git.example.com/team/app");
+    r->job.state = JOB_COMPLETED;
+    r->job.started_us = INT64_C(1790000000000000);
+    r->job.completed_us = INT64_C(1790000012000000);
+    r->job.run_json = xstrdup(RIG_RECORD);
+    r->scan.url = xstrdup("https://git.example.com/team/app");
+    r->scan.branch = xstrdup("main");
+    r->scan.subdir = xstrdup("");
+    r->scan.commit = xstrdup("0123456789abcdef0123456789abcdef01234567");
+    r->scan.ended = true;
+    r->scan.score_x10 = 424;
+    snprintf(r->scan.level, sizeof r->scan.level, "high");
 }
 
-static inline void report(struct store *s, const struct lease *l, const char *names)
+/* Findings that have all members, and all states. */
+static inline void rig_fill(struct findings_rig *r)
 {
-    struct sample m;
+    struct finding *f;
 
-    for (; *names; names++) {
-        CHECK_OK(store_finding_add(s, l, sample_of(&m, *names), ERR));
+    f = rig_add(r, "command-injection", 78, SEVERITY_CRITICAL, 12);
+    f->cwe[1] = 88;
+    f->n_cwe = 2;
+    f->at.column = 5;
+    f->at.end_line = 12;
+    f->at.end_column = 20;
+    f->function = "main";
+    f->line = "system(argv[1]);";
+    f->snippet = "\nint main(int argc, char **argv)\n{\n    system(argv[1]);\n}\n";
+    f->snippet_line = 9;
+    f->recommendation = "Start the program directly.";
+    f->related[0] = (struct finding_place){"src/b.c", 3, 1, 0, 0, "comes from here"};
+    f->n_related = 1;
+    f->engines[1] = (struct finding_engine){"cppcheck", "2.10", "x", NULL, 40};
+    f->n_engines = 2;
+    f = rig_add(r, "hardcoded-secret", 798, SEVERITY_HIGH, 40);
+    f->secret = "token: tok_****";
+    f->marked = "nosec";
+    r->rows[1].life = LIFE_UNCHANGED;
+    f = rig_add(r, "buffer-overflow", 120, SEVERITY_MEDIUM, 7);
+    r->rows[2].life = LIFE_UPDATED;
+    r->rows[2].counts = false;
+    r->rows[2].triage = (struct triage_note){.state = TRIAGE_FALSE_POSITIVE,
+                                             .reason = "the length is checked, \"really\"",
+                                             .by = "ann",
+                                             .at_us = INT64_C(1790000000000000),
+                                             .until_us = INT64_C(1800000000000000)};
+    f = rig_add(r, "weak-hash", 328, SEVERITY_LOW, 0);
+    f->at.path = "dir/na me:\xC3\xA9.py";
+    f->verified = false;
+    f->message = NULL;
+    r->rows[3].life = LIFE_REOPENED;
+    f = rig_add(r, "from-the-future", 0, SEVERITY_INFO, 3);
+    f->snippet = "only line\n";
+    f->snippet_line = 3;
+    f->message = "Something is wrong, and see [here](https://evil.example) or [1](2).";
+    r->rows[4].life = LIFE_UNKNOWN;
+    rig_add(r, "xxe", 611, SEVERITY_HIGH, 3);
+    r->rows[5].life = LIFE_FIXED;
+}
+
+static inline void rig_done(struct findings_rig *r)
+{
+    job_done(&r->job);
+    repo_scan_done(&r->scan);
+}
+
+static inline void rig_write(const char *format, const struct findings_rig *r, struct buf *out)
+{
+    const struct findings_format *f = findings_format_find(format);
+    void *w;
+
+    CHECK(f);
+    w = f->new (&r->job, &r->scan, out);
+    CHECK_OK(f->begin(w, ERR));
+    for (size_t i = 0; i < r->n; i++) {
+        CHECK_OK(f->row(w, &r->rows[i], ERR));
     }
-}
-
-#define SAW_ALL                                                              \
-    "{\"assessment\":\"complete\",\"branch\":\"main\",\"commit\":\"c1\","    \
-    "\"files\":{\"total\":9,\"skipped\":[],\"skipped_more\":0},"             \
-    "\"engines\":[{\"name\":\"flawfinder\",\"status\":\"ok\",\"missed\":[]," \
-    "\"missed_more\":0}]}"
-
-static inline void end_scan(struct store *s, const struct lease *l, enum job_state state,
-                            const char *run)
-{
-    struct outcome o = {.state = state, .run_json = run};
-
-    if (state == JOB_FAILED) {
-        o.reason = REASON_TOOL_FAILED;
-    }
-    CHECK_OK(store_task_finish(s, l, &o, 0, NULL, ERR));
-}
-
-/* A whole scan that reports these. */
-static inline struct id scan_with(struct store *s, const char *request, const char *names,
-                                  const char *run)
-{
-    struct id id = submit(s, request);
-    struct lease l = claim(s);
-
-    report(s, &l, names);
-    end_scan(s, &l, JOB_COMPLETED, run);
-    CHECK_OK(store_commit(s, ERR));
-    return id;
-}
-
-/* ---- what is there ---- */
-
-static inline char name_of(const struct finding_row *r)
-{
-    return r->f->line[0];
-}
-
-static inline int note_row(void *arg, const struct finding_row *r, struct err *e)
-{
-    (void)e;
-    buf_addf(arg, "%c=%s%s ", name_of(r), finding_life_name(r->life), r->counts ? "" : "!");
-    return 0;
-}
-
-static inline struct finding_filter all_findings(void)
-{
-    return (struct finding_filter){.triage = -1, .counts = -1, .open = -1};
-}
-
-/* Of the last scan, those included that it did not report. */
-static inline void check_scan(struct store *s, const struct id *job, const char *want)
-{
-    struct finding_filter f = all_findings();
-    auto_buf got = {0};
-
-    f.lives = (1u << LIFES) - 1;
-    CHECK_OK(store_findings(s, num_of(s, job), &f, note_row, &got, ERR));
-    CHECK_STR(got.data ? got.data : "", want);
-}
-
-static inline int note_issue(void *arg, const struct finding_row *r, struct err *e)
-{
-    (void)e;
-    buf_addf(arg, "%c%s%s ", name_of(r), r->open ? "" : "-", r->counts ? "" : "!");
-    return 0;
-}
-
-/* All issues, newest first: closed ones with a minus, those that do not count with a mark. */
-static inline void check_issues(struct store *s, const struct finding_filter *f, const char *want)
-{
-    struct finding_filter all = all_findings();
-    auto_buf got = {0};
-
-    CHECK_OK(store_issues(s, f ? f : &all, note_issue, &got, ERR));
-    CHECK_STR(got.data ? got.data : "", want);
-}
-
-struct wanted {
-    char name;
-    struct finding_row row; /* without its finding */
-};
-
-static inline int find_row(void *arg, const struct finding_row *r, struct err *e)
-{
-    struct wanted *w = arg;
-
-    (void)e;
-    if ((name_of(r) | 0x20) == (w->name | 0x20)) {
-        w->row = *r;
-        w->row.f = NULL;
-        w->row.url = w->row.branch = w->row.subdir = NULL;
-        w->row.triage.reason = w->row.triage.by = NULL;
-        return 1;
-    }
-    return 0;
-}
-
-/* The newest issue of that letter. */
-static inline struct finding_row issue_row(struct store *s, char name)
-{
-    struct finding_filter f = all_findings();
-    struct wanted w = {.name = name};
-
-    CHECK_INT(store_issues(s, &f, find_row, &w, ERR), 1);
-    return w.row;
-}
-
-static inline struct repo_scan figures_of(struct store *s, const struct id *job)
-{
-    struct repo_scan r = {0};
-
-    CHECK_OK(store_repo_scan(s, num_of(s, job), &r, ERR));
-    return r;
-}
-
-static inline void decide_on(struct store *s, char name, enum triage t, int64_t until_us)
-{
-    struct finding_row r = issue_row(s, name);
-
-    CHECK_OK(store_triage(s, &r.issue, r.rev,
-                          &(struct triage_note){t, "because", "ann", clock_us, until_us}, NULL,
-                          ERR));
+    CHECK_OK(f->end(w, ERR));
+    f->done(w);
 }
