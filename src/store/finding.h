@@ -66,6 +66,7 @@ struct scan {
     struct id baseline;
     bool diff; /* of what changed only */
     bool complete, ended;
+    bool reread; /* its findings are not those that issues have heads of */
     int64_t findings;
     struct figures is;
 };
@@ -193,6 +194,7 @@ int scan_flush(struct store *s, struct intake *it);  /* what came since the last
 /* The job's set of findings is a new one, in place of set `old`. */
 int scan_reparsed(struct store *s, const struct work *w, int64_t old, const char *run_json,
                   int64_t *findings);
+int scan_recount(struct store *s, struct scan *sc); /* of all its findings, as they are now */
 bool issue_shows(const struct line *l, const struct issue *i);
 
 /* What a scan saw, from its run record; NULL or nonsense: nothing. */

@@ -131,7 +131,7 @@ struct repo_row {
     const char *cursor;          /* the next page's `after` */
     int64_t open, open_counting; /* issues */
     char level[16];
-    struct id last_job;
+    struct id last_job; /* the newest that moved its issues; it may have been deleted */
     int64_t last_us;
 };
 typedef int (*repo_row_fn)(void *arg, const struct repo_row *r, struct err *e);

@@ -72,8 +72,14 @@ static int recount_scan(struct store *s, const struct issue *i, bool away)
     if (rc != 0) {
         return rc == ERR_NOT_FOUND ? 0 : rc; /* its job is gone */
     }
-    figures_recount(&sc.is, &i->head, i->last_life, away);
-    rc = s->ops->scan_put(s, &sc);
+    if (sc.reread) {
+        rc = scan_recount(s, &sc);
+    } else {
+        figures_recount(&sc.is, &i->head, i->last_life, away);
+    }
+    if (rc == 0) {
+        rc = s->ops->scan_put(s, &sc);
+    }
     scan_done(&sc);
     return rc;
 }
@@ -113,17 +119,15 @@ static int tell(struct store *s, const struct issue *i, bool expired)
 static int decided(struct store *s, struct held *h, enum triage before, bool expired)
 {
     bool away = triage_away(h->is.force);
-    int rc = 0;
+    int rc;
 
     h->is.rev++;
-    if (away != triage_away(before)) {
+    rc = s->ops->issue_put(s, &h->is);
+    if (rc == 0 && away != triage_away(before)) {
         rc = recount_scan(s, &h->is, away);
         if (rc == 0) {
             rc = recount_line(s, h, away);
         }
-    }
-    if (rc == 0) {
-        rc = s->ops->issue_put(s, &h->is);
     }
     return rc == 0 ? tell(s, &h->is, expired) : rc;
 }

@@ -138,18 +138,6 @@ static int mem_begin(struct store *s)
     return 0;
 }
 
-/* Results that are not noted for removal any more are gone. */
-static void mem_purged(struct mem *m, const struct mem_purge *p)
-{
-    mem_result_remove(m, p->result);
-    if (p->result) {
-        mem_findings_remove(m, p->result);
-    }
-    if (p->line) {
-        mem_line_remove(m, p->line);
-    }
-}
-
 static int mem_commit(struct store *s, const struct tally *t)
 {
     struct mem *m = mem_of(s);
@@ -159,7 +147,7 @@ static int mem_commit(struct store *s, const struct tally *t)
         struct mem_undo *u = &m->undo[i];
 
         if (u->what == UNDO_REMOVE && u->kind == MEM_PURGE) {
-            mem_purged(m, u->old);
+            mem_result_remove(m, ((struct mem_purge *)u->old)->result);
         }
         if (u->what == UNDO_MERGED) {
             mem_host_free(u->old);

@@ -248,17 +248,7 @@ int mem_body_free(struct store *s, int64_t id)
     return 0;
 }
 
-/* ---- removing: at the commit that says so, when nothing is undone any more ---- */
-
-static void forget(struct mem *m, enum mem_kind kind, size_t at)
-{
-    struct mem_list *l = &m->lists[kind];
-
-    mem_finding_free(kind, l->v[at]);
-    free(l->v[at]);
-    l->n--;
-    memmove(l->v + at, l->v + at + 1, (l->n - at) * sizeof *l->v);
-}
+/* ---- removing ---- */
 
 static bool body_lent(struct mem *m, int64_t id)
 {
@@ -284,22 +274,19 @@ void mem_findings_remove(struct mem *m, int64_t result)
 {
     int64_t lo = finding_id(result, 0);
     int64_t hi = finding_id(result + 1, 0);
-    size_t at = mem_from(m, MEM_BODY, lo);
+    size_t at = mem_from(m, MEM_FINDING, lo);
 
-    while (at < m->lists[MEM_BODY].n && num_at(&m->lists[MEM_BODY], at) < hi) {
-        if (body_lent(m, num_at(&m->lists[MEM_BODY], at))) {
-            at++;
-        } else {
-            forget(m, MEM_BODY, at);
-        }
-    }
-    at = mem_from(m, MEM_FINDING, lo);
     while (at < m->lists[MEM_FINDING].n && num_at(&m->lists[MEM_FINDING], at) < hi) {
-        forget(m, MEM_FINDING, at);
+        int64_t id = num_at(&m->lists[MEM_FINDING], at);
+
+        if (!body_lent(m, id)) {
+            remove_num(m, MEM_BODY, id);
+        }
+        mem_remove(m, MEM_FINDING, at);
     }
     at = mem_from(m, MEM_VERDICT, lo);
     while (at < m->lists[MEM_VERDICT].n && num_at(&m->lists[MEM_VERDICT], at) < hi) {
-        forget(m, MEM_VERDICT, at);
+        mem_remove(m, MEM_VERDICT, at);
     }
 }
 
@@ -340,16 +327,16 @@ void mem_line_remove(struct mem *m, int64_t line)
         if (i->line == line && !issue_shows(of, i)) {
             if (!mem_find(m, MEM_FINDING, i->body, &finding) &&
                 mem_find(m, MEM_BODY, i->body, &body)) {
-                forget(m, MEM_BODY, body);
+                mem_remove(m, MEM_BODY, body);
             }
-            forget(m, MEM_ISSUE, at);
+            mem_remove(m, MEM_ISSUE, at);
         } else {
             used = used || i->line == line;
             at++;
         }
     }
     if (!used) {
-        forget(m, MEM_LINE, of_at);
+        mem_remove(m, MEM_LINE, of_at);
     }
 }
 

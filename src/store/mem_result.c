@@ -278,6 +278,12 @@ int mem_purge_step(struct store *s, uint32_t max_rows, bool *more, char **path, 
         *more = true;
         return 0;
     }
+    if (p->result) {
+        mem_findings_remove(m, p->result);
+    }
+    if (p->line) {
+        mem_line_remove(m, p->line);
+    }
     *more = m->lists[MEM_PURGE].n > 1;
     if (p->path) {
         *path = xstrdup(p->path);

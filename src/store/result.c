@@ -510,10 +510,10 @@ static int reparse_end(struct store *s, struct work *w, struct intake *it, bool 
     }
     w->row.result = is.result;
     if (rc == 0) {
-        rc = scan_reparsed(s, w, old, run_json, &findings);
+        rc = s->ops->task_put(s, &w->row);
     }
     if (rc == 0) {
-        rc = s->ops->task_put(s, &w->row);
+        rc = scan_reparsed(s, w, old, run_json, &findings);
     }
     w->job.hosts = is.hosts;
     w->job.hosts_up = is.hosts_up;

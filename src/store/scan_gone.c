@@ -73,15 +73,11 @@ int scan_gone(struct store *s, const struct job *j)
     return rc == 0 ? s->ops->scan_drop(s, j->num) : rc;
 }
 
-/* ---- read anew ---- */
+/* ---- counted anew ---- */
 
-struct anew {
+struct recount {
     struct store *s;
-    struct scan sc;
-    struct arena *arena;
-    struct known_set old, now;
-    struct seen *seen;
-    int64_t result, absent;
+    struct figures *is;
 };
 
 struct force_and_severity {
@@ -104,35 +100,62 @@ static int look(struct store *s, int64_t issue, struct force_and_severity *out)
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
-static int again(struct anew *a, size_t at)
+static int count_reported(void *arg, int64_t seq, const struct finding_head *h,
+                          const struct verdict *v)
 {
-    const struct known *k = &a->now.known[at];
-    const struct found *f = k->of;
-    struct verdict v = {0, LIFE_NEW, 0};
+    const struct recount *r = arg;
     struct force_and_severity is;
-    int rc;
+    int rc = look(r->s, v ? v->issue : 0, &is);
 
-    if (k->twin >= 0) {
-        v = found_at(&a->old, (size_t)k->twin)->verdict;
-    }
-    rc = look(a->s, v.issue, &is);
-    figures_report(&a->sc.is, &f->head, v.life, triage_away(is.force));
-    return rc == 0 ? a->s->ops->verdict_put(a->s, finding_id(a->result, f->seq), &v) : rc;
+    (void)seq;
+    figures_report(r->is, h, v ? v->life : LIFE_NEW, triage_away(is.force));
+    return rc;
 }
+
+static int count_absent(void *arg, int64_t seq, const struct verdict *v)
+{
+    const struct recount *r = arg;
+    struct force_and_severity is;
+    int rc = look(r->s, v->issue, &is);
+
+    (void)seq;
+    figures_absent(r->is, is.severity, v->life, triage_away(is.force));
+    return rc;
+}
+
+int scan_recount(struct store *s, struct scan *sc)
+{
+    struct recount r = {s, &sc->is};
+    struct task_row row;
+    int rc = s->ops->task_find(s, sc->job_num, 0, &row);
+
+    memset(&sc->is, 0, sizeof sc->is);
+    if (rc == 0) {
+        rc = s->ops->findings(s, row.result, 0, count_reported, &r);
+    }
+    return rc == 0 ? s->ops->verdicts(s, row.result, sc->findings, count_absent, &r) : rc;
+}
+
+/* ---- read anew ---- */
+
+struct anew {
+    struct store *s;
+    struct scan sc;
+    struct arena *arena;
+    struct known_set old, now;
+    struct seen *seen;
+    int64_t result, absent;
+};
 
 static int still_absent(void *arg, int64_t seq, const struct verdict *v)
 {
     struct anew *a = arg;
-    struct force_and_severity is;
-    int rc = look(a->s, v->issue, &is);
 
     (void)seq;
-    figures_absent(&a->sc.is, is.severity, v->life, triage_away(is.force));
-    return rc == 0 ? a->s->ops->verdict_put(a->s,
-                                            finding_id(a->result, a->sc.findings + ++a->absent), v)
-                   : rc;
+    return a->s->ops->verdict_put(a->s, finding_id(a->result, a->sc.findings + ++a->absent), v);
 }
 
+/* What is found again stands to its issue as it did. */
 static int read_anew(struct anew *a, int64_t old)
 {
     int rc = found_load(a->s, old, &a->old);
@@ -144,9 +167,14 @@ static int read_anew(struct anew *a, int64_t old)
         known_match(&a->old, &a->now, a->seen);
     }
     a->sc.findings = (int64_t)a->now.n;
-    memset(&a->sc.is, 0, sizeof a->sc.is);
     for (size_t at = 0; rc == 0 && at < a->now.n; at++) {
-        rc = again(a, at);
+        const struct known *k = &a->now.known[at];
+        struct verdict v = {0, LIFE_NEW, 0};
+
+        if (k->twin >= 0) {
+            v = found_at(&a->old, (size_t)k->twin)->verdict;
+        }
+        rc = a->s->ops->verdict_put(a->s, finding_id(a->result, found_at(&a->now, at)->seq), &v);
     }
     if (rc == 0 && old) {
         rc = a->s->ops->verdicts(a->s, old, (int64_t)a->old.n, still_absent, a);
@@ -165,7 +193,11 @@ int scan_reparsed(struct store *s, const struct work *w, int64_t old, const char
     }
     a.seen = seen_new(run_json, false);
     a.arena = a.old.arena = a.now.arena = arena_new();
+    a.sc.reread = true;
     rc = read_anew(&a, old);
+    if (rc == 0) {
+        rc = scan_recount(s, &a.sc);
+    }
     if (rc == 0) {
         rc = s->ops->scan_put(s, &a.sc);
     }

@@ -24,9 +24,10 @@ static const void *bytes(struct columns *c, size_t *n)
 
 int sqlite_scan_put(struct store *s, const struct scan *sc)
 {
-    static const char put[] = "INSERT OR REPLACE INTO scan (job_num, line, url, branch, subdir,"
-                              " commit_id, asked, baseline, diff, complete, ended, findings,"
-                              " figures) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    static const char put[] =
+        "INSERT OR REPLACE INTO scan (job_num, line, url, branch, subdir,"
+        " commit_id, asked, baseline, diff, complete, ended, reread,"
+        " findings, figures) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, put), 0};
     auto_buf figures = {0};
@@ -43,6 +44,7 @@ int sqlite_scan_put(struct store *s, const struct scan *sc)
     b_int(&b, sc->diff);
     b_int(&b, sc->complete);
     b_int(&b, sc->ended);
+    b_int(&b, sc->reread);
     b_int(&b, sc->findings);
     b_blob(&b, figures.data, figures.len);
     return sq_run(q, b.st, "store a scan");
@@ -50,9 +52,10 @@ int sqlite_scan_put(struct store *s, const struct scan *sc)
 
 int sqlite_scan_find(struct store *s, int64_t job_num, struct scan *out)
 {
-    static const char get[] = "SELECT job_num, line, url, branch, subdir, commit_id, asked,"
-                              " baseline, diff, complete, ended, findings, figures FROM scan"
-                              " WHERE job_num = ?";
+    static const char get[] =
+        "SELECT job_num, line, url, branch, subdir, commit_id, asked,"
+        " baseline, diff, complete, ended, reread, findings, figures FROM scan"
+        " WHERE job_num = ?";
     struct sqlite *q = sqlite_of(s);
     struct binder b = {sq_stmt(q, get), 0};
     struct columns c = {b.st, 0};
@@ -79,6 +82,7 @@ int sqlite_scan_find(struct store *s, int64_t job_num, struct scan *out)
     out->diff = c_int(&c) != 0;
     out->complete = c_int(&c) != 0;
     out->ended = c_int(&c) != 0;
+    out->reread = c_int(&c) != 0;
     out->findings = c_int(&c);
     p = bytes(&c, &n);
     figures_unpack(p, n, &out->is);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "store/findings.h"
 #include "store/internal.h"
 #include "store/store.h"
 #include "tap.h"
@@ -50,8 +51,11 @@ struct world {
     uint64_t made; /* ids made */
     struct id fresh;
     int64_t purge_id;
+    struct id issues[8]; /* of the last list */
+    uint64_t revs[8];
+    uint32_t n_issues;
     int64_t checked_us; /* events until then have been looked at */
-    uint64_t done[48];  /* how often each operation succeeded */
+    uint64_t done[56];  /* how often each operation succeeded */
 };
 
 static int64_t now_us;
@@ -564,6 +568,26 @@ static void op_renew(struct turn *t)
     }
 }
 
+/* What a scan of a repository says it saw. */
+static const char *some_run(struct turn *t)
+{
+#define ENGINES(a, b)                                                                      \
+    ",\"engines\":[{\"name\":\"e1\",\"status\":\"" a "\",\"missed\":[]},{\"name\":\"e2\"," \
+    "\"status\":\"" b "\",\"missed\":[{\"path\":\"src/2.c\"}]}]"
+    static const char *const runs[] = {
+        NULL,
+        "{}",
+        "{\"files\":{}" ENGINES("ok", "ok") "}",
+        "{\"branch\":\"main\",\"assessment\":\"complete\",\"files\":{}" ENGINES("ok", "ok") "}",
+        "{\"branch\":\"main\",\"files\":{}" ENGINES("ok", "failed") "}",
+        "{\"branch\":\"dev\",\"files\":{}" ENGINES("ok", "ok") "}",
+        "{\"branch\":\"main\",\"commit\":\"c\",\"files\":{\"skipped\":[{\"path\":\"src/"
+        "1.c\"}]}" ENGINES("ok", "ok") ",\"renamed\":[{\"from\":\"src/3.c\",\"to\":\"src/4.c\"}]}",
+    };
+
+    return runs[below(t->r, ARRAY_LEN(runs))];
+}
+
 static void op_finish(struct turn *t)
 {
     struct err e = {0};
@@ -579,7 +603,7 @@ static void op_finish(struct turn *t)
         .exit_signal = (int32_t)below(t->r, 2),
         .stderr_tail = chance(t->r, 30) ? "last words\xfe\n" : NULL,
         .command_line = chance(t->r, 50) ? "nmap -oX -" : NULL,
-        .run_json = chance(t->r, 30) ? "{}" : NULL,
+        .run_json = some_run(t),
         .sandbox_json = chance(t->r, 50) ? "{\"egress\":\"nft\"}" : NULL,
     };
     struct coverage_cell cells[] = {
@@ -884,6 +908,239 @@ static void op_hosts(struct turn *t)
     say_rc(t->out, store_hosts(t->s, num, &f, &sink, &e), &e);
 }
 
+/* ---- findings ---- */
+
+struct words {
+    char rule[16], path[16], line[64];
+};
+
+static void draw_finding(struct turn *t, struct words *w, struct finding *f)
+{
+    uint32_t file = below(t->r, 5);
+    uint32_t what = below(t->r, 6);
+
+    snprintf(w->rule, sizeof w->rule, "rule-%u", what % 3);
+    snprintf(w->path, sizeof w->path, "src/%u.c", file);
+    snprintf(w->line, sizeof w->line, "a %u b %u c d%u;", what, what, below(t->r, 3));
+    *f = (struct finding){.rule = w->rule,
+                          .title = chance(t->r, 50) ? "Title" : "another TITLE",
+                          .message = chance(t->r, 50) ? "m" : NULL,
+                          .line = w->line,
+                          .at = {.path = w->path, .line = (int32_t)below(t->r, 50)},
+                          .severity = (enum severity)below(t->r, SEVERITIES),
+                          .confidence_x100 = (int32_t)below(t->r, 101),
+                          .n_cwe = 1,
+                          .verified = chance(t->r, 80)};
+    f->cwe[0] = 70 + (int32_t)what;
+    for (int i = 1; i < 3; i++) {
+        if (chance(t->r, 60)) {
+            f->engines[f->n_engines++] =
+                (struct finding_engine){.name = i == 1 ? "e1" : "e2", .version = "1"};
+        }
+    }
+    snprintf(f->identity.primary, PRINT_TEXT, "%030x%02x", file * 8 + what, below(t->r, 2));
+    snprintf(f->identity.moved, PRINT_TEXT, "%030x%02x", what, 7);
+    snprintf(f->identity.around, PRINT_TEXT, "%030x%02x", file * 8 + what, 8);
+    if (chance(t->r, 2)) {
+        f->at.path = "/etc/passwd";
+    }
+}
+
+static void op_finding(struct turn *t)
+{
+    struct err e = {0};
+    struct lease l;
+
+    some_lease(t, &l);
+    for (uint32_t i = below(t->r, 6); i > 0; i--) {
+        struct words w;
+        struct finding f;
+
+        draw_finding(t, &w, &f);
+        say_rc(t->out, store_finding_add(t->s, &l, &f, &e), &e);
+    }
+}
+
+/* A whole scan. */
+static void op_scan(struct turn *t)
+{
+    struct err e = {0};
+    struct outcome o = {.state = chance(t->r, 85) ? JOB_COMPLETED : JOB_FAILED,
+                        .reason = REASON_TOOL_FAILED,
+                        .run_json = some_run(t)};
+    enum job_state st = JOB_SCHEDULED;
+    struct lease l;
+
+    some_lease(t, &l);
+    for (uint32_t i = below(t->r, 20); i > 0; i--) {
+        struct words w;
+        struct finding f;
+
+        draw_finding(t, &w, &f);
+        say_rc(t->out, store_finding_add(t->s, &l, &f, &e), &e);
+    }
+    say_rc(t->out, store_task_finish(t->s, &l, &o, 0, &st, &e), &e);
+}
+
+static int on_finding(void *arg, const struct finding_row *r, struct err *e)
+{
+    char issue[ID_TEXT + 1];
+    char job[ID_TEXT + 1];
+    char first[ID_TEXT + 1];
+
+    (void)e;
+    id_text(&r->issue, issue);
+    id_text(&r->job, job);
+    id_text(&r->first_job, first);
+    buf_addf(arg, "%lld %s rev=%llu %s %d %s %d %s %s", (long long)r->seq, issue,
+             (unsigned long long)r->rev, finding_life_name(r->life), r->open,
+             triage_name(r->triage.state), r->counts, job, first);
+    buf_addf(arg, " %lld %lld %lld %d %lld %lld", (long long)r->first_us, (long long)r->last_us,
+             (long long)r->fixed_us, r->reopened, (long long)r->triage.at_us,
+             (long long)r->triage.until_us);
+    say(arg, "url", r->url);
+    say(arg, r->branch, r->subdir);
+    say(arg, "by", r->triage.by);
+    say(arg, "why", r->triage.reason);
+    say(arg, r->f->rule, r->f->at.path);
+    say(arg, r->f->title, r->f->line);
+    say(arg, "primary", r->f->identity.primary);
+    buf_addf(arg, " %d %d %d %u\n", r->f->severity, r->f->confidence_x100, r->f->at.line,
+             r->f->n_engines);
+    return 0;
+}
+
+struct issue_sink {
+    struct turn *t;
+    uint32_t n;
+};
+
+static int on_issue(void *arg, const struct finding_row *r, struct err *e)
+{
+    struct issue_sink *k = arg;
+
+    if (k->t->learn) {
+        k->t->w->issues[k->n % 8] = r->issue;
+        k->t->w->revs[k->n % 8] = r->rev;
+        k->n++;
+        k->t->w->n_issues = MIN(k->n, 8u);
+    }
+    return on_finding(k->t->out, r, e);
+}
+
+static struct finding_filter draw_filter(struct turn *t)
+{
+    struct finding_filter f = {.triage = -1, .counts = -1, .open = -1};
+
+    f.severity_min = chance(t->r, 30) ? (int)below(t->r, SEVERITIES) : 0;
+    f.lives = chance(t->r, 50) ? below(t->r, 1u << LIFES) : 0;
+    f.triage = chance(t->r, 15) ? (int)below(t->r, TRIAGES) : -1;
+    f.counts = chance(t->r, 20) ? (int)below(t->r, 2) : -1;
+    f.engine = chance(t->r, 15) ? "e1" : NULL;
+    f.rule = chance(t->r, 15) ? "rule-1" : NULL;
+    f.path = chance(t->r, 10) ? "src/1.c" : chance(t->r, 10) ? "src/" : NULL;
+    f.cwe = chance(t->r, 15) ? 71 : 0;
+    f.url = chance(t->r, 20) ? "https://git.example/a" : NULL;
+    f.branch = chance(t->r, 10) ? "main" : NULL;
+    f.open = chance(t->r, 20) ? (int)below(t->r, 2) : -1;
+    f.text = chance(t->r, 10) ? "another title" : NULL;
+    f.limit = 1 + below(t->r, 8);
+    return f;
+}
+
+static void say_scan(struct buf *out, const struct repo_scan *r)
+{
+    say(out, "url", r->url);
+    say(out, r->branch, r->subdir);
+    say(out, "commit", r->commit);
+    buf_addf(out, " %d %d %d %lld %s %d\n", r->complete, r->ended, id_is_zero(&r->baseline),
+             (long long)r->triaged, r->level, r->score_x10);
+    for (int l = 0; l < LIFES; l++) {
+        buf_addf(out, "%lld:", (long long)r->life[l]);
+        for (int sev = 0; sev < SEVERITIES; sev++) {
+            buf_addf(out, "%lld ", (long long)r->by_life[sev][l]);
+        }
+    }
+    for (int sev = 0; sev < SEVERITIES; sev++) {
+        buf_addf(out, "%lld ", (long long)r->counts[sev]);
+    }
+}
+
+static void op_findings(struct turn *t)
+{
+    struct err e = {0};
+    struct finding_filter f = draw_filter(t);
+    int64_t num = t->s->now.next_job - 1 - (int64_t)below(t->r, 100);
+    struct repo_scan r = {0};
+    int64_t next = -1;
+    int rc;
+
+    f.after = chance(t->r, 30) ? (int64_t)below(t->r, 12) : 0;
+    f.next = chance(t->r, 80) ? &next : NULL;
+    say_rc(t->out, store_findings(t->s, num, &f, on_finding, t->out, &e), &e);
+    buf_addf(t->out, "next=%lld ", (long long)next);
+    rc = store_repo_scan(t->s, num, &r, &e);
+    say_rc(t->out, rc, &e);
+    if (rc == 0) {
+        say_scan(t->out, &r);
+        repo_scan_done(&r);
+    }
+}
+
+static int on_repo(void *arg, const struct repo_row *r, struct err *e)
+{
+    (void)e;
+    say(arg, r->url, r->branch);
+    buf_addf(arg, " %s %lld %lld %s %lld %s\n", r->subdir, (long long)r->open,
+             (long long)r->open_counting, r->level, (long long)r->last_us, r->cursor);
+    return 0;
+}
+
+static void op_issues(struct turn *t)
+{
+    struct err e = {0};
+    struct finding_filter f = draw_filter(t);
+    struct issue_sink k = {t, 0};
+    int64_t next = -1;
+
+    f.after = chance(t->r, 30) ? t->s->now.next_issue - (int64_t)below(t->r, 60) : 0;
+    f.next = chance(t->r, 80) ? &next : NULL;
+    say_rc(t->out, store_issues(t->s, &f, on_issue, &k, &e), &e);
+    buf_addf(t->out, "next=%lld ", (long long)next);
+    if (chance(t->r, 30)) {
+        say_rc(t->out,
+               store_repos(t->s, chance(t->r, 50) ? "https://git.example/a\n" : NULL,
+                           below(t->r, 4), on_repo, t->out, &e),
+               &e);
+    }
+}
+
+static void op_triage(struct turn *t)
+{
+    struct err e = {0};
+    uint32_t i = t->w->n_issues ? below(t->r, t->w->n_issues) : 0;
+    struct triage_note n = {.state = (enum triage)below(t->r, TRIAGES),
+                            .reason = chance(t->r, 90) ? "because" : NULL,
+                            .by = chance(t->r, 95) ? "ann" : NULL,
+                            .at_us = chance(t->r, 50) ? now_us : 0,
+                            .until_us = chance(t->r, 40) ? now_us + below(t->r, 50000) : 0};
+    uint64_t rev = 0;
+    int64_t next = -1;
+
+    if (chance(t->r, 25)) {
+        say_rc(t->out, store_triage_expire(t->s, now_us, &next, &e), &e);
+        buf_addf(t->out, "%lld", (long long)next);
+    } else if (chance(t->r, 15)) {
+        say_rc(t->out, store_issue(t->s, &t->w->issues[i], on_finding, t->out, &e), &e);
+    } else {
+        say_rc(t->out,
+               store_triage(t->s, &t->w->issues[i], chance(t->r, 40) ? t->w->revs[i] : 0, &n, &rev,
+                            &e),
+               &e);
+        buf_addf(t->out, "%llu", (unsigned long long)rev);
+    }
+}
+
 static void op_reparse(struct turn *t)
 {
     struct err e = {0};
@@ -1077,7 +1334,7 @@ static void op_break(struct turn *t)
     store_change_end(t->s, ERR_FULL, NULL);
 }
 
-enum { OP_ADD, OP_EXPIRE, OP_CLAIM, OP_FINISH, OP_MERGE, OP_SETTLE, OP_TURNS = 32 };
+enum { OP_ADD, OP_EXPIRE, OP_CLAIM, OP_FINISH, OP_MERGE, OP_SETTLE, OP_TURNS = 37 };
 
 /* Those from OP_TURNS on have no answer of their own. */
 static const struct {
@@ -1117,6 +1374,11 @@ static const struct {
     {op_dead, 2, "dead"},
     {op_memo, 2, "memo"},
     {op_blob, 3, "blob"},
+    {op_finding, 8, "finding"},
+    {op_scan, 10, "scan"},
+    {op_findings, 8, "findings"},
+    {op_issues, 8, "issues"},
+    {op_triage, 8, "triage"},
     [OP_TURNS] = {op_commit, 12, "commit"},
     {op_limits, 1, "limits"},
     {op_rollback, 2, "rollback"},
@@ -1167,6 +1429,9 @@ static int follow(void *arg, const struct event *ev, struct err *e)
     id_text(&ev->job_id, id);
     CHECK_INT(ev->seq, p->seen + 1);
     p->seen = ev->seq;
+    if (strcmp(ev->type, "finding.triage") == 0) {
+        return 0; /* no change of a job */
+    }
     CHECK_INT(sscanf(ev->data, "{\"state\":\"%31[a-z_]\",\"rev\":%lld", name, &rev), 2);
     CHECK(job_state_parse(name, &st));
     path = path_of(p, id);
@@ -1368,6 +1633,101 @@ static void check_ready(struct store *s)
     CHECK_STR(got.data, want.data);
 }
 
+/* ---- what is counted of scans and their lines is what the lists give ---- */
+
+struct line_seen {
+    char key[160];
+    int64_t open, counting;
+};
+
+struct lines_seen {
+    struct line_seen v[40];
+    size_t n;
+};
+
+static struct line_seen *line_of(struct lines_seen *ls, const char *url, const char *branch,
+                                 const char *subdir)
+{
+    char key[160];
+
+    snprintf(key, sizeof key, "%s\n%s\n%s", url, branch, subdir);
+    for (size_t i = 0; i < ls->n; i++) {
+        if (strcmp(ls->v[i].key, key) == 0) {
+            return &ls->v[i];
+        }
+    }
+    CHECK(ls->n < ARRAY_LEN(ls->v));
+    memcpy(ls->v[ls->n].key, key, sizeof key);
+    return &ls->v[ls->n++];
+}
+
+static int count_issue(void *arg, const struct finding_row *r, struct err *e)
+{
+    struct line_seen *l = line_of(arg, r->url, r->branch, r->subdir);
+
+    (void)e;
+    l->open += r->open;
+    l->counting += r->open && r->counts;
+    return 0;
+}
+
+struct newest {
+    struct lines_seen lines;
+    char cursors[40][160];
+    size_t n;
+};
+
+static int check_repo(void *arg, const struct repo_row *r, struct err *e)
+{
+    struct newest *ns = arg;
+    const struct line_seen *l = line_of(&ns->lines, r->url, r->branch, r->subdir);
+
+    (void)e;
+    CHECK_STR(r->cursor, l->key);
+    CHECK_INT(r->open, l->open);
+    CHECK_INT(r->open_counting, l->counting);
+    CHECK(ns->n < ARRAY_LEN(ns->cursors));
+    snprintf(ns->cursors[ns->n++], sizeof ns->cursors[0], "%s", r->cursor);
+    return 0;
+}
+
+static int count_counting(void *arg, const struct finding_row *r, struct err *e)
+{
+    int64_t *by = arg;
+
+    (void)e;
+    by[r->f->severity] += r->counts;
+    return 0;
+}
+
+static void check_scans(struct store *s)
+{
+    struct finding_filter f = {.triage = -1, .counts = -1, .open = -1, .limit = 1000};
+    struct newest ns = {.n = 0};
+    int64_t next = 0;
+
+    f.next = &next;
+    do {
+        f.after = next;
+        CHECK_OK(store_issues(s, &f, count_issue, &ns.lines, ERR));
+    } while (next != 0);
+    CHECK_OK(store_repos(s, NULL, 0, check_repo, &ns, ERR));
+    f.after = 0;
+    for (size_t i = 0; i < ns.n; i++) { /* of older ones decisions count as they were then */
+        int64_t by[SEVERITIES] = {0};
+        struct repo_scan r;
+        struct line line;
+
+        CHECK_INT(s->ops->line_find(s, ns.cursors[i], 0, &line), 0);
+        if (store_repo_scan(s, line.last_num, &r, NULL) == 0) { /* else its job is gone */
+            CHECK_OK(store_findings(s, line.last_num, &f, count_counting, by, ERR));
+            CHECK(memcmp(by, r.counts, sizeof by) == 0);
+            repo_scan_done(&r);
+        }
+        line_done(&line);
+    }
+}
+
 static void check_always(struct world *w, struct paths *p)
 {
     struct store *s = w->s[0];
@@ -1389,6 +1749,7 @@ static void check_always(struct world *w, struct paths *p)
     check_boards(w->s[1]);
     check_ready(w->s[0]);
     check_ready(w->s[1]);
+    check_scans(w->s[0]);
     do {
         before = p->seen;
         CHECK_OK(store_events(s, p->seen, 1000, follow, p, ERR));
@@ -1464,6 +1825,9 @@ static void everything(struct store *s, struct buf *out)
     int64_t n = -1;
     struct host_sink sink = {on_host, on_port, on_host_end, out};
     int64_t counts[JOB_STATES];
+    struct finding_filter every = {
+        .triage = -1, .counts = -1, .open = -1, .lives = (1u << LIFES) - 1};
+    struct repo_scan r = {0};
     struct err e;
 
     say_rc(out, store_job_list(s, &f, on_job, out, &e), &e);
@@ -1475,7 +1839,15 @@ static void everything(struct store *s, struct buf *out)
         say_rc(out, store_hosts(s, num, &(struct host_filter){0}, &sink, &e), &e);
         say_rc(out, store_tasks(s, num, -1, 0, on_task_info, out, &e), &e);
         say_rc(out, store_coverage(s, num, on_cell, out, &e), &e);
+        say_rc(out, store_findings(s, num, &every, on_finding, out, &e), &e);
+        if (store_repo_scan(s, num, &r, &e) == 0) {
+            say_scan(out, &r);
+            repo_scan_done(&r);
+        }
     }
+    every.lives = 0;
+    say_rc(out, store_issues(s, &every, on_finding, out, &e), &e);
+    say_rc(out, store_repos(s, NULL, 0, on_repo, out, &e), &e);
     store_job_counts(s, counts);
     for (int i = 0; i < JOB_STATES; i++) {
         buf_addf(out, "%lld ", (long long)counts[i]);

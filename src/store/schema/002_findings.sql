@@ -19,6 +19,7 @@ CREATE TABLE scan (
     diff INTEGER NOT NULL CHECK (diff IN (0, 1)),
     complete INTEGER NOT NULL CHECK (complete IN (0, 1)),
     ended INTEGER NOT NULL CHECK (ended IN (0, 1)),
+    reread INTEGER NOT NULL CHECK (reread IN (0, 1)), -- a reparse replaced its findings
     findings INTEGER NOT NULL CHECK (findings >= 0),
     figures BLOB -- packed, see finding_pack.c
 ) STRICT;
