@@ -58,10 +58,10 @@ static inline const char *wrong_xml(const char *text, size_t n)
 static inline bool html_tag_known(const char *s, size_t n)
 {
     static const char *const tags[] = {
-        "html", "head", "meta", "title", "style",   "body",    "header",  "h1", "h2",
-        "h3",   "dl",   "dt",   "dd",    "nav",     "a",       "main",    "p",  "section",
-        "ul",   "li",   "pre",  "table", "caption", "thead",   "tbody",   "tr", "th",
-        "td",   "svg",  "text", "rect",  "details", "summary", "!DOCTYPE"};
+        "html", "head",    "meta",    "title", "style", "body", "header", "h1",      "h2",  "h3",
+        "dl",   "dt",      "dd",      "nav",   "a",     "main", "p",      "section", "ul",  "li",
+        "pre",  "table",   "caption", "thead", "tbody", "tr",   "th",     "td",      "svg", "text",
+        "rect", "details", "summary", "br",    "small", "span", "mark",   "!DOCTYPE"};
 
     for (size_t i = 0; i < ARRAY_LEN(tags); i++) {
         if (strlen(tags[i]) == n && memcmp(tags[i], s, n) == 0) {
@@ -164,7 +164,9 @@ static inline const char *wrong_grepable(const char *text, size_t n)
 /* Every line that is not ours by its first bytes is in a code block or a span. */
 static inline const char *wrong_markdown(const char *text, size_t n)
 {
-    static const char *const begins[] = {"# ", "## ", "- ", "| ", "Port ", "Script ", "    ", ""};
+    static const char *const begins[] = {"# ",    "## ",          "### ",    "- ",
+                                         "| ",    "Port ",        "Script ", "From line ",
+                                         "None.", "The scan was", "    ",    ""};
 
     for (const char *s = text; s < text + n;) {
         size_t k = strcspn(s, "\n");
