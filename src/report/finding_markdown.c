@@ -152,6 +152,21 @@ static void add_facts(struct markdown *w, const struct finding_row *row)
     }
 }
 
+/* A code block begins and ends with a line that has text. */
+static void add_snippet(struct buf *b, const struct finding *f)
+{
+    const char *text = f->snippet ? f->snippet : "";
+    size_t skip = strspn(text, "\n"), n = strlen(text);
+
+    while (n > skip && text[n - 1] == '\n') {
+        n--;
+    }
+    if (n > skip) {
+        buf_addf(b, "\nFrom line %zu:\n\n", (size_t)f->snippet_line + skip);
+        markdown_add_lines(b, text + skip, n - skip);
+    }
+}
+
 static int markdown_row(void *arg, const struct finding_row *row, struct err *e)
 {
     struct markdown *w = arg;
@@ -167,10 +182,7 @@ static int markdown_row(void *arg, const struct finding_row *row, struct err *e)
     markdown_add(w->out, w->scratch.data);
     buf_adds(w->out, "\n\n");
     add_facts(w, row);
-    if (f->snippet && *f->snippet) {
-        buf_addf(w->out, "\nFrom line %d:\n\n", f->snippet_line);
-        markdown_add_lines(w->out, f->snippet, strlen(f->snippet));
-    }
+    add_snippet(w->out, f);
     return 0;
 }
 
