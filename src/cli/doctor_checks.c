@@ -143,8 +143,7 @@ static void check_disk(struct cli *c, struct check_result *r)
                   total_mb >> 10);
 }
 
-/* False: it cannot be used, *e says why. */
-static bool find_tool(struct cli *c, const struct tool *t, char version[64], char **path,
+bool doctor_find_tool(struct cli *c, const struct tool *t, char version[64], char **path,
                       struct err *e)
 {
     const char *configured = option_str(cli_settings(c), t->setting);
@@ -159,7 +158,7 @@ static void check_nmap(struct cli *c, struct check_result *r)
     char version[64];
     struct err e = {0};
 
-    if (find_tool(c, &tool_nmap, version, &path, &e)) {
+    if (doctor_find_tool(c, &tool_nmap, version, &path, &e)) {
         doctor_result(r, FINDING_OK, NULL, "%s (%s)", version, path);
     } else {
         doctor_result(r, FINDING_FAIL,
@@ -179,7 +178,7 @@ static void check_sweepers(struct cli *c, struct check_result *r)
         auto_free char *path = NULL;
         char version[64];
 
-        if (find_tool(c, tools[i], version, &path, NULL)) {
+        if (doctor_find_tool(c, tools[i], version, &path, NULL)) {
             buf_addf(&text, "%s%s %s (%s)", there++ ? ", " : "", tools[i]->name, version, path);
         }
     }
@@ -211,6 +210,16 @@ static const struct look *look_at(struct cli *c, struct check_result *r)
         return NULL;
     }
     return &looked.look;
+}
+
+const struct sandbox_caps *doctor_caps(struct cli *c)
+{
+    struct check_result unused = {0};
+    const struct look *l = look_at(c, &unused);
+
+    buf_done(&unused.detail);
+    buf_done(&unused.fix);
+    return l ? &l->caps : NULL;
 }
 
 static void check_sandbox(struct cli *c, struct check_result *r)
@@ -486,21 +495,14 @@ static void check_server(struct cli *c, struct check_result *r)
 }
 
 const struct check doctor_checks[] = {
-    {"settings", check_settings},
-    {"data", check_data_dir},
-    {"disk", check_disk},
-    {"nmap", check_nmap},
-    {"sweepers", check_sweepers},
-    {"scope", check_scope},
-    {"sandbox", check_sandbox},
-    {"egress", check_egress},
-    {"raw sockets", check_raw},
-    {"roles", check_roles},
-    {"tls", check_tls},
-    {"clock", check_clock},
-    {"transport", check_transport},
-    {"storage", check_storage},
-    {"libcurl", check_libcurl},
-    {"server", check_server},
-    {0},
+    {"settings", check_settings}, {"data", check_data_dir},
+    {"disk", check_disk},         {"nmap", check_nmap},
+    {"sweepers", check_sweepers}, {"engines", check_engines},
+    {"scope", check_scope},       {"sandbox", check_sandbox},
+    {"egress", check_egress},     {"raw sockets", check_raw},
+    {"roles", check_roles},       {"repositories", check_repositories},
+    {"agent", check_agent},       {"tls", check_tls},
+    {"clock", check_clock},       {"transport", check_transport},
+    {"storage", check_storage},   {"libcurl", check_libcurl},
+    {"server", check_server},     {0},
 };
