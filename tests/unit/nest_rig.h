@@ -154,7 +154,7 @@ static inline pid_t outsider(void)
 /* What an inner tool is to find, or not: a file, an abstract socket, a process. */
 static inline char **temptations(void)
 {
-    static char *env[8];
+    static char *env[16];
     struct sockaddr_un sa = {.sun_family = AF_UNIX, .sun_path = "\0coordinator"};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     FILE *secret = fopen("/tmp/secret", "we");
@@ -168,6 +168,10 @@ static inline char **temptations(void)
     chmod("/tmp/secret", 0644);
     mkdir("/tmp/tree", 0755);
     close(open("/tmp/tree/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+    env[n++] = xstrdup("HOME=/tmp");
+    env[n++] = xstrdup("DISABLE_TELEMETRY=1");
+    env[n++] = xstrdup("DISABLE_AUTOUPDATER=1");
+    env[n++] = xstrdup("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1");
     env[n++] = xstrdup("SECRET=/tmp/secret");
     env[n++] = xstrdup("OUTSIDE=/tmp/tree/file");
     env[n++] = xstrdup("ABSTRACT=coordinator");

@@ -275,6 +275,30 @@ static void a_hostile_tool_gets_nothing_out_of_an_inner_box(void)
     }
 }
 
+/* SCANPOD_CLAUDE: the full path of the native program, where there is one. */
+static void the_claude_cli_starts_in_an_inner_box_below_its_list(void)
+{
+    const char *claude = getenv("SCANPOD_CLAUDE");
+    const char *words[] = {"calls=agent", "mem=1024", "procs=64",  "disk=64",
+                           "--",          claude,     "--version", NULL};
+    struct box_bind binds[4];
+    struct outer o;
+
+    if (!claude) {
+        tap_skip("SCANPOD_CLAUDE names no program");
+    }
+    outer_init(&o, words);
+    memcpy(binds, o.binds, sizeof o.binds);
+    binds[3] = (struct box_bind){.path = claude};
+    o.spec.binds = binds;
+    o.spec.n_binds = ARRAY_LEN(binds);
+    start_spec(&o.run, &o.spec);
+    finish(&o.run);
+    check_says(&o, " (Claude Code)\n");
+    check_says(&o, "\nended 1 - 0 0 0 0\n");
+    outer_done(&o);
+}
+
 /* ---- limits ---- */
 
 static void an_inner_box_has_a_disk_of_its_own_and_cannot_fill_the_outer_one(void)
@@ -505,6 +529,7 @@ TESTS(boxes_can_be_made_in_a_box, where_none_can_be_made_the_reason_is_told_and_
       inner_boxes_have_every_level_that_is_to_be_had_and_say_which,
       without_namespaces_inner_boxes_are_plain_ones_and_say_why, no_way_out_of_an_inner_box_works,
       a_hostile_tool_gets_nothing_out_of_an_inner_box,
+      the_claude_cli_starts_in_an_inner_box_below_its_list,
       an_inner_box_has_a_disk_of_its_own_and_cannot_fill_the_outer_one,
       an_inner_tool_has_its_own_memory_limit_and_never_more_than_the_outer_box,
       limits_of_the_outer_box_are_the_most_an_inner_one_has,
