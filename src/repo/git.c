@@ -184,7 +184,6 @@ static void build_env(const struct git *g, const struct git_call *c, struct strv
         "HOME=/nonexistent",
         "LC_ALL=C",
         "TZ=UTC",
-        "GIT_DIR=" REPO_GIT_DIR,
         "GIT_CONFIG_NOSYSTEM=1",
         "GIT_CONFIG_GLOBAL=/dev/null",
         "GIT_ATTR_NOSYSTEM=1",
@@ -204,6 +203,7 @@ static void build_env(const struct git *g, const struct git_call *c, struct strv
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
         strvec_push(env, fixed[i]);
     }
+    strvec_pushf(env, "GIT_DIR=%s", REPO_GIT_DIR);
     /* Instead of protocol.*: a list that no configuration changes. */
     strvec_pushf(env, "GIT_ALLOW_PROTOCOL=%s", c->network ? protocol(g->spec) : "none");
     if (c->network && g->relay) {

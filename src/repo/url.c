@@ -92,20 +92,28 @@ static int check_parts(const char *path, struct err *e)
     return 0;
 }
 
+/* Bytes at the end that name the same repository when they are not there. */
+static size_t needless_end(const struct buf *path)
+{
+    const char *end = path->data + path->len;
+
+    if (path->len > 1 && end[-1] == '/') {
+        return 1;
+    }
+    return path->len > 5 && memcmp(end - 4, ".git", 4) == 0 && end[-5] != '/' ? 4 : 0;
+}
+
 /* s has no slash in front. */
 static int add_path(const char *s, struct buf *out, struct err *e)
 {
     auto_buf path = {0};
+    size_t n;
     int rc;
 
     buf_addc(&path, '/');
     rc = decode_path(s, &path, e);
-    while (rc == 0 && path.len > 1 && path.data[path.len - 1] == '/') {
-        path.data[--path.len] = '\0';
-    }
-    if (rc == 0 && path.len > 5 && strcmp(path.data + path.len - 4, ".git") == 0 &&
-        path.data[path.len - 5] != '/') {
-        path.len -= 4;
+    while (rc == 0 && (n = needless_end(&path)) > 0) {
+        path.len -= n;
         path.data[path.len] = '\0';
     }
     if (rc == 0 && path.len == 1) {
