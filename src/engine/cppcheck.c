@@ -133,6 +133,21 @@ static const char *diagnostic(const char *id)
     return NULL;
 }
 
+/* Made to be a part of other files, it may be no C by itself; it was read where it is included. */
+static bool is_part(const char *path)
+{
+    static const char *const ends[] = {".h",   ".hh",  ".hpp", ".hxx", ".H",   ".h++",
+                                       ".inc", ".inl", ".ipp", ".tcc", ".def", ".tbl"};
+    const char *dot = strrchr(path, '.');
+
+    for (size_t i = 0; dot && i < ARRAY_LEN(ends); i++) {
+        if (strcmp(dot, ends[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void classify(struct reader *r, const struct hit_rule *rule)
 {
     size_t n = strlen(r->id);
@@ -161,7 +176,9 @@ static void error_ends(struct reader *r)
 
     r->in_error = false;
     if (reason && r->file) {
-        hit_failed(r->hits.notes, r->file, reason);
+        if (!(is_part(r->file) && str_starts(reason, "not parsed"))) {
+            hit_failed(r->hits.notes, r->file, reason);
+        }
     } else if (reason || !r->said || !r->file || (rule && !rule->class_)) {
         /* of no file, of the configuration, of style */
     } else {

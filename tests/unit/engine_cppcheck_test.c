@@ -65,6 +65,24 @@ static void what_was_not_parsed_is_no_finding_but_a_failed_file(void)
     got_done(&g);
 }
 
+static void parts_of_other_files_need_not_be_c_by_themselves(void)
+{
+    struct got g = {0};
+
+    engine_got_text(&engine_cppcheck,
+                    BEGIN "<error id=\"syntaxError\" severity=\"error\"><location "
+                          "file=\"a.h\" line=\"0\"/></error>"
+                          "<error id=\"internalError\" severity=\"error\"><location "
+                          "file=\"b.h\" line=\"0\"/></error>"
+                          "<error id=\"unknownMacro\" severity=\"error\"><location "
+                          "file=\"c.c\" line=\"0\"/></error>" END,
+                    0, &g);
+    CHECK_INT(g.notes.failed.n, 2);
+    CHECK(!got_failed(&g, "a.h"));
+    CHECK(got_failed(&g, "b.h") && got_failed(&g, "c.c"));
+    got_done(&g);
+}
+
 static void a_cut_is_a_failure(void)
 {
     size_t n;
@@ -188,7 +206,8 @@ static void it_is_told_a_list_and_nothing_of_the_tree(void)
 }
 
 TESTS(errors_become_findings, odd_names_come_back,
-      what_was_not_parsed_is_no_finding_but_a_failed_file, a_cut_is_a_failure,
+      what_was_not_parsed_is_no_finding_but_a_failed_file,
+      parts_of_other_files_need_not_be_c_by_themselves, a_cut_is_a_failure,
       nothing_found_is_an_empty_list, xml_that_is_none_of_its_own_is_refused,
       places_outside_of_the_tree_are_left_out, every_id_is_known,
       ids_of_other_versions_are_read_by_name_or_cwe, it_is_told_a_list_and_nothing_of_the_tree)
