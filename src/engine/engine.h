@@ -65,8 +65,8 @@ void engine_notes_done(struct engine_notes *n);
 struct engine_end {
     const char *out, *err; /* its output (or output file), its complaints */
     size_t n_out, n_err;
-    int exit_status, exit_signal; /* status -1: ended by the signal */
-    bool cut;                     /* it wrote more than is kept: `out` ends anywhere */
+    int exit_status, exit_signal;        /* status -1: ended by the signal */
+    bool cut;                            /* it wrote more than is kept: `out` ends anywhere */
     const struct sarif_engine *declared; /* engine/sarif.h; for those of the configuration */
 };
 

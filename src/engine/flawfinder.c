@@ -264,7 +264,7 @@ static void classify(const struct reader *r, struct finding *f, int32_t level)
         hit_cwe(f, cwes.cwe[i]);
     }
     f->severity = severities[level];
-    /* It cannot tell good code from bad; there is no good gets(). */
+    /* It cannot tell good code from bad; there is no good use of gets. */
     f->confidence_x100 = level == 5 ? 50 : 30;
 }
 
