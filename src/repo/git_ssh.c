@@ -80,7 +80,7 @@ static _Noreturn void serve(const struct git_relay *r, int listener, int why_fd,
         _exit(1);
     }
     for (;;) {
-        auto_fd int here = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        auto_fd int here = accept(listener, NULL, NULL);
         auto_fd int there = -1;
         struct said said = {0};
 

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -47,7 +48,7 @@ static bool ask(int fd, const char *host, uint16_t port)
 static int read_head(int fd, char head[ANSWER_MAX])
 {
     size_t n = 0;
-    int status = 0;
+    long status = 0;
 
     while (n < ANSWER_MAX - 1 && recv(fd, head + n, 1, 0) == 1) {
         n++;
@@ -57,9 +58,10 @@ static int read_head(int fd, char head[ANSWER_MAX])
         }
     }
     head[n] = '\0';
-    return n > 12 && strncmp(head, "HTTP/1.", 7) == 0 && sscanf(head + 8, " %3d", &status) == 1
-               ? status
-               : 0;
+    if (n > 12 && strncmp(head, "HTTP/1.", 7) == 0 && head[8] == ' ') {
+        status = strtol(head + 9, NULL, 10);
+    }
+    return status >= 100 && status <= 599 ? (int)status : 0;
 }
 
 /* The one line of a refusal. */

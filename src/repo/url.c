@@ -221,13 +221,30 @@ static int check_authority(const char *s, bool ssh, struct buf *out, struct err 
     return rc ? rc : add_path(s[n] ? s + n + 1 : "", out, e);
 }
 
+/* "git@host:path": an '@' and later a ':' before any slash. *colon: behind the host. */
+static bool is_short(const char *s, const char **at, const char **colon)
+{
+    size_t n = strcspn(s, "/[");
+
+    *at = memchr(s, '@', n);
+    if (!*at || memchr(s, ':', (size_t)(*at - s))) {
+        return false;
+    }
+    if ((*at)[1] == '[') {
+        const char *bracket = strchr(*at, ']');
+
+        *colon = bracket ? bracket + 1 : NULL;
+        return bracket && bracket[1] == ':';
+    }
+    *colon = memchr(*at, ':', n - (size_t)(*at - s));
+    return *colon != NULL;
+}
+
 /* USER@HOST:PATH. The path counts from where the user's server has its repositories, or from "/":
  * all that speak git take both for the same. */
-static int check_short(const char *s, struct buf *out, struct err *e)
+static int add_short(const char *s, const char *at, const char *colon, struct buf *out,
+                     struct err *e)
 {
-    const char *at = strchr(s, '@');
-    const char *bracket = at && at[1] == '[' ? strchr(at, ']') : NULL;
-    const char *colon = at ? strchr(bracket ? bracket : at, ':') : NULL;
     int rc;
 
     buf_adds(out, "ssh://");
@@ -280,22 +297,9 @@ static int check_text(const char *s, struct err *e)
     return 0;
 }
 
-/* "git@host:path": an '@' and later a ':' before any slash. */
-static bool is_short(const char *s)
-{
-    size_t n = strcspn(s, "/[");
-    const char *at = memchr(s, '@', n);
-
-    if (at && at[1] == '[') {
-        const char *bracket = strchr(at, ']');
-
-        return bracket && bracket[1] == ':';
-    }
-    return at && memchr(at, ':', n - (size_t)(at - s)) && !memchr(s, ':', (size_t)(at - s));
-}
-
 int repo_url_check(const char *text, char **canonical, struct err *e)
 {
+    const char *at, *colon;
     auto_buf out = {0};
     int rc = check_text(text, e);
 
@@ -306,8 +310,8 @@ int repo_url_check(const char *text, char **canonical, struct err *e)
         rc = check_authority(text + 8, false, &out, e);
     } else if (strncasecmp(text, "ssh://", 6) == 0) {
         rc = check_authority(text + 6, true, &out, e);
-    } else if (text[0] != '-' && !strstr(text, "://") && is_short(text)) {
-        rc = check_short(text, &out, e);
+    } else if (text[0] != '-' && !strstr(text, "://") && is_short(text, &at, &colon)) {
+        rc = add_short(text, at, colon, &out, e);
     } else {
         rc = wrong_scheme(text, e);
     }
