@@ -10,10 +10,10 @@
  *            whole and did not miss its file, and the file was not left out of the survey (it was
  *            seen, or is gone), and the scan was of everything
  *   unknown  any other open issue that is not reported: it stays open
- * A failed, cancelled or timed-out job changes no issue; one that is partial fixes only what the
- * whole engines prove. What the scan saw is read from the outcome's run_json (docs/findings.md).
- * Only the newest scan of a line moves its issues: a job that was submitted before the last one
- * that ended is compared, and changes nothing.
+ * A failed, cancelled or timed-out job changes no issue, and is not compared if it reported
+ * nothing; one that is partial fixes only what the whole engines prove. What the scan saw is read
+ * from the outcome's run_json (docs/findings.md). Only the newest scan of a line moves its issues:
+ * a job that was submitted before the last one that ended is compared, and changes nothing.
  *
  * With a baseline (another job, or "none") in the request, `life` is told against that instead;
  * issues are kept as ever. Scans of a difference (base, head) never fix.

@@ -876,7 +876,9 @@ static void a_broken_turn_undoes_the_end_of_a_scan(struct store *s)
     CHECK_OK(store_commit(s, ERR));
     end_scan(s, &l, JOB_COMPLETED, SAW_ALL);
     check_issues(s, NULL, "c b a- ");
-    store_rollback(s);
+    store_fail(s, ERR_FULL, "disk is full");
+    store_change_end(s, ERR_FULL, NULL);
+    CHECK_ERR(store_commit(s, ERR), ERR_FULL);
     check_issues(s, NULL, "b a ");
     CHECK_INT(state_of(s, &id), JOB_RUNNING);
     check_scan(s, &id, "b=new c=new ");
