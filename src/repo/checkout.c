@@ -220,31 +220,34 @@ static void forget_key(struct repo_spec *s)
 
 /* ---- the steps ---- */
 
-static bool needs_git_suffix(const struct checkout_work *w)
-{
-    return w->out->status == CHECKOUT_REFUSED && str_starts(w->url, "https://");
-}
-
 /*
  * Some servers (GitLab) redirect to the path with ".git" at its end, which is not part of a
- * canonical URL, and others know no path with it. Redirects are not followed, so it is tried.
+ * canonical URL, and others know no path with it. Redirects are not followed, so it is tried: of a
+ * gateway as the one behind the same prefix and "suffix", if there is one.
  */
+static char *other_url(const struct checkout_work *w)
+{
+    if (w->out->status != CHECKOUT_REFUSED || w->answered) {
+        return NULL;
+    }
+    return str_starts(w->url, REPO_GATEWAY_URL) ? str_fmt("%ssuffix", w->url)
+           : str_starts(w->url, "https://")     ? str_fmt("%s.git", w->url)
+                                                : NULL;
+}
+
 static int fetch_either(struct checkout_work *w, struct err *e)
 {
-    auto_free char *url = str_fmt("%s.git", w->url);
-    struct err second = {0};
-    int rc = checkout_fetch(w, e);
-
-    if (rc == 0 || !needs_git_suffix(w) || (rc != ERR_NOT_FOUND && rc != ERR_INVALID) ||
-        w->head[0]) {
-        return rc;
-    }
     const char *first = w->url;
+    int rc = checkout_fetch(w, e);
+    auto_free char *url = rc == ERR_NOT_FOUND || rc == ERR_INVALID ? other_url(w) : NULL;
     enum checkout_status status = w->out->status;
 
+    if (!url) {
+        return rc;
+    }
     w->url = url;
     w->out->status = CHECKOUT_OK;
-    if (checkout_fetch(w, &second) == 0) {
+    if (checkout_fetch(w, NULL) == 0) {
         rc = 0;
     } else {
         w->out->status = status;

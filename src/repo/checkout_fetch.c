@@ -106,6 +106,7 @@ static int list_refs(struct checkout_work *w, struct remote *r, struct err *e)
     ask_for(&args, q->head);
     rc = git_read(w, (const char *const *)args.v, true, REFS_MAX, &r->refs, e);
     if (rc == 0) {
+        w->answered = true;
         read_head(r);
     }
     return rc;

@@ -13,7 +13,8 @@ struct checkout_work {
     struct git git;
     const char *url;                                              /* what git is told: borrowed */
     char head[COMMIT_TEXT], base[COMMIT_TEXT], last[COMMIT_TEXT]; /* "": none */
-    int percent;                                                  /* told last */
+    bool answered; /* the server has told its branches */
+    int percent;   /* told last */
     int64_t told_ms;
     uint32_t seen; /* entries of the tree, those that are left out too */
 };

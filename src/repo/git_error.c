@@ -225,6 +225,27 @@ static int explain_proxy(struct git *g, const char *said, enum checkout_status *
     return 0;
 }
 
+/* With a credential the proxy makes the requests: a server that asks for another one has refused
+ * it. */
+static int explain_gateway(const struct git *g, const char *said, enum checkout_status *status,
+                           struct err *e)
+{
+    if (!str_starts(g->spec->clone_url ? g->spec->clone_url : "", REPO_GATEWAY_URL)) {
+        return 0;
+    }
+    if (strstr(said, "could not read Username") || strstr(said, "returned error: 401")) {
+        *status = CHECKOUT_REFUSED;
+        return err_set(e, ERR_DENIED,
+                       "the server does not accept the credentials: check the secret named as "
+                       "'credential' and the user");
+    }
+    if (strstr(said, "returned error: 502") || strstr(said, "returned error: 504")) {
+        *status = CHECKOUT_NETWORK;
+        return err_set(e, ERR_IO, "the git server cannot be reached, or failed: try again later");
+    }
+    return 0;
+}
+
 static int unknown(const struct git_end *end, const char *said, enum checkout_status *status,
                    struct err *e)
 {
@@ -242,10 +263,22 @@ static int unknown(const struct git_end *end, const char *said, enum checkout_st
                    line.len ? line.data : "");
 }
 
+/* What is in the URL is nobody's complaint. */
+static char *without_url(const char *text, const char *url)
+{
+    char *said = xstrdup(text);
+    size_t n = url ? strlen(url) : 0;
+
+    for (char *at = said; n > 0 && (at = strstr(at, url)); at += n) {
+        memset(at, '.', n);
+    }
+    return said;
+}
+
 int git_explain(struct git *g, const struct git_end *end, enum checkout_status *status,
                 struct err *e)
 {
-    const char *said = end->said.data ? end->said.data : "";
+    auto_free char *said = without_url(end->said.data ? end->said.data : "", g->spec->clone_url);
     int rc;
 
     if (end->late) {
@@ -259,6 +292,7 @@ int git_explain(struct git *g, const struct git_end *end, enum checkout_status *
         return err_set(e, ERR_LIMIT, FULL);
     }
     rc = explain_proxy(g, said, status, e);
+    rc = rc ? rc : explain_gateway(g, said, status, e);
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(rows); i++) {
         const struct row *r = &rows[i];
 

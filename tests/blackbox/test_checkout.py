@@ -74,7 +74,17 @@ def repo(server):
 def checkout(server, probe, workdir):
     """checkout("git/a", branch="x", spec={...}): one checkout, and what must hold for each."""
 
-    def run(path="git/a", spec=None, flags=(), quiet=False, allow=None, url=None, **request):
+    def run(
+        path="git/a",
+        spec=None,
+        flags=(),
+        quiet=False,
+        allow=None,
+        url=None,
+        secret=SECRET,
+        gateways=(),
+        **request,
+    ):
         url = url or server.url(path)
         asked = {**SPEC, "clone_url": url, "request": {"url": url, **request}, **(spec or {})}
         asked = {k: v for k, v in asked.items() if v is not None}
@@ -83,8 +93,11 @@ def checkout(server, probe, workdir):
         words = [str(probe), "--ca", str(server.cert), *flags, *(["--quiet"] if quiet else [])]
         for entry in allow:
             words += ["--allow", entry]
+        for entry in gateways:
+            words += ["--gateway", entry]
+        env = {**os.environ, "SCANPOD_SECRET_FORGE": secret}
         done = subprocess.run(
-            [*words, str(workdir / "spec")], capture_output=True, text=True, timeout=300
+            [*words, str(workdir / "spec")], capture_output=True, text=True, timeout=300, env=env
         )
         assert not SANITIZER_REPORT.search(done.stderr), done.stderr
         result = Checkout(done)
@@ -281,6 +294,32 @@ def test_a_private_repository_is_told(repo, checkout):
     commit_of(repo, {"a": b"1"})
     c = checkout("private/a")
     assert c.status == REFUSED and c.code == "denied" and "'credential'" in c.text
+
+
+GATEWAY = {"clone_url": "http://127.0.0.1:3128/git"}
+
+
+def test_a_private_repository_is_had_through_the_gateway(repo, server, checkout):
+    oid = commit_of(repo, {"a": b"1"})
+    c = checkout(spec=GATEWAY, gateways=("/git=/private/a",), branch="main")
+    assert (c.status, c.commit, c.files) == (0, oid, {"a": b"1"})
+    assert {path.split("/")[1] for _, path in server.requests} == {"private"}
+
+
+def test_a_credential_that_is_not_accepted_is_told(repo, checkout):
+    commit_of(repo, {"a": b"1"})
+    c = checkout(spec=GATEWAY, gateways=("/git=/private/a",), secret="wrong-8a2b1c")
+    assert c.status == REFUSED and c.code == "denied" and "does not accept" in c.text
+    c = checkout(spec=GATEWAY, gateways=("/git=/git/nothing",))
+    assert c.status == REFUSED and c.code == "not-found"
+    c = checkout(spec=GATEWAY, gateways=("/git=/moved/a",))
+    assert c.status == REFUSED and "redirects" in c.text
+
+
+def test_behind_a_gateway_too_the_suffix_is_tried(repo, checkout):
+    commit_of(repo, {"a": b"1"})
+    both = ("/git=/nodotgit/a", "/gitsuffix=/nodotgit/a.git")
+    assert checkout(spec=GATEWAY, gateways=both).files == {"a": b"1"}
 
 
 def test_a_forbidden_repository_is_told(repo, checkout):

@@ -6,7 +6,8 @@
  *   checkout_probe [OPTIONS] SPEC        SPEC: a file with the JSON of struct repo_spec
  *     --allow ENTRY   of the proxy; may be repeated
  *     --in FILE       standard input of the box: a packed directory
- *     --ca FILE       is REPO_CA_FILE inside
+ *     --ca FILE       is REPO_CA_FILE inside, and what the proxy trusts
+ *     --gateway PREFIX=PATH   to PATH at the last --allow, with the secret SCANPOD_SECRET_FORGE
  *     --disk MB --inodes N    of the box's /tmp; default 512, 300000
  *     --quiet         files are counted, not shown
  *   checkout_probe pack tree|git DIR FILE BYTES FILES FILE_BYTES
@@ -36,8 +37,9 @@
 #include "proxy/proxy.h"
 #include "repo/checkout.h"
 #include "repo/pack.h"
+#include "secret/secret.h"
 
-enum { NO_BOX = 125, SHOWN = 256 };
+enum { NO_BOX = 125, SHOWN = 256, GATEWAYS = 4 };
 
 static _Noreturn void die(const char *what, const struct err *e)
 {
@@ -221,7 +223,10 @@ struct outside {
     struct proxy *proxy;
     struct watch report, pidfd;
     struct box box;
-    struct strvec allow;
+    struct strvec allow, none;
+    struct proxy_gateway gateways[GATEWAYS];
+    size_t n_gateways;
+    const char *ca;
     bool opened;
 };
 
@@ -232,7 +237,11 @@ static void on_report(struct watch *w, uint32_t events)
 
     (void)events;
     if (box_poll(&o->box) && !o->opened && o->box.listen_fd >= 0) {
-        struct proxy_ask ask = {.run = 1, .listen_fd = o->box.listen_fd, .allow = &o->allow};
+        struct proxy_ask ask = {.run = 1,
+                                .listen_fd = o->box.listen_fd,
+                                .allow = o->n_gateways ? &o->none : &o->allow,
+                                .gateways = o->gateways,
+                                .n_gateways = o->n_gateways};
 
         o->opened = true;
         if (proxy_open(o->proxy, &ask, &e) != 0) {
@@ -254,7 +263,7 @@ static void on_gone(struct watch *w, uint32_t events)
 static void start_proxy(struct outside *o)
 {
     const struct passwd *pw = getpwnam("nobody");
-    struct proxy_config c = {.change_user = geteuid() == 0 && pw};
+    struct proxy_config c = {.change_user = geteuid() == 0 && pw, .ca_file = o->ca};
     const struct proxy_events ev = {0};
     struct err e = {0};
     int fd, pidfd;
@@ -263,10 +272,36 @@ static void start_proxy(struct outside *o)
         c.uid = pw->pw_uid;
         c.gid = pw->pw_gid;
     }
+    if (secrets_load(NULL, &c.secrets, &e) != 0) {
+        die("secrets", &e);
+    }
+    secrets_share(c.secrets, true);
     if (proxy_spawn(&c, &fd, &pidfd, &e) != 0 || loop_new(&o->loop, &e) != 0 ||
         proxy_connect(o->loop, fd, &ev, &o->proxy, &e) != 0) {
         die("proxy", &e);
     }
+    secrets_free(c.secrets);
+}
+
+/* PREFIX=PATH */
+static void add_gateway(struct outside *o, char *word)
+{
+    char *path = strchr(word, '=');
+
+    if (!path || o->n_gateways == GATEWAYS || o->allow.n == 0) {
+        die("--gateway", NULL);
+    }
+    *path++ = '\0';
+    o->gateways[o->n_gateways++] = (struct proxy_gateway){
+        .kind = GATEWAY_GIT,
+        .prefix = word,
+        .upstream = o->allow.v[o->allow.n - 1],
+        .tls = true,
+        .path = path,
+        .ca_file = o->ca,
+        .secret = "forge",
+        .username = "x-access-token",
+    };
 }
 
 static int run_box(struct outside *o, const struct box_spec *spec)
@@ -292,13 +327,10 @@ static int run_box(struct outside *o, const struct box_spec *spec)
 
 static int outside(int argc, char **argv)
 {
-    static const struct option long_options[] = {{"allow", 1, NULL, 'a'},
-                                                 {"in", 1, NULL, 'i'},
-                                                 {"ca", 1, NULL, 'c'},
-                                                 {"disk", 1, NULL, 'd'},
-                                                 {"inodes", 1, NULL, 'n'},
-                                                 {"quiet", 0, NULL, 'q'},
-                                                 {0}};
+    static const struct option long_options[] = {{"allow", 1, NULL, 'a'}, {"in", 1, NULL, 'i'},
+                                                 {"ca", 1, NULL, 'c'},    {"gateway", 1, NULL, 'g'},
+                                                 {"disk", 1, NULL, 'd'},  {"inodes", 1, NULL, 'n'},
+                                                 {"quiet", 0, NULL, 'q'}, {0}};
     char self[PATH_MAX] = "";
     char word[] = "inside", quiet[] = "quiet";
     char path[] = "PATH=/usr/bin:/bin", asan[] = "ASAN_OPTIONS=detect_leaks=1";
@@ -322,7 +354,6 @@ static int outside(int argc, char **argv)
                             .cgroup_fd = -1,
                             .hold_fd = -1,
                             .limits = {.disk_mb = 512, .inodes = 300000, .files = 1024}};
-    const char *ca = NULL;
     int status;
 
     for (int opt; (opt = getopt_long(argc, argv, "+", long_options, NULL)) != -1;) {
@@ -334,7 +365,10 @@ static int outside(int argc, char **argv)
             spec.in = open(optarg, O_RDONLY | O_CLOEXEC);
             break;
         case 'c':
-            ca = optarg;
+            o.ca = optarg;
+            break;
+        case 'g':
+            add_gateway(&o, optarg);
             break;
         case 'd':
             spec.limits.disk_mb = (uint32_t)strtoul(optarg, NULL, 10);
@@ -355,9 +389,9 @@ static int outside(int argc, char **argv)
     files[0] = (struct box_file){.path = REPO_SPEC_FILE};
     files[0].text = slurp(argv[optind], &files[0].n);
     spec.n_files = 1;
-    if (ca) {
+    if (o.ca) {
         files[1] = (struct box_file){.path = REPO_CA_FILE};
-        files[1].text = slurp(ca, &files[1].n);
+        files[1].text = slurp(o.ca, &files[1].n);
         spec.n_files = 2;
     }
     start_proxy(&o);
