@@ -285,14 +285,8 @@ static int cppcheck_read(const struct engine_end *end, finding_fn fn, void *arg,
 static int cppcheck_argv(const struct engine_ask *a, struct strvec *argv, struct err *e)
 {
     static const char *const options[] = {
-        "--quiet",
-        "--xml",
-        "--xml-version=2",
-        "--output-file=" OUTPUT,
-        "--enable=warning,portability",
-        "--inconclusive",
-        "--library=posix",
-        "--max-configs=8",
+        "--quiet",        "--xml",           "--xml-version=2", "--enable=warning,portability",
+        "--inconclusive", "--library=posix", "--max-configs=8",
     };
 
     if (!a->list_file) {
@@ -302,6 +296,7 @@ static int cppcheck_argv(const struct engine_ask *a, struct strvec *argv, struct
     for (size_t i = 0; i < ARRAY_LEN(options); i++) {
         strvec_push(argv, options[i]);
     }
+    strvec_pushf(argv, "--output-file=%s", OUTPUT);
     strvec_pushf(argv, "--file-list=%s", a->list_file);
     return 0;
 }

@@ -34,10 +34,13 @@ static int32_t number_at(const char *s)
 /* "CWE-79", "cwe_79", "external/cwe/cwe-079", "CWE: 79" anywhere in it. */
 static void cwes_in_text(struct finding *f, const char *s)
 {
-    while (s && (s = strcasestr(s, "cwe"))) {
-        s += 3;
-        s += strspn(s, "-_ :");
-        add_cwe(f, number_at(s));
+    const char *at = s ? strcasestr(s, "cwe") : NULL;
+
+    while (at) {
+        at += 3;
+        at += strspn(at, "-_ :");
+        add_cwe(f, number_at(at));
+        at = strcasestr(at, "cwe");
     }
 }
 

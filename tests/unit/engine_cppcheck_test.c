@@ -201,7 +201,7 @@ static void it_is_told_a_list_and_nothing_of_the_tree(void)
     CHECK(strstr(argv, " --file-list=/tmp/list"));
     CHECK(!strstr(argv, "inline-suppr"));
     CHECK_STR(engine_cppcheck.output, "/tmp/cppcheck.xml");
-    CHECK(strstr(argv, " --output-file=/tmp/cppcheck.xml "));
+    CHECK(strstr(argv, " --output-file=/tmp/cppcheck.xml"));
     CHECK_ERR(engine_cppcheck.build_argv(&none, &v, ERR), ERR_INTERNAL);
 }
 
