@@ -126,7 +126,7 @@ static int read_results(struct sarif_log *log, const struct sarif_run *r, struct
         if (!json_is_object(o)) {
             return broken(log, e, ERR_TOOL, "result %zu is not an object", i);
         }
-        if (!sarif_result(r, o, f)) {
+        if (!sarif_finding(r, o, f)) {
             continue;
         }
         if (finding_check(f, &why) != 0) {

@@ -68,7 +68,7 @@ const char *sarif_rule_id(const json_t *result, const json_t *rule); /* NULL: it
 const char *sarif_level(const struct sarif_run *r, const json_t *result, const json_t *rule);
 
 /* False: it is none that counts (passed, gone since the baseline). */
-bool sarif_result(const struct sarif_run *r, const json_t *result, struct finding *out);
+bool sarif_finding(const struct sarif_run *r, const json_t *result, struct finding *out);
 
 /* Where an artifactLocation is. *inside false: not in the tree. NULL: in no file. */
 const char *sarif_path(const struct sarif_run *r, const json_t *location, bool *inside);

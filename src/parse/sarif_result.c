@@ -216,7 +216,7 @@ static void github_hash(const json_t *result, struct finding *f)
     }
 }
 
-bool sarif_result(const struct sarif_run *r, const json_t *result, struct finding *out)
+bool sarif_finding(const struct sarif_run *r, const json_t *result, struct finding *out)
 {
     const json_t *rule = sarif_rule(r, result);
     struct finding f = {0};
