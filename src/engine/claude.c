@@ -119,6 +119,10 @@ static int no_answer(const struct claude_stream *s, const struct engine_end *end
     const json_t *status = json_object_get(s->result, "api_error_status");
     auto_buf shown = {0};
 
+    if (end->exit_signal || json_is_false(json_object_get(s->result, "is_error"))) {
+        (void)hit_end(end, "claude", 1u << 0, notes, e);
+        return hit_failure(notes, e, "claude ended in a way that is not known");
+    }
     if (text) {
         buf_add_escaped(&shown, text, strnlen(text, 200));
     }
@@ -222,7 +226,11 @@ const struct engine engine_claude = {
              .program = "claude",
              .version_args = (const char *const[]){"--version", NULL},
              .read_version = claude_version,
-             .limits = {.wall_s = 1800, .output_mb = 256, .processes = 256, .disk_mb = 512},
+             .limits = {.wall_s = 1800,
+                        .memory_mb = 4096,
+                        .output_mb = 256,
+                        .processes = 256,
+                        .disk_mb = 512},
              .files = 1024},
     .languages = LANG_ANY,
     .family = "model",

@@ -194,7 +194,9 @@ static void what_is_wrong_is_named_and_kept(void)
         {"{\"tool\":\"noop\",\"target\":\"127.0.0.1\",\"x\":1}", "/x: unknown member"},
         {"{\"tool\":\"noop\",\"target\":\"127.0.0.1\",\"timeout_seconds\":0}", "/timeout_seconds"},
         {"{\"tool\":\"noop\",\"target\":\"203.0.113.7\"}", "is not allowed"},
-        {"{\"repo_url\":\"https://git.example/x\"}", "repository scans are not supported"},
+        {"{\"repo_url\":\"http://git.example/x\"}", "repo_url"},
+        {"{\"repo_url\":\"https://127.0.0.1/x\"}", "may not be fetched from 127.0.0.1"},
+        {"{\"url\":\"https://git.example/x\",\"ref\":\"main\"}", "/ref"},
     };
 
     start();
