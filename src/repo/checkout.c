@@ -53,15 +53,16 @@ int checkout_fail(struct checkout_work *w, enum checkout_status status, int rc)
 
 int checkout_over(struct checkout_work *w, bool bytes, struct err *e)
 {
-    int rc = bytes
-                 ? err_set(e, ERR_LIMIT,
-                           "the tree has more than %llu MiB, which is the limit: raise max_bytes, "
-                           "or scan a part of it (subdir)",
-                           (unsigned long long)(w->s->max_bytes >> 20))
-                 : err_set(e, ERR_LIMIT,
-                           "the tree has more than %u files, which is the limit: raise max_files, "
-                           "or scan a part of it (subdir)",
-                           w->s->max_files);
+    int rc = bytes ? err_set(e, ERR_LIMIT,
+                             "the tree has more than %llu MiB, which is the limit: raise max_bytes "
+                             "(setting repo-max-mb), "
+                             "or scan a part of it (subdir)",
+                             (unsigned long long)(w->s->max_bytes >> 20))
+                   : err_set(e, ERR_LIMIT,
+                             "the tree has more than %u files, which is the limit: raise max_files "
+                             "(setting repo-max-files), "
+                             "or scan a part of it (subdir)",
+                             w->s->max_files);
 
     return checkout_fail(w, CHECKOUT_LIMIT, rc);
 }
@@ -176,7 +177,7 @@ static int choose_ca(struct checkout_work *w, struct err *e)
                : checkout_fail(w, CHECKOUT_REFUSED,
                                err_set(e, ERR_NOT_FOUND,
                                        "there is no list of trusted certificates: install the "
-                                       "package ca-certificates, or set a CA file"));
+                                       "package ca-certificates, or set repo-ca-file"));
 }
 
 static int start_ssh(struct checkout_work *w, struct err *e)
@@ -200,7 +201,7 @@ static int start_ssh(struct checkout_work *w, struct err *e)
         return checkout_fail(w, CHECKOUT_REFUSED,
                              err_set(e, ERR_INVALID,
                                      "an ssh URL needs known hosts, or anybody could stand in for "
-                                     "the server: set the file of known hosts, or use https"));
+                                     "the server: set repo-known-hosts, or use https"));
     }
     rc = git_ssh_start(s, &w->git.relay, e);
     if (rc == 0) {
@@ -313,7 +314,8 @@ int checkout_run(struct repo_spec *s, struct checkout *out, struct err *e)
     }
     if (rc == ERR_FULL) {
         rc = err_set(e, ERR_LIMIT,
-                     "the tree does not fit into the limits of a checkout: raise max_bytes, or "
+                     "the tree does not fit into the limits of a checkout: raise max_bytes "
+                     "(setting repo-max-mb), or "
                      "scan a part of it (subdir)");
     }
     if (rc == 0) {

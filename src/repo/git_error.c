@@ -26,13 +26,14 @@ struct row {
 
 #define NOT_FOUND                                                                                \
     "the repository is not there, or it is private (the server does not tell which): check the " \
-    "URL, "                                                                                      \
-    "or name a secret with access to it as 'credential'"
+    "URL, or name a secret with access to it as 'credential'"
 #define LOST "the connection to the git server was lost on the way: try again later"
-#define FULL                                                                                      \
-    "the repository does not fit into the limits of a checkout: raise max_bytes, or scan a part " \
-    "of "                                                                                         \
-    "it (subdir does not make the download smaller)"
+#define FULL                                                                               \
+    "the repository does not fit into the limits of a checkout: raise max_bytes (setting " \
+    "repo-max-mb), or scan a part of it (subdir does not make the download smaller)"
+#define NOT_KNOWN                                                               \
+    "the server's ssh key is not among the known hosts: add it to the file of " \
+    "repo-known-hosts (ssh-keyscan HOST, compared with what its owner publishes)"
 
 /* The first that fits counts. */
 static const struct row rows[] = {
@@ -47,21 +48,16 @@ static const struct row rows[] = {
      "git needs more memory for this repository than a checkout has"},
     /* ssh */
     {"REMOTE HOST IDENTIFICATION HAS CHANGED", NULL, DENIED,
-     "the server's ssh key is another one than the known one: if it was changed on purpose, put "
-     "the "
-     "new one into the known hosts"},
-    {"Host key verification failed", NULL, DENIED,
-     "the server's ssh key is not among the known hosts: add it (ssh-keyscan HOST, compared with "
-     "what its owner publishes)"},
-    {"host key is known for", NULL, DENIED,
-     "the server's ssh key is not among the known hosts: add it (ssh-keyscan HOST, compared with "
-     "what its owner publishes)"},
+     "the server's ssh key is another one than the known one: if it was changed on purpose, "
+     "put the new one into the file of repo-known-hosts"},
+    {"Host key verification failed", NULL, DENIED, NOT_KNOWN},
+    {"host key is known for", NULL, DENIED, NOT_KNOWN},
     {"Load key", NULL, DENIED,
      "the secret named as 'credential' is not a private key that ssh can read (one with a "
      "passphrase cannot be used)"},
     {"Permission denied (", NULL, DENIED,
-     "the ssh server does not accept the key named as 'credential': register its public half, or "
-     "check the user"},
+     "the ssh server does not accept the key named as 'credential': register its public half, "
+     "or check the user"},
     {"Too many authentication failures", NULL, DENIED,
      "the ssh server does not accept the key named as 'credential'"},
     /* https */
@@ -69,31 +65,29 @@ static const struct row rows[] = {
      "the server redirects to another address, which is not followed: give the URL where the "
      "repository is now"},
     {"returned error: 302", NULL, REFUSED,
-     "the server redirects to another address (often that of a login), which is not followed: give "
-     "the repository's own URL, or name a secret as 'credential'"},
+     "the server redirects to another address (often that of a login), which is not followed: "
+     "give the repository's own URL, or name a secret as 'credential'"},
     {"returned error: 303", NULL, REFUSED,
-     "the server redirects to another address, which is not followed: give the repository's own "
-     "URL"},
+     "the server redirects to another address, which is not followed: give the repository's "
+     "own URL"},
     {"returned error: 307", NULL, REFUSED,
-     "the server redirects to another address, which is not followed: give the repository's own "
-     "URL"},
+     "the server redirects to another address, which is not followed: give the repository's "
+     "own URL"},
     {"returned error: 308", NULL, REFUSED,
-     "the server redirects to another address, which is not followed: give the repository's own "
-     "URL"},
+     "the server redirects to another address, which is not followed: give the repository's "
+     "own URL"},
     {"Authentication failed for", NULL, DENIED,
-     "the server does not accept the credentials: check the secret named as 'credential' and the "
-     "user"},
+     "the server does not accept the credentials: check the secret named as 'credential' and "
+     "the user"},
     {"could not read Username", NULL, DENIED,
      "the server asks for credentials: the repository is private, or it is not there; name a "
-     "secret "
-     "with access to it as 'credential'"},
+     "secret with access to it as 'credential'"},
     {"could not read Password", NULL, DENIED,
      "the server asks for credentials: the repository is private, or it is not there; name a "
-     "secret "
-     "with access to it as 'credential'"},
+     "secret with access to it as 'credential'"},
     {"returned error: 401", NULL, DENIED,
-     "the server does not accept the credentials: check the secret named as 'credential' and the "
-     "user"},
+     "the server does not accept the credentials: check the secret named as 'credential' and "
+     "the user"},
     {"returned error: 403", NULL, DENIED,
      "the server forbids to read this repository: check the rights of the secret named as "
      "'credential', or name one"},
@@ -109,8 +103,8 @@ static const struct row rows[] = {
      "the git server refuses the request: check the URL in a browser"},
     /* certificates before what is only a broken connection */
     {"certificate", NULL, REFUSED,
-     "the server's TLS certificate is not trusted: if its authority is one of your own, set it as "
-     "the repositories' CA file"},
+     "the server's TLS certificate is not trusted: if its authority is one of your own, set "
+     "it as repo-ca-file"},
     {"SSL: no alternative", NULL, REFUSED,
      "the server's TLS certificate is for another name: use the name that it is for"},
     {"handshake", NULL, NETWORK, "no TLS connection to the git server could be made"},

@@ -46,14 +46,15 @@ static int flush(struct packing *p, struct err *e)
 static int over(const struct packing *p, bool bytes, struct err *e)
 {
     if (bytes) {
-        return err_set(
-            e, ERR_LIMIT,
-            "'%s' has more than %llu MiB, which is the limit: raise max_bytes, or scan a "
-            "part of it",
-            p->dir, (unsigned long long)(p->limits->max_bytes >> 20));
+        return err_set(e, ERR_LIMIT,
+                       "'%s' has more than %llu MiB, which is the limit: raise max_bytes (setting "
+                       "repo-max-mb), or scan a "
+                       "part of it",
+                       p->dir, (unsigned long long)(p->limits->max_bytes >> 20));
     }
     return err_set(e, ERR_LIMIT,
-                   "'%s' has more than %u files, which is the limit: raise max_files, or scan a "
+                   "'%s' has more than %u files, which is the limit: raise max_files (setting "
+                   "repo-max-files), or scan a "
                    "part of it",
                    p->dir, p->limits->max_files);
 }

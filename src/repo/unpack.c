@@ -102,13 +102,15 @@ static int check_limits(struct unpacking *u, const struct head *h, struct err *e
 
     if (++u->n > l->max_files) {
         return err_set(e, ERR_LIMIT,
-                       "the directory has more than %u files, which is the limit: raise max_files, "
+                       "the directory has more than %u files, which is the limit: raise max_files "
+                       "(setting repo-max-files), "
                        "or scan a part of it",
                        l->max_files);
     }
     if (h->size > l->max_bytes - MIN(u->told->bytes, l->max_bytes)) {
         return err_set(e, ERR_LIMIT,
-                       "the directory has more than %llu MiB, which is the limit: raise max_bytes, "
+                       "the directory has more than %llu MiB, which is the limit: raise max_bytes "
+                       "(setting repo-max-mb), "
                        "or scan a part of it",
                        (unsigned long long)(l->max_bytes >> 20));
     }
