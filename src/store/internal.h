@@ -350,7 +350,8 @@ struct store {
     struct key_tally **keys; /* by key */
     size_t n_keys, size_keys;
     bool keys_changed;
-    struct kinds *kinds; /* NULL: not read */
+    struct kinds *kinds;    /* NULL: not read */
+    size_t line_issues_max; /* LINE_ISSUES_MAX, but in tests */
     int64_t (*clock)(void *arg);
     uint64_t (*token)(void *arg); /* NULL, but in tests */
     void *hook_arg;

@@ -2,6 +2,7 @@
  * The row of a repository scan: where it belongs, and what is counted of it. While it runs its
  * intake counts; the row follows once per commit, as with hosts.
  */
+#include <assert.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,9 +204,11 @@ static int finding_add(struct store *s, const struct lease *l, const struct find
     if (rc == 0 && !it->scan) {
         rc = open_scan(s, it);
     }
-    if (rc == 0) {
-        rc = check_room(s, it, f);
+    if (rc != 0) {
+        return rc;
     }
+    assert(it && it->scan);
+    rc = check_room(s, it, f);
     return rc == 0 ? put(s, it, f) : rc;
 }
 

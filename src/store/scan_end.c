@@ -365,7 +365,7 @@ static int trim(struct ending *e)
     size_t n = e->issues.n + e->added;
     int rc = 0;
 
-    for (size_t at = 0; rc == 0 && at < e->issues.n && n > LINE_ISSUES_MAX; at++) {
+    for (size_t at = 0; rc == 0 && at < e->issues.n && n > e->s->line_issues_max; at++) {
         const struct issue *i = &issue_at(&e->issues, at)->is;
 
         if (!i->open && i->note.state == TRIAGE_NONE) {

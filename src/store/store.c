@@ -152,6 +152,7 @@ int store_open_locked(const char *url, int lock_fd, struct store **out, struct e
     assert(s);
     store_set_hooks(s, real_clock, NULL, NULL);
     s->now = s->committed;
+    s->line_issues_max = LINE_ISSUES_MAX;
     *out = s;
     return 0;
 }

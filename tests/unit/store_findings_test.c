@@ -888,6 +888,25 @@ static void a_broken_turn_undoes_the_end_of_a_scan(struct store *s)
     check_scan(s, &id, "b=unchanged c=new a=fixed ");
 }
 
+static void the_oldest_that_are_fixed_go_when_a_line_has_too_many_issues(struct store *s)
+{
+    struct id id;
+
+    s->line_issues_max = 5;
+    scan_with(s, REPO_A, "abcd", SAW_ALL);
+    decide_on(s, 'b', TRIAGE_ACKNOWLEDGED, 0);
+    scan_with(s, REPO_A, "d", SAW_ALL);
+    check_issues(s, NULL, "d c- b- a- ");
+    scan_with(s, REPO_A, "def", SAW_ALL);
+    check_issues(s, NULL, "f e d c- b- ");
+    scan_with(s, REPO_A, "defgh", SAW_ALL);
+    check_issues(s, NULL, "h g f e d b- "); /* what somebody wrote of stays, and what is open */
+    id = scan_with(s, REPO_A, "abdefgh", SAW_ALL);
+    check_scan(s, &id,
+               "a=new b=reopened d=unchanged e=unchanged f=unchanged g=unchanged "
+               "h=unchanged ");
+}
+
 static void a_scan_has_no_more_findings_than_its_bound(struct store *s)
 {
     struct id id = submit(s, REPO_A);
@@ -934,6 +953,7 @@ BOTH(issues_outlive_the_jobs_that_reported_them)
 BOTH(with_the_last_job_of_a_line_go_the_issues_that_nobody_decided_on)
 BOTH(findings_of_a_scan_that_is_read_again_replace_the_old_ones)
 BOTH(a_broken_turn_undoes_the_end_of_a_scan)
+BOTH(the_oldest_that_are_fixed_go_when_a_line_has_too_many_issues)
 BOTH(a_scan_has_no_more_findings_than_its_bound)
 
 TESTS(OF_BOTH(what_a_scan_was_asked_for_is_checked_and_goes_with_the_claim),
@@ -962,4 +982,5 @@ TESTS(OF_BOTH(what_a_scan_was_asked_for_is_checked_and_goes_with_the_claim),
       OF_BOTH(with_the_last_job_of_a_line_go_the_issues_that_nobody_decided_on),
       OF_BOTH(findings_of_a_scan_that_is_read_again_replace_the_old_ones),
       OF_BOTH(a_broken_turn_undoes_the_end_of_a_scan),
+      OF_BOTH(the_oldest_that_are_fixed_go_when_a_line_has_too_many_issues),
       OF_BOTH(a_scan_has_no_more_findings_than_its_bound))
