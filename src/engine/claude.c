@@ -108,6 +108,14 @@ static int claude_input(const struct engine_ask *a, struct buf *in, struct err *
 
 /* ---- the end ---- */
 
+/* The program's end says more than its last line, if there is one. */
+static int bad_end(const struct engine_end *end, struct engine_notes *notes, struct err *e)
+{
+    int rc = hit_end(end, "claude", 1u << 0, notes, e);
+
+    return rc ? rc : hit_failure(notes, e, "claude ended without a result");
+}
+
 /* Why it did not come to an answer, in few words; its own text is shown escaped where it has any.
  */
 static int no_answer(const struct claude_stream *s, const struct engine_end *end,
@@ -119,9 +127,8 @@ static int no_answer(const struct claude_stream *s, const struct engine_end *end
     const json_t *status = json_object_get(s->result, "api_error_status");
     auto_buf shown = {0};
 
-    if (end->exit_signal || json_is_false(json_object_get(s->result, "is_error"))) {
-        (void)hit_end(end, "claude", 1u << 0, notes, e);
-        return hit_failure(notes, e, "claude ended in a way that is not known");
+    if (end->exit_signal || !s->result || json_is_false(json_object_get(s->result, "is_error"))) {
+        return bad_end(end, notes, e);
     }
     if (text) {
         buf_add_escaped(&shown, text, strnlen(text, 200));
@@ -142,14 +149,8 @@ static int no_answer(const struct claude_stream *s, const struct engine_end *end
     if (str_eq(sub, "error_max_structured_output_retries")) {
         return hit_failure(notes, e, "the model never gave an answer of the form that was asked");
     }
-    if (s->result) {
-        return hit_failure(notes, e, "claude failed%s%s", shown.len ? ": " : "",
-                           shown.len ? shown.data : "");
-    }
-    if (hit_end(end, "claude", 1u << 0, notes, e) == 0) {
-        return hit_failure(notes, e, "claude ended without a result");
-    }
-    return ERR_TOOL;
+    return hit_failure(notes, e, "claude failed%s%s", shown.len ? ": " : "",
+                       shown.len ? shown.data : "");
 }
 
 static bool is_success(const struct claude_stream *s, const struct engine_end *end)

@@ -50,10 +50,11 @@ static void class_word(const char *s, char out[TYPE_MAX + 1])
     out[n] = '\0';
 }
 
-/* "CWE-78", "78", 78. 0: none that could be. */
+/* "CWE-78", "78", 78, "CWE-78: OS Command Injection". 0: none that could be. */
 static int32_t cwe_of(const json_t *v)
 {
     const char *s = json_string_value(v);
+    char digits[8] = "";
     uint64_t n = 0;
 
     if (json_is_integer(v)) {
@@ -62,7 +63,8 @@ static int32_t cwe_of(const json_t *v)
         s += strspn(s, " ");
         s += strncasecmp(s, "CWE", 3) == 0 ? 3 : 0;
         s += strspn(s, "-: ");
-        n = str_to_u64(s, 1, 99999, &n) ? n : 0;
+        memcpy(digits, s, MIN(strspn(s, "0123456789"), sizeof digits - 1));
+        n = str_to_u64(digits, 1, 99999, &n) ? n : 0;
     }
     return n <= 99999 ? (int32_t)n : 0;
 }
@@ -119,7 +121,7 @@ static bool confidence_of(const json_t *item, int32_t *out)
     if (!json_is_number(v) || !(c >= 0 && c <= 1)) {
         return false;
     }
-    *out = MIN((int32_t)lround(c * 100), (int32_t)CONFIDENCE_MAX);
+    *out = MAX(MIN((int32_t)lround(c * 100), (int32_t)CONFIDENCE_MAX), 1);
     return true;
 }
 
@@ -127,6 +129,7 @@ static bool confidence_of(const json_t *item, int32_t *out)
 static bool read_item(struct hits *h, const json_t *item, struct finding *f)
 {
     const json_t *file = json_object_get(item, "file");
+    const char *type;
 
     if (!json_is_object(item) || !json_is_string(json_object_get(item, "type")) ||
         !severity_parse(json_string_value(json_object_get(item, "severity")), &f->severity) ||
@@ -150,9 +153,10 @@ static bool read_item(struct hits *h, const json_t *item, struct finding *f)
     f->message = text_of(h->arena, item, "description", FINDING_TEXT_MAX, false);
     f->recommendation = text_of(h->arena, item, "recommendation", FINDING_TEXT_MAX, false);
     f->quote = text_of(h->arena, item, "quote", FINDING_LINE_MAX, false);
+    type = text_of(h->arena, item, "type", 200, true);
     f->engines[0] = (struct finding_engine){
         .name = "claude",
-        .rule = text_of(h->arena, item, "type", 200, true),
+        .rule = type ? type : f->rule,
         .severity = json_string_value(json_object_get(item, "severity")),
         .confidence_x100 = f->confidence_x100,
     };
