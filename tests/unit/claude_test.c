@@ -257,7 +257,7 @@ static void types_and_cwes_become_classes_of_ours(void)
         {"made up", "\"CWE-99998\"", "other", 0},
         {"made up", "\"CWE-\"", "other", 0},
         {"", "\"\"", "other", 0},
-        {"\\u0007\\n", "5", "other", 0},
+        {"\\u0007\\n", "-5", "other", 0},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
