@@ -139,7 +139,7 @@ static int csv_end(void *arg, struct err *e)
 
 const struct findings_format findings_csv = {
     .name = "csv",
-    .media_type = "text/csv; charset=utf-8",
+    .media_type = "text/csv; charset=utf-8; header=present",
     .suffix = ".csv",
     .help = "one line a finding, without formulas",
     .new = csv_new,

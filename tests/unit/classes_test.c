@@ -1,4 +1,5 @@
-/* The table of classes: what reports, engines and documentation rely on. */
+/* The table of classes: what reports, engines and documentation rely on. SCANPOD_WRITE_DOCS=1
+ * writes docs/findings.md anew. */
 #include "assess/classes.h"
 #include "tap.h"
 
@@ -100,6 +101,49 @@ static void what_is_not_in_the_table_is_another_weakness(void)
     CHECK(weakness_find(NULL) == NULL);
 }
 
+/* ---- docs/findings.md ---- */
+
+#define BEGIN "<!-- begin: classes -->\n"
+#define END   "<!-- end -->\n"
+
+static void add_table(struct buf *b)
+{
+    buf_adds(b, "| Class | CWE | Severity | Category | What it is, and what to do |\n"
+                "| --- | --- | --- | --- | --- |\n");
+    for (const struct weakness *w = weaknesses; w->name; w++) {
+        buf_addf(b, "| `%s` | ", w->name);
+        if (w->cwe) {
+            buf_addf(b, "%" PRId32, w->cwe);
+        }
+        buf_addf(b, " | %s | `%s` | %s %s |\n", severity_name(w->severity), w->category,
+                 w->description, w->help);
+    }
+}
+
+static void the_document_has_every_class_as_it_is(void)
+{
+    size_t n;
+    auto_free char *text = test_data("../../docs/findings.md", &n);
+    const char *begin = strstr(text, BEGIN), *end = begin ? strstr(begin, END) : NULL;
+    auto_buf want = {0};
+
+    CHECK(begin && end);
+    begin += strlen(BEGIN);
+    add_table(&want);
+    if (getenv("SCANPOD_WRITE_DOCS")) {
+        auto_free char *path = str_fmt("%s/../../docs/findings.md", getenv("SCANPOD_TEST_DATA"));
+        FILE *f = fopen(path, "w");
+
+        CHECK(f && fprintf(f, "%.*s%s%s", (int)(begin - text), text, want.data, end) > 0 &&
+              fclose(f) == 0);
+    } else if ((size_t)(end - begin) != want.len || memcmp(begin, want.data, want.len) != 0) {
+        tap_fail(__FILE__, __LINE__,
+                 "docs/findings.md is not what the code says; write it anew with "
+                 "SCANPOD_WRITE_DOCS=1 meson test -C build-test classes_test");
+    }
+}
+
 TESTS(every_class_says_what_reports_need, a_class_is_found_by_its_own_cwe,
       every_cwe_of_the_table_leads_to_a_class_that_exists,
-      engines_words_for_one_thing_are_one_family, what_is_not_in_the_table_is_another_weakness)
+      engines_words_for_one_thing_are_one_family, what_is_not_in_the_table_is_another_weakness,
+      the_document_has_every_class_as_it_is)
