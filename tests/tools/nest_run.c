@@ -186,7 +186,7 @@ int main(int argc, char **argv)
         .kill_ms = -1,
         .pack = {.max_bytes = 1 << 30, .max_files = 1000000, .max_file_bytes = 64 << 20},
     };
-    int opt;
+    int opt, status;
 
     while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         switch (opt) {
@@ -236,5 +236,8 @@ int main(int argc, char **argv)
         die(USAGE, "usage", "nest_run [OPTIONS] PROGRAM SPEC");
     }
     read_file(&o.spec, argv[optind + 1]);
-    return run(&o);
+    status = run(&o);
+    buf_done(&o.spec);
+    buf_done(&o.rules);
+    return status;
 }
