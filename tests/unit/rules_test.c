@@ -161,6 +161,14 @@ static void a_guess_gives_way_to_a_rule_that_knows(void)
           "generic-api-key 1:35-1:58 key: 8isW... (24 characters)\n");
 }
 
+static void a_key_of_a_service_account_is_told_once(void)
+{
+    FOUND("a.json",
+          "{\"type\": \"service_account\", \"private_key\": \"-----BEGIN PRIVATE"
+          " KEY-----\\nMIIEvd72OrAWTslT4hrkoP0b8QPdOTxSXbD\\n\"}\n",
+          "gcp-service-account-key 1:45-1:110 service account key: ----... (66 characters)\n");
+}
+
 static void a_checksum_tells_a_token_from_a_lookalike(void)
 {
     const char *right = "t = ghp_"
@@ -500,10 +508,11 @@ static void the_document_has_every_rule_as_it_is(void)
 TESTS(every_rule_finds_its_examples_and_leaves_the_others, every_rule_has_two_examples_of_each_kind,
       every_text_is_plain_and_every_class_known, places_are_of_characters_and_secrets_are_cut,
       a_key_in_many_lines_is_told_to_its_end, a_guess_gives_way_to_a_rule_that_knows,
-      a_checksum_tells_a_token_from_a_lookalike, placeholders_are_no_secrets,
-      randomness_tells_keys_from_words, marks_in_the_source_are_told_and_not_obeyed,
-      patterns_of_paths_match_what_they_say, kinds_come_from_the_path_or_the_first_line,
-      literals_are_all_found_whatever_stands_around, more_bytes_than_classes_are_still_told_apart,
+      a_key_of_a_service_account_is_told_once, a_checksum_tells_a_token_from_a_lookalike,
+      placeholders_are_no_secrets, randomness_tells_keys_from_words,
+      marks_in_the_source_are_told_and_not_obeyed, patterns_of_paths_match_what_they_say,
+      kinds_come_from_the_path_or_the_first_line, literals_are_all_found_whatever_stands_around,
+      more_bytes_than_classes_are_still_told_apart,
       files_of_rules_that_are_wrong_are_refused_with_the_place,
       rules_of_an_operator_are_run_beside_the_others, a_regex_that_never_ends_is_given_up_and_told,
       every_rule_bears_lines_of_its_own_literals, long_lines_are_searched_around_the_literals,
