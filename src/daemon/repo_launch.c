@@ -34,7 +34,7 @@ struct repo_start {
     struct box_file texts[3];
     size_t n_texts;
     struct buf spec_text;
-    struct proxy_gateway gateways[2];
+    struct proxy_gateway gateways[3];
     size_t n_gateways;
     struct limits limits;
     bool old_route;
@@ -125,6 +125,20 @@ static int start_ssh(struct repo_start *s, struct err *e)
     return rc;
 }
 
+static void add_git_gateway(struct repo_start *s, const char *prefix, const char *path,
+                            const char *entry)
+{
+    s->gateways[s->n_gateways++] = (struct proxy_gateway){
+        .kind = GATEWAY_GIT,
+        .prefix = prefix,
+        .upstream = keep(s, entry),
+        .tls = true,
+        .path = path,
+        .secret = s->spec.request.credential,
+        .username = s->spec.request.username ? s->spec.request.username : "x-access-token",
+    };
+}
+
 /* With a token the proxy makes the requests, and git sees neither token nor host. */
 static int start_https(struct repo_start *s, const char *entry, struct err *e)
 {
@@ -139,15 +153,10 @@ static int start_https(struct repo_start *s, const char *entry, struct err *e)
     if (rc != 0) {
         return rc;
     }
-    s->gateways[s->n_gateways++] = (struct proxy_gateway){
-        .kind = GATEWAY_GIT,
-        .prefix = GIT_PREFIX,
-        .upstream = keep(s, entry),
-        .tls = true,
-        .path = s->url.path,
-        .secret = s->spec.request.credential,
-        .username = s->spec.request.username ? s->spec.request.username : "x-access-token",
-    };
+    /* Some servers know a repository only with ".git" at its end: the checkout asks for both. */
+    strvec_pushf(&s->strings, "%s.git", s->url.path);
+    add_git_gateway(s, GIT_PREFIX, s->url.path, entry);
+    add_git_gateway(s, GIT_PREFIX "suffix", s->strings.v[s->strings.n - 1], entry);
     strvec_pushf(&s->strings, "http://127.0.0.1:%d" GIT_PREFIX, PROXY_PORT);
     s->spec.clone_url = s->strings.v[s->strings.n - 1];
     return 0;
