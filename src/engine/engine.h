@@ -71,13 +71,16 @@ struct engine_end {
 };
 
 struct engine {
-    struct tool tool;    /* name, summary, setting, program, version_args, read_version, limits,
-                            files; the rest unused */
-    unsigned languages;  /* which files it reads */
-    const char *family;  /* engines that share one count once in a merged confidence */
-    bool network;        /* may reach the model's API through the proxy; else no network at all */
-    bool built_in;       /* no program: read() is run over each file in a process of ours */
-    bool on_demand;      /* not among the defaults */
+    struct tool tool;   /* name, summary, setting, program, version_args, read_version, limits,
+                           files; the rest unused */
+    unsigned languages; /* which files it reads */
+    const char *family; /* engines that share one count once in a merged confidence */
+    bool network;       /* may reach the model's API through the proxy; else no network at all */
+    bool built_in;      /* no program: read() is run over each file in a process of ours */
+    bool on_demand;     /* not among the defaults */
+    /* A word in comments by which a source silences it, where no option makes it look past: the
+     * tree that it sees has another word of the same length there. NULL: there is none. */
+    const char *obeys;
     uint32_t chunk;      /* most files of one start; 0: all at once */
     uint32_t per_file_s; /* added to the time limit of a start for each file */
     /* Files written into its /tmp before the start: configuration of ours. Ends with path NULL. */

@@ -238,6 +238,7 @@ const struct engine engine_shellcheck = {
              .limits = {.wall_s = 60, .memory_mb = 2048, .output_mb = 128, .processes = 16},
              .files = 256},
     .languages = LANG_SHELL,
+    .obeys = "shellcheck",
     .family = "shell",
     .chunk = 50,
     .per_file_s = 3,

@@ -203,7 +203,12 @@ static int do_engines(struct scan *s, struct err *e)
 
     for (size_t i = 0; rc == 0 && i < s->n_runs; i++) {
         engine_run_plan(&s->runs[i], &s->survey, file_counts, s);
-        if (s->runs[i].n_todo > 0 && s->runs[i].engine->network && !ask.agent_tree) {
+        if (s->runs[i].n_todo > 0 && s->runs[i].engine->obeys) {
+            s->runs[i].tree = str_fmt("/tmp/plain-%zu", i);
+            rc = survey_plain_tree(s->runs[i].files, s->runs[i].n_files, s->runs[i].engine->obeys,
+                                   ENGINE_TREE, s->runs[i].tree, e);
+        }
+        if (rc == 0 && s->runs[i].n_todo > 0 && s->runs[i].engine->network && !ask.agent_tree) {
             rc = survey_agent_tree(&s->survey, ENGINE_TREE, AGENT_TREE, e);
             ask.agent_tree = AGENT_TREE;
         }

@@ -85,7 +85,9 @@ static void begin(struct crew *c, struct place *p, struct engine_run *r)
     struct err e = {0};
     struct start_ask ask = {
         .engine = r->engine,
-        .tree = r->engine->network ? c->ask->agent_tree : c->ask->tree,
+        .tree = r->tree              ? r->tree
+                : r->engine->network ? c->ask->agent_tree
+                                     : c->ask->tree,
         .self = c->ask->self,
         .work = c->ask->work,
         .number = c->started++,

@@ -399,6 +399,7 @@ void engine_run_json(const struct engine_run *r, struct json *j)
 
 void engine_run_done(struct engine_run *r)
 {
+    free(r->tree);
     for (size_t i = 0; i < r->n_hauls; i++) {
         haul_done(&r->hauls[i]);
     }

@@ -32,6 +32,7 @@ struct engine_run {
     const struct sarif_engine *declared; /* NULL: it is one of ours */
     char *program, *version;             /* owned; program NULL: not installed */
     bool named;                          /* asked for by name */
+    char *tree;                          /* owned: that it sees; NULL: the one of all */
     struct engine_file *files;           /* owned array; of the survey */
     size_t n_files;
     struct piece *todo; /* owned; the last one is next */

@@ -148,6 +148,24 @@ static int hand_out(struct bench *b, const struct survey_file *f, struct finding
     return rc;
 }
 
+/* How the source asks to be left alone there: told, not obeyed. */
+static void note_marks(const struct source *s, struct finding *const *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct finding *f = v[i];
+        size_t len;
+        const char *line = f->at.line > 0 ? source_line(s, f->at.line, &len) : NULL;
+
+        if (line && !f->marked) {
+            f->marked = engine_mark(line, len);
+        }
+        line = f->at.line > 1 ? source_line(s, f->at.line - 1, &len) : NULL;
+        if (line && !f->marked) {
+            f->marked = engine_mark_above(line, len);
+        }
+    }
+}
+
 /* All findings of one path. */
 static int judge_file(struct bench *b, struct finding **v, size_t n, struct err *e)
 {
@@ -161,6 +179,9 @@ static int judge_file(struct bench *b, struct finding **v, size_t n, struct err 
         source_init(&source, f->file.path, text.p, text.n);
     }
     identify(there ? &source : NULL, v, n, b->arena);
+    if (there) {
+        note_marks(&source, v, n);
+    }
     merge_findings(v, &n, b->arena);
     rc = hand_out(b, f, v, n, e);
     if (there) {

@@ -65,4 +65,13 @@ void survey_json(const struct survey *s, struct json *j, const char *key);
 bool survey_is_agents(const char *path);
 /* The tree as an agent may see it, by hard links, in a new directory: text, without what is an
  * agent's. */
+/* The directories above a file, below dir_fd. */
+int survey_make_parents(int dir_fd, const char *file, struct err *e);
+/*
+ * The files of an engine that obeys marks in sources (struct engine.obeys), in `to`: those that
+ * have the word in a comment are copies in which it is another one, all others links. It sees
+ * nothing else of the tree.
+ */
+int survey_plain_tree(const struct engine_file *files, size_t n, const char *word, const char *dir,
+                      const char *to, struct err *e);
 int survey_agent_tree(const struct survey *s, const char *dir, const char *to, struct err *e);

@@ -64,8 +64,10 @@ bool survey_is_agents(const char *path)
     }
 }
 
-static int make_parents(int dir_fd, char *path, struct err *e)
+int survey_make_parents(int dir_fd, const char *file, struct err *e)
 {
+    auto_free char *path = xstrdup(file);
+
     for (char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
         int rc;
 
@@ -81,16 +83,13 @@ static int make_parents(int dir_fd, char *path, struct err *e)
 
 static int link_file(int from, int to, const char *path, struct err *e)
 {
-    auto_free char *copy = NULL;
-
     if (linkat(from, path, to, path, 0) == 0) {
         return 0;
     }
     if (errno != ENOENT) {
         return err_errno(e, "make the agent's tree");
     }
-    copy = xstrdup(path);
-    if (make_parents(to, copy, e) != 0) {
+    if (survey_make_parents(to, path, e) != 0) {
         return e->code;
     }
     return linkat(from, path, to, path, 0) == 0 ? 0 : err_errno(e, "make the agent's tree");

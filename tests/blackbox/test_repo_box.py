@@ -530,3 +530,19 @@ def test_a_tree_of_100000_files_is_surveyed_in_little_memory(scan, tree, fake):
     assert got.box["max_rss_kb"] < 512 << 10
     got = scan(engines=["fake"], declared=[engine(fake, "look")], max_files=1000)
     assert got.status == 4 and "1000 files" in got.err
+
+
+
+def test_a_script_cannot_silence_shellcheck_and_its_marks_are_told(scan, tree):
+    """It has no option to look past them: it sees copies of such scripts."""
+    put(
+        tree,
+        {
+            "loud.sh": '#!/bin/sh\nrm -rf "$1"/*\n',
+            "d/quiet.sh": '#!/bin/sh\n# shellcheck disable=all\nrm -rf "$1"/*  # shellcheck disable=SC2115\n',
+        },
+    )
+    found = scan(engines=["shellcheck"]).of("shellcheck")
+    assert {(f["path"], f["line"]) for f in found} == {("loud.sh", 2), ("d/quiet.sh", 3)}
+    marks = {f["path"]: f.get("marked") for f in found}
+    assert marks == {"loud.sh": None, "d/quiet.sh": "shellcheck disable"}
