@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "sched/internal.h"
 #include "store/blob.h"
+#include "store/findings.h"
 
 enum { EXPIRE_BATCH = 200, PURGE_ROWS = 500 };
 static const int64_t event_keep_us = INT64_C(7) * 86400 * 1000000;
@@ -37,6 +38,7 @@ void housekeeping(struct sched *s)
     }
     store_event_expire(s->store, now - event_keep_us, EXPIRE_BATCH, &n, NULL);
     store_idem_expire(s->store, now - idem_keep_us, NULL);
+    (void)store_triage_expire(s->store, now, NULL, NULL);
     if (store_purge_step(s->store, PURGE_ROWS, &more, &path, &purge_id, NULL) == 0 && path) {
         if (s->blob_dir) {
             blob_remove(s->blob_dir, path);
