@@ -347,7 +347,9 @@ bool cursor_read_place(const char *text, uint8_t key[HOST_KEY], int64_t *seq)
 /* Link: <...>; rel="next" with the query as it came, but the new cursor. */
 static void link_next(struct http_req *r, const char *cursor)
 {
-    static const char *const keep[] = {"state", "open", "order", "limit", "tool", "since"};
+    static const char *const keep[] = {
+        "state",  "open",   "order", "limit", "tool", "since", "severity",   "triage",
+        "counts", "engine", "rule",  "path",  "cwe",  "text",  "repository", "branch"};
     auto_buf link = {0};
 
     buf_addf(&link, "<%s?cursor=%s", http_path(r), cursor);

@@ -5,6 +5,7 @@
  */
 #include "http/api_repo.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -364,12 +365,45 @@ void v1_repo_get(struct http_req *r, void *app)
 
 /* ---- repositories ---- */
 
+struct repo_page {
+    struct json j;
+    struct buf last; /* cursor of the last row: the store's in hex, as it may have any byte */
+    uint32_t n;
+};
+
+static void write_cursor(const char *key, struct buf *out)
+{
+    buf_reset(out);
+    for (; *key; key++) {
+        buf_addf(out, "%02x", (unsigned char)*key);
+    }
+}
+
+/* Owned; NULL: it is none. */
+static char *read_cursor(const char *s)
+{
+    auto_buf key = {0};
+
+    for (; *s; s += 2) {
+        unsigned byte;
+
+        if (strspn(s, "0123456789abcdef") < 2 || sscanf(s, "%2x", &byte) != 1 || !byte) {
+            return NULL;
+        }
+        buf_addc(&key, (char)byte);
+    }
+    return buf_take(&key);
+}
+
 static int put_repo(void *arg, const struct repo_row *row, struct err *e)
 {
-    struct json *j = arg;
+    struct repo_page *pg = arg;
+    struct json *j = &pg->j;
     char id[ID_TEXT + 1];
 
     (void)e;
+    pg->n++;
+    write_cursor(row->cursor, &pg->last);
     json_obj(j);
     json_str(j, "repository", row->url);
     json_str(j, "branch", row->branch);
@@ -386,23 +420,31 @@ static int put_repo(void *arg, const struct repo_row *row, struct err *e)
 
 void v1_repositories(struct http_req *r, void *app)
 {
-    static const char *const known[] = {"limit", "after", NULL};
+    static const char *const known[] = {"limit", "cursor", NULL};
     struct api *a = app;
-    struct json j = json_to(http_out(r));
+    const char *cursor = http_query(r, "cursor");
+    auto_free char *after = cursor ? read_cursor(cursor) : NULL;
+    struct repo_page pg = {.j = json_to(http_out(r))};
     int64_t limit = API_PAGE_DEFAULT;
+    struct problems p = {0};
     struct err e = {0};
 
     if (!api_query_known(r, known) || !api_query_int(r, "limit", 1, API_PAGE_MAX, &limit)) {
         return;
     }
-    json_obj(&j);
-    json_arr_in(&j, "items");
-    if (store_repos(a->store, http_query(r, "after"), (uint32_t)limit, put_repo, &j, &e) < 0) {
-        buf_reset(j.b);
-        api_fail(r, &e);
+    if (cursor && !after) {
+        problem_add(&p, "?cursor", "is not a cursor of this list");
+        problems_reply(r, &p);
         return;
     }
-    json_end(&j);
-    json_end(&j);
-    api_json_reply(r, 200);
+    json_obj(&pg.j);
+    json_arr_in(&pg.j, "items");
+    if (store_repos(a->store, after, (uint32_t)limit, put_repo, &pg, &e) < 0) {
+        buf_reset(pg.j.b);
+        api_fail(r, &e);
+    } else {
+        api_page_end_at(r, &pg.j, pg.n == limit ? pg.last.data : NULL);
+        api_json_reply(r, 200);
+    }
+    buf_done(&pg.last);
 }
