@@ -213,7 +213,9 @@ static bool ambiguous(struct http_req *r)
 /* A route that needs nothing is closed to all: its row was forgotten, not opened. */
 static bool may(struct http_req *r, const struct http_route *route, const struct key *k)
 {
-    unsigned missing = route->needs & ~key_scopes_held(k);
+    unsigned held = key_scopes_held(k);
+    bool either = route->flags & ROUTE_EITHER && held & KEY_SUBMIT_REPO;
+    unsigned missing = route->needs & ~(held | (either ? KEY_SUBMIT_NETWORK : 0));
     struct err e = {0};
 
     if (route->needs && !missing) {

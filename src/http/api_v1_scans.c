@@ -429,7 +429,12 @@ void v1_retry(struct http_req *r, void *app)
     if (!api_query_known(r, known) || !api_job_of(a, r, &job)) {
         return;
     }
-    if (job.repo && !job.import_path && job_state_terminal(job.state)) {
+    if (!job.repo && !(key_scopes_held(api_key(r)) & KEY_SUBMIT_NETWORK)) {
+        struct err e = {0};
+
+        key_scope_fault(KEY_SUBMIT_NETWORK, &e);
+        api_refuse(r, "key.scope", &e);
+    } else if (job.repo && !job.import_path && job_state_terminal(job.state)) {
         api_repo_retry(a, r, &job);
     } else if (job.import_path) {
         api_error(r, ERR_CONFLICT, "the job is an import: hand the file in again");

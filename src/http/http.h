@@ -29,7 +29,15 @@ struct http_str { /* not NUL-terminated */
 
 typedef void (*http_handler)(struct http_req *r, void *app);
 
-enum { ROUTE_OPEN = 1, ROUTE_LEGACY = 2, ROUTE_STREAM = 4, ROUTE_UPLOAD = 8, ROUTE_OLD_REPO = 16 };
+enum {
+    ROUTE_OPEN = 1,
+    ROUTE_LEGACY = 2,
+    ROUTE_STREAM = 4,
+    ROUTE_UPLOAD = 8,
+    ROUTE_OLD_REPO = 16,
+    ROUTE_EITHER = 32, /* the right to submit repositories will do, too: the handler knows which
+                          of them it is about */
+};
 
 struct http_route {
     const char *method;  /* "GET" (also answers HEAD) */
