@@ -122,7 +122,7 @@ int32_t function_open(struct functions *f, int32_t line, int32_t outer, const ch
     x->last = INT32_MAX;
     x->outer = outer;
     x->name = (uint32_t)f->names.len;
-    buf_add(&f->names, name, n);
+    text_clean(&f->names, name, n);
     buf_addc(&f->names, '\0');
     return f->n++;
 }
