@@ -338,8 +338,11 @@ static int prepare(struct repo_start *s, const struct launcher *l, const struct 
 {
     struct in_force *scope = l->config->scope;
     const struct policy_rules *rules = policy_rules(in_force_policy(scope), j->key_id, l->key_name);
-    int rc = repo_request_read(j->repo, &s->spec.request, e);
+    int rc = policy_tool(rules, tool_repo.name, e);
 
+    if (rc == 0) {
+        rc = repo_request_read(j->repo, &s->spec.request, e);
+    }
     if (rc == 0) {
         rc = str_starts(s->spec.request.url, "dir:") ? start_local(s, e)
                                                      : start_remote(s, in_force_policy(scope), e);

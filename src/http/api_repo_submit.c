@@ -148,6 +148,11 @@ static int judge(const struct repo_submit *s, const char **rule, struct err *e)
     if (str_starts(s->q.url, "dir:")) {
         return err_set(e, ERR_INVALID, "a directory is scanned by `scanpod repo DIR` alone");
     }
+    *rule = "policy.scope";
+    rc = policy_tool(api_rules(s->api, s->key), tool_repo.name, e);
+    if (rc != 0) {
+        return rc;
+    }
     rc = repo_url_split(s->q.url, &url, e);
     if (rc == 0) {
         *rule = "policy.repositories";

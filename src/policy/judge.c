@@ -160,7 +160,7 @@ static int judge_targets(struct judging *j, struct err *e)
 
 /* ---- rules ---- */
 
-static int judge_tool(const struct policy_rules *r, const char *tool, struct err *e)
+int policy_tool(const struct policy_rules *r, const char *tool, struct err *e)
 {
     for (const char *const *t = r->tools; tool && t && *t; t++) {
         if (strcmp(*t, tool) == 0) {
@@ -292,7 +292,7 @@ int policy_judge(const struct policy *p, const struct policy_ask *ask, struct po
         (const struct rules *)(const void *)((const char *)pub - offsetof(struct rules, pub));
     struct judging j = {.p = p, .ask = ask};
     struct policy_verdict v = {.rules = pub};
-    int rc = judge_tool(pub, ask->tool, e);
+    int rc = policy_tool(pub, ask->tool, e);
 
     if (rc == 0) {
         rc = judge_targets(&j, e);

@@ -91,6 +91,9 @@ struct policy_rules {
 const struct policy_rules *policy_rules(const struct policy *p, const char *key_id,
                                         const char *key_name);
 
+/* ERR_SCOPE if these rules list tools, and not this one (repository scans: "repo"). */
+int policy_tool(const struct policy_rules *r, const char *tool, struct err *e);
+
 /* What ports of a request mean that name no protocol. */
 enum { ASK_TCP = 1, ASK_UDP = 2, ASK_SCTP = 4 };
 

@@ -136,7 +136,7 @@ static bool tool_known(const char *name)
             return true;
         }
     }
-    return tool_find(name) != NULL;
+    return tool_of_job(name) != NULL;
 }
 
 static int member_tools(void *arg, const struct node *v, struct err *e)
@@ -147,7 +147,8 @@ static int member_tools(void *arg, const struct node *v, struct err *e)
     for (size_t i = 0; i < v->n && rc == 0; i++) {
         if (!tool_known(v->item[i].text)) {
             return node_wrong(m->l->name, &v->item[i], e,
-                              "there is no such tool; 'tools' is a list of nmap, masscan, zmap");
+                              "there is no such tool; 'tools' is a list of nmap, masscan, zmap, "
+                              "repo");
         }
         strvec_push(&m->r->tools, v->item[i].text);
     }
