@@ -139,8 +139,7 @@ static bool read_filter(struct http_req *r, bool issues, struct finding_filter *
 
 struct page {
     struct json j;
-    int64_t last;
-    uint32_t n;
+    int64_t next; /* 0: it is the last one */
 };
 
 static int put_row(void *arg, const struct finding_row *row, struct err *e)
@@ -149,20 +148,17 @@ static int put_row(void *arg, const struct finding_row *row, struct err *e)
 
     (void)e;
     view_finding(&pg->j, row);
-    pg->last = row->seq;
-    pg->n++;
     return 0;
 }
 
-static void end_page(struct http_req *r, struct page *pg, char kind, uint32_t limit, int rc,
-                     const struct err *e)
+static void end_page(struct http_req *r, struct page *pg, char kind, int rc, const struct err *e)
 {
     if (rc < 0) {
         buf_reset(pg->j.b);
         api_fail(r, e);
         return;
     }
-    api_page_end(r, &pg->j, kind, pg->last, pg->n == limit);
+    api_page_end(r, &pg->j, kind, pg->next, pg->next != 0);
     api_json_reply(r, 200);
 }
 
@@ -180,7 +176,8 @@ void v1_repo_findings(struct http_req *r, void *app)
     pg.j = json_to(http_out(r));
     json_obj(&pg.j);
     json_arr_in(&pg.j, "items");
-    end_page(r, &pg, 'f', f.limit, store_findings(a->store, job.num, &f, put_row, &pg, &e), &e);
+    f.next = &pg.next;
+    end_page(r, &pg, 'f', store_findings(a->store, job.num, &f, put_row, &pg, &e), &e);
     job_done(&job);
 }
 
@@ -197,7 +194,8 @@ void v1_findings(struct http_req *r, void *app)
     pg.j = json_to(http_out(r));
     json_obj(&pg.j);
     json_arr_in(&pg.j, "items");
-    end_page(r, &pg, 'i', f.limit, store_issues(a->store, &f, put_row, &pg, &e), &e);
+    f.next = &pg.next;
+    end_page(r, &pg, 'i', store_issues(a->store, &f, put_row, &pg, &e), &e);
 }
 
 struct lines {

@@ -124,6 +124,24 @@ static int check_engines(const struct api *a, const struct repo_request *q, stru
     return 0;
 }
 
+static int check_baseline(const struct api *a, const struct repo_request *q, struct err *e)
+{
+    struct job job;
+    struct id id;
+    int rc = 0;
+
+    if (!q->baseline || !id_parse(q->baseline, &id)) {
+        return 0;
+    }
+    job_init(&job);
+    if (store_job_get(a->store, &id, &job, NULL) != 0 || !job.repo || job.state != JOB_COMPLETED) {
+        rc = err_set(e, ERR_INVALID, "the baseline '%s' is no repository scan that has completed",
+                     q->baseline);
+    }
+    job_done(&job);
+    return rc;
+}
+
 static int check_credential(const struct api *a, const struct repo_request *q, struct err *e)
 {
     if (q->credential && !a->cfg.elsewhere && a->cfg.has_secret &&
@@ -264,7 +282,8 @@ int api_repo_submit(struct repo_submit *s, struct job *out, const char **rule, i
     if (rc == 0 && !s->api->cfg.elsewhere) {
         rc = check_agent(s->api, &s->q, e);
     }
-    if (rc == 0 && (rc = check_engines(s->api, &s->q, e)) == 0) {
+    if (rc == 0 && (rc = check_engines(s->api, &s->q, e)) == 0 &&
+        (rc = check_baseline(s->api, &s->q, e)) == 0) {
         rc = check_credential(s->api, &s->q, e);
     }
     if (rc != 0) {
