@@ -276,6 +276,9 @@ static void add_agent(struct repo_start *s)
     if (!is_wanted(s, &engine_claude) || !repo_means_agent(m)) {
         return;
     }
+    if (!s->spec.request.agent.model) {
+        s->spec.request.agent.model = repo_means_default_model(m);
+    }
     s->spec.request.agent.base_url = str_fmt("http://127.0.0.1:%d" API_PREFIX, PROXY_PORT);
     s->gateways[s->n_gateways++] = (struct proxy_gateway){
         .kind = GATEWAY_MESSAGES,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "engine/agent.h"
 #include "tool/tool.h"
 
 enum { TEXT_MAX = 8 << 20 };
@@ -169,4 +170,15 @@ bool repo_means_model(const struct repo_means *m, const char *model)
         }
     }
     return !m->api_models;
+}
+
+char *repo_means_default_model(const struct repo_means *m)
+{
+    const char *first = m->api_models;
+    size_t n = first ? strspn(first, ", ") : 0;
+
+    if (repo_means_model(m, AGENT_MODEL) || !first[n]) {
+        return xstrdup(AGENT_MODEL);
+    }
+    return xstrndup(first + n, strcspn(first + n, ", "));
 }

@@ -35,3 +35,6 @@ void repo_means_done(struct repo_means *m);
 bool repo_means_agent(const struct repo_means *m);
 /* May a request name that model? */
 bool repo_means_model(const struct repo_means *m, const char *model);
+/* The one that is taken where a request names none: the usual one, or else the first of those that
+ * may be named. The caller frees it. */
+char *repo_means_default_model(const struct repo_means *m);

@@ -237,11 +237,13 @@ const struct engine engine_claude = {
     .family = "model",
     .network = true,
     .on_demand = true,
-    /* A request that nobody answers is repeated before it is a stall (AGENT_STALL_S). */
+    /* A request that nobody answers is repeated before it is a stall (AGENT_STALL_S); the model is
+     * the one that was asked for, or none. */
     .env = (const char *const[]){"ANTHROPIC_API_KEY=scanpod-has-the-key",
                                  "ANTHROPIC_BASE_URL=http://127.0.0.1:3128/anthropic",
                                  "NO_PROXY=127.0.0.1", "API_TIMEOUT_MS=90000",
                                  "CLAUDE_CODE_MAX_RETRIES=3",
+                                 "CLAUDE_CODE_DISABLE_LEGACY_MODEL_REMAP=1",
                                  "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1",
                                  "CLAUDE_CONFIG_DIR=/tmp/claude-config", "DISABLE_AUTOUPDATER=1",
                                  "DISABLE_ERROR_REPORTING=1", "DISABLE_TELEMETRY=1", NULL},

@@ -251,7 +251,7 @@ def _time_limit(request):
 # stands for itself and may go anywhere.
 SPREAD = (
     "test_scan_lab", "test_scan_faults_lab", "test_scan_faults", "test_profiles",
-    "test_crash",
+    "test_crash", "test_agent",
 )  # fmt: skip
 # What takes long comes first, so that no worker is left alone with it at the end.
 LONG_FIRST = ("test_scan_lab", "test_scan_faults_lab", "test_up", "test_confinement", "test_scope",
