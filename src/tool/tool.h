@@ -198,7 +198,7 @@ int tool_option_tokens(const struct tool *t, const char *field, const char *valu
 const struct tool *tool_find(const char *name); /* NULL if there is none */
 /* The tool of a stored job: of those, or tool_repo. */
 const struct tool *tool_of_job(const char *name);
-const struct tool *const *tool_all(void);       /* NULL-terminated */
+const struct tool *const *tool_all(void); /* NULL-terminated */
 /* The program's full path: the configured one, else looked up in PATH. ERR_NOT_FOUND names what
  * to install. Caller frees. */
 int tool_path(const struct tool *t, const char *configured, char **out, struct err *e);
