@@ -103,16 +103,13 @@ static void every_kind_of_result_passes_the_rules_of_its_readers(void)
 
 static void the_file_is_valid_under_the_schema_of_oasis(void)
 {
-    const char *named = getenv("SCANPOD_SARIF_SCHEMA");
     auto_free char *path =
-        named ? xstrdup(named)
-              : str_fmt("%s/../../build-test/sarif-2.1.0.json", getenv("SCANPOD_TEST_DATA"));
+        str_fmt("%s/../../build-sarif/sarif-2.1.0.json", getenv("SCANPOD_TEST_DATA"));
     struct findings_rig r;
     auto_buf out = {0};
 
     if (access(path, R_OK) < 0) {
-        tap_skip(
-            "the schema of SARIF is not here: script/sarif-schema build-test/sarif-2.1.0.json");
+        tap_skip("the schema of SARIF is not here: script/sarif-schema");
     }
     rig_init(&r);
     rig_fill(&r);
