@@ -6,7 +6,13 @@
 #include "base/mem.h"
 #include "engine/claude.h"
 
-enum { FINDINGS_MAX = 2000, TYPE_MAX = 64, CONFIDENCE_DEFAULT = 50, CONFIDENCE_MAX = 90 };
+enum {
+    FINDINGS_MAX = 2000,
+    TYPE_MAX = 64,
+    CONFIDENCE_DEFAULT = 50,
+    CONFIDENCE_MAX = 90,
+    QUOTE_MIN = 4
+};
 
 const char claude_schema[] =
     "{\"type\":\"object\",\"additionalProperties\":false,"
@@ -26,7 +32,7 @@ const char claude_schema[] =
     "\"file\":{\"type\":\"string\"},"
     "\"line\":{\"type\":\"integer\",\"minimum\":1},"
     "\"end_line\":{\"type\":\"integer\",\"minimum\":1},"
-    "\"quote\":{\"type\":\"string\"},"
+    "\"quote\":{\"type\":\"string\",\"minLength\":4},"
     "\"description\":{\"type\":\"string\"},"
     "\"recommendation\":{\"type\":\"string\"}}}}}}";
 
@@ -125,6 +131,18 @@ static bool confidence_of(const json_t *item, int32_t *out)
     return true;
 }
 
+/* A quote that every line has, or none, would prove nothing. */
+static bool quote_says_something(const json_t *v)
+{
+    const char *s = json_string_value(v);
+    size_t n = 0;
+
+    for (; s && *s && n < QUOTE_MIN; s++) {
+        n += (unsigned char)*s > ' ';
+    }
+    return n == QUOTE_MIN;
+}
+
 /* False: it does not keep to the schema, or its place is none. */
 static bool read_item(struct hits *h, const json_t *item, struct finding *f)
 {
@@ -133,7 +151,7 @@ static bool read_item(struct hits *h, const json_t *item, struct finding *f)
 
     if (!json_is_object(item) || !json_is_string(json_object_get(item, "type")) ||
         !severity_parse(json_string_value(json_object_get(item, "severity")), &f->severity) ||
-        !json_is_string(file) || !json_is_string(json_object_get(item, "quote")) ||
+        !json_is_string(file) || !quote_says_something(json_object_get(item, "quote")) ||
         !json_is_string(json_object_get(item, "description")) ||
         !json_is_string(json_object_get(item, "recommendation")) ||
         !number_of(item, "line", &f->at.line) || !confidence_of(item, &f->confidence_x100)) {

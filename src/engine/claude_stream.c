@@ -27,7 +27,7 @@ static int64_t count_at(const json_t *o, const char *name)
 {
     int64_t n = json_integer_value(at(o, name));
 
-    return n > 0 && n < INT64_C(1) << 50 ? n : 0;
+    return n > 0 && n < INT64_C(1) << 40 ? n : 0;
 }
 
 /* ---- the beginning ---- */

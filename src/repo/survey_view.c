@@ -21,7 +21,8 @@ const struct survey_file *survey_find(const struct survey *s, const char *path)
 
 /* ---- what belongs to agents ---- */
 
-/* Directories, wherever they are, and files in any directory. */
+/* Directories, wherever they are, and files in any directory; the last three are those by which a
+ * tree hides from an agent's search what is in it. */
 static const char *const agent_dirs[] = {
     ".claude",     ".cursor", ".windsurf", ".gemini", ".codex", ".continue",
     ".clinerules", ".roo",    ".amazonq",  ".junie",  ".aider", NULL,
@@ -31,7 +32,8 @@ static const char *const agent_files[] = {
     "AGENT.md",        "GEMINI.md",       ".mcp.json",   "mcp.json",
     ".cursorrules",    ".windsurfrules",  ".clinerules", ".roorules",
     ".aider.conf.yml", ".claude.json",    ".rules",      "copilot-instructions.md",
-    ".claudeignore",   ".cursorignore",   ".goosehints", NULL,
+    ".claudeignore",   ".cursorignore",   ".goosehints", ".gitignore",
+    ".ignore",         ".rgignore",       NULL,
 };
 
 static bool in_list(const char *const *list, const char *name, size_t n)

@@ -414,6 +414,23 @@ def test_nothing_of_the_repository_is_taken_for_settings(scan, tree, workdir, el
     keeps_its_secrets(s)
 
 
+def test_a_repository_cannot_hide_from_the_search(scan, tree):
+    """ripgrep, which searches for the CLI, would leave out what these files name."""
+    (tree / ".hidden").mkdir()
+    (tree / ".hidden/more.py").write_text(RUN_PY)
+    for name in (".ignore", ".rgignore", ".gitignore", "src/.ignore"):
+        (tree / name).write_text("*\n")
+    seen = []
+
+    def script(r):
+        seen[:] = r.results
+        return good(r) if r.results else Answer(use("Grep", pattern="os.system"))
+
+    s = scan(script)
+    assert "src/run.py" in seen[0] and ".hidden/more.py" in seen[0]
+    assert any("4 files are" in note for note in s.run["notes"]), s.run["notes"]
+
+
 def test_what_the_model_says_is_shown_as_text(scan):
     evil = "\x1b]0;owned\x07\x1b[31mred\r\n\x00 <script>alert(1)</script>"
     said = finding(title=evil, description=evil, recommendation=evil, type=evil)

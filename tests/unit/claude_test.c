@@ -165,7 +165,7 @@ static void got_finding_of(const char *members, struct got *g)
     got_document(doc, g);
 }
 
-#define REST "\"quote\":\"x\",\"description\":\"d\",\"recommendation\":\"r\""
+#define REST "\"quote\":\"x = 1;\",\"description\":\"d\",\"recommendation\":\"r\""
 
 static void no_findings_are_no_failure(void)
 {
@@ -205,6 +205,10 @@ static void a_document_that_breaks_the_schema_is_a_failure(void)
         "\"type\":\"xxe\",\"severity\":\"high\",\"file\":\"../a\",\"line\":1," REST,
         "\"type\":\"xxe\",\"severity\":\"high\",\"file\":\"a/../../b\",\"line\":1," REST,
         "\"type\":\"xxe\",\"severity\":\"high\",\"file\":\"\",\"line\":1," REST,
+        "\"type\":\"xxe\",\"severity\":\"high\",\"file\":\"a\",\"line\":1,\"quote\":\"\","
+        "\"description\":\"d\",\"recommendation\":\"r\"",
+        "\"type\":\"xxe\",\"severity\":\"high\",\"file\":\"a\",\"line\":1,"
+        "\"quote\":\"  }\\n ; \\t\",\"description\":\"d\",\"recommendation\":\"r\"",
         "\"type\":\"xxe\",\"severity\":\"high\",\"file\":7,\"line\":1," REST,
         "\"type\":\"xxe\",\"severity\":\"high\",\"file\":\"a\",\"line\":1,"
         "\"description\":\"d\",\"recommendation\":\"r\"",
