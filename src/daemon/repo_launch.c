@@ -142,7 +142,7 @@ static void add_git_gateway(struct repo_start *s, const char *prefix, const char
 /* With a token the proxy makes the requests, and git sees neither token nor host. */
 static int start_https(struct repo_start *s, const char *entry, struct err *e)
 {
-    const char *token;
+    const char *token, *suffixed;
     int rc;
 
     if (!s->spec.request.credential) {
@@ -155,8 +155,9 @@ static int start_https(struct repo_start *s, const char *entry, struct err *e)
     }
     /* Some servers know a repository only with ".git" at its end: the checkout asks for both. */
     strvec_pushf(&s->strings, "%s.git", s->url.path);
+    suffixed = s->strings.v[s->strings.n - 1];
     add_git_gateway(s, GIT_PREFIX, s->url.path, entry);
-    add_git_gateway(s, GIT_PREFIX "suffix", s->strings.v[s->strings.n - 1], entry);
+    add_git_gateway(s, GIT_PREFIX "suffix", suffixed, entry);
     strvec_pushf(&s->strings, "http://127.0.0.1:%d" GIT_PREFIX, PROXY_PORT);
     s->spec.clone_url = s->strings.v[s->strings.n - 1];
     return 0;

@@ -33,7 +33,7 @@ static bool path_ok(const char *p)
             !strstr(p, "/./") && !strstr(p, "/../") && (n < 2 || strcmp(p + n - 2, "/.") != 0) &&
             (n < 3 || strcmp(p + n - 3, "/..") != 0) &&
             strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                      "._~/-") == n);
+                      "._~/+-") == n);
 }
 
 static bool username_ok(const char *p)
@@ -81,7 +81,7 @@ int proxy_gateway_check(const struct proxy_gateway *g, struct err *e)
         return bad(e, "prefix", "it is '/' and 1 to 31 letters from a to z");
     }
     if (!path_ok(g->path ? g->path : "")) {
-        return bad(e, "path", "it is '/' and names of A-Z, a-z, 0-9, '.', '_', '~' and '-'");
+        return bad(e, "path", "it is '/' and names of A-Z, a-z, 0-9, '.', '_', '~', '+' and '-'");
     }
     if (git && (!g->path || !*g->path)) {
         return bad(e, "path", "a repository has one");
