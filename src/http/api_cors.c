@@ -7,10 +7,10 @@
 #include "base/mem.h"
 #include "http/api_priv.h"
 
-/* Exactly one of the list, or "null" and the like: none. */
+/* Exactly one of the list: neither several at once, nor "*", nor "null" and the like. */
 static bool is_allowed(const struct api *a, const char *origin)
 {
-    size_t n = strlen(origin);
+    size_t n = strpbrk(origin, ", *") ? 0 : strlen(origin);
 
     for (const char *p = a->cfg.cors_origins; p && n; p = strchr(p, ',')) {
         p += strspn(p, ", ");
