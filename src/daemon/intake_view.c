@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "daemon/intake_findings.h"
 #include "edge/edge.h"
 
 enum {
@@ -190,8 +191,9 @@ static void put_results(struct json *j, const struct job *job, const struct host
     json_end(j);
 }
 
+/* findings: `results` of a repository scan; NULL: it is none. */
 static void write_it(const struct intake_result *r, const struct job *job, const struct hosts *h,
-                     const char *raw, const char *error, struct buf *out)
+                     const char *findings, const char *raw, const char *error, struct buf *out)
 {
     struct json j = json_to(out);
     char id[ID_TEXT + 1];
@@ -202,7 +204,11 @@ static void write_it(const struct intake_result *r, const struct job *job, const
     json_str(&j, "status", status_of(r->state));
     put_text(&j, "tool", job->tool);
     put_text(&j, "target", job->targets);
-    put_results(&j, job, h, raw);
+    if (findings) {
+        json_raw(&j, "results", findings);
+    } else {
+        put_results(&j, job, h, raw);
+    }
     put_text(&j, "error_message", error);
     json_bool(&j, "partial", job->partial);
     json_str(&j, "job_id", id);
@@ -214,13 +220,16 @@ int intake_result_write(struct store *s, const struct api_depot *depot,
                         const struct intake_result *r, struct buf *out, char **error, struct err *e)
 {
     auto_free char *raw = NULL;
+    auto_buf findings = {0};
     struct hosts h = {.with_ports = true};
     struct job job;
     int rc;
 
     job_init(&job);
     rc = store_job_get(s, &r->job, &job, e);
-    if (rc == 0) {
+    if (rc == 0 && job.repo) {
+        rc = intake_findings_write(s, &job, HOSTS_ROOM, &findings, e);
+    } else if (rc == 0) {
         rc = read_hosts(s, job.num, true, &h, e);
         if (rc == 0 && h.full) {
             hosts_done(&h);
@@ -232,7 +241,7 @@ int intake_result_write(struct store *s, const struct api_depot *depot,
     }
     if (rc == 0) {
         *error = error_of(r, &job);
-        write_it(r, &job, &h, raw, *error, out);
+        write_it(r, &job, &h, findings.data, raw, *error, out);
     }
     hosts_done(&h);
     job_done(&job);

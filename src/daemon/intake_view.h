@@ -1,7 +1,8 @@
 /*
  * intake_view - a job's result as the third system's message: one object of at most
  * EDGE_RESULT_MAX bytes. The first host stands for itself, all of them in `hosts`; when that is too
- * much they go without their ports, as many as fit, and `truncated` says so.
+ * much they go without their ports, as many as fit, and `truncated` says so. `results` of a
+ * repository scan are intake_findings.h's.
  */
 #pragma once
 
