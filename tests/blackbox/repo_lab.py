@@ -203,6 +203,13 @@ class Lab:
         }
         args = ["--scope", self.policy_path, *more.pop("args", ())]
         self.server = make(env=settings, args=args, start=start, **more)
+        if start and "--transport" not in args:
+            wait_until(self.settled, 30, "the engines to be known")
+
+    def settled(self):
+        """Before, scans are put off for a moment."""
+        engines = self.server.get("/api/v1/engines").json()["items"]
+        return all(e["available"] or e["why"] for e in engines)
 
     def secret(self, name, value):
         path = self.secrets / name
