@@ -134,6 +134,7 @@ static void add_git_gateway(struct repo_start *s, const char *prefix, const char
         .upstream = keep(s, entry),
         .tls = true,
         .path = path,
+        .ca_file = s->means->ca_file,
         .secret = s->spec.request.credential,
         .username = s->spec.request.username ? s->spec.request.username : "x-access-token",
     };
@@ -287,6 +288,7 @@ static void add_agent(struct repo_start *s)
         .upstream = m->api_upstream,
         .tls = m->api_tls,
         .path = m->api_path,
+        .ca_file = m->api_tls ? m->api_ca_file : NULL,
         .secret = m->api_secret,
         .tokens_max = m->api_tokens,
         .requests_max = REQUESTS_MAX,

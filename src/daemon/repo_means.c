@@ -111,6 +111,15 @@ static int read_api(const struct option_set *o, struct repo_means *m, struct err
 
 /* ---- all of it ---- */
 
+/* One that cannot be found keeps its name, so that whoever opens it says so. */
+char *repo_means_ca(const struct option_set *settings, const char *setting)
+{
+    const char *path = option_str(settings, setting);
+    char *full = path ? realpath(path, NULL) : NULL;
+
+    return full || !path ? full : xstrdup(path);
+}
+
 int repo_means_open(const struct option_set *o, struct repo_means *out, struct err *e)
 {
     int rc;
@@ -119,6 +128,8 @@ int repo_means_open(const struct option_set *o, struct repo_means *out, struct e
         .self = own_program(),
         .git = find_program(o, "git", "tool-git"),
         .ssh = find_program(o, "ssh", "tool-ssh"),
+        .ca_file = repo_means_ca(o, "repo-ca-file"),
+        .api_ca_file = repo_means_ca(o, "agent-ca-file"),
         .api_secret = option_str(o, "agent-secret"),
         .api_models = option_str(o, "agent-models"),
         .api_tokens = (uint64_t)option_int(o, "agent-max-tokens"),
@@ -144,6 +155,8 @@ void repo_means_done(struct repo_means *m)
     free(m->git);
     free(m->ssh);
     free(m->ca);
+    free(m->ca_file);
+    free(m->api_ca_file);
     free(m->known_hosts);
     free(m->rules);
     free(m->api_upstream);

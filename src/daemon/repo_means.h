@@ -16,6 +16,7 @@ struct repo_means {
     char *self;                     /* owned: path of this program, which is the box's */
     char *git, *ssh;                /* owned: full paths; NULL: not there */
     char *ca, *known_hosts, *rules; /* owned: contents; NULL: none */
+    char *ca_file, *api_ca_file;    /* owned: full paths, as the proxy was told them; NULL: none */
     /* The model's API: "HOST:PORT[=RANGES]" and what stands before /v1; NULL: it is off. */
     char *api_upstream, *api_path; /* owned */
     bool api_tls;
@@ -31,6 +32,9 @@ struct repo_means {
 /* ERR_INVALID names the setting. repo_means_done() in any case. */
 int repo_means_open(const struct option_set *settings, struct repo_means *out, struct err *e);
 void repo_means_done(struct repo_means *m);
+/* The setting's file by its full path, which is the name that gateways and the proxy have for it;
+ * the caller frees it. NULL: there is none. */
+char *repo_means_ca(const struct option_set *settings, const char *setting);
 /* The claude engine can be used: there is a secret of the name. */
 bool repo_means_agent(const struct repo_means *m);
 /* May a request name that model? */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "daemon/repo_means.h"
 #include "daemon/resolver.h"
 #include "proxy/proxy.h"
 #include "runner/runner.h"
@@ -206,11 +207,13 @@ static void open_cgroups(struct roles *r, struct start *st, uid_t uid)
 /* No other role has the secrets: what is forked without being told to share sees zeroes. */
 static int start_proxy(struct roles *r, const struct roles_ask *ask, struct err *e)
 {
+    auto_free char *agent_ca = repo_means_ca(ask->settings, "agent-ca-file");
+    auto_free char *git_ca = repo_means_ca(ask->settings, "repo-ca-file");
     const struct proxy_config proxy = {.change_user = ask->user->change,
                                        .uid = ask->user->uid,
                                        .gid = ask->user->gid,
                                        .secrets = ask->secrets,
-                                       .ca_file = option_str(ask->settings, "agent-ca-file")};
+                                       .ca_file = {agent_ca, git_ca}};
     int rc;
 
     secrets_share(ask->secrets, true);

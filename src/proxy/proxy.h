@@ -38,7 +38,8 @@ struct proxy_config {
     uid_t uid;
     gid_t gid;
     struct secrets *secrets; /* those that gateways name; shared with the child; NULL: none */
-    const char *ca_file;     /* PEM, read by proxy_spawn(); NULL: none */
+    /* PEM, read by proxy_spawn(): those that gateways may name; NULL: none */
+    const char *ca_file[2];
     /* For tests; 0 and NULL: as above and below, getaddrinfo(). */
     uint32_t header_ms, connect_ms, idle_ms, answer_ms;
     lookup_fn *look_up;
@@ -81,7 +82,7 @@ struct proxy_gateway {
     const char *upstream; /* as an entry: "api.anthropic.com:443", with ranges where needed */
     bool tls;             /* false: plain HTTP, only with ranges (a laboratory) */
     const char *path;     /* put before what is asked: "" or "/owner/name.git"; of git: all of it */
-    const char *ca_file;  /* that of proxy_config: who may sign; NULL: whom the system trusts */
+    const char *ca_file;  /* one of proxy_config: who may sign; NULL: whom the system trusts */
     const char *secret;   /* name; NULL: none is added */
     const char *username; /* GATEWAY_GIT */
     uint64_t tokens_max;  /* input and output together; 0: no limit */

@@ -185,16 +185,24 @@ static bool on_run_over(struct proxy_process *pp, struct wire *w)
 bool process_trust(struct proxy_process *pp, const char *ca_file, const struct tls_trust **out,
                    const char **why)
 {
-    struct trust *t = ca_file ? &pp->file : &pp->system;
+    struct trust *t = &pp->system;
+    const struct buf none = {0}, *ca = &none;
+    size_t i = 0;
 
-    if (ca_file && !str_eq(ca_file, pp->config->ca_file)) {
-        *why = "the gateway's CA file is not that of the settings";
+    while (ca_file && i < ARRAY_LEN(pp->file) && !str_eq(ca_file, pp->config->ca_file[i])) {
+        i++;
+    }
+    if (i == ARRAY_LEN(pp->file)) {
+        *why = "the gateway's CA file is not one of the settings";
         return false;
+    }
+    if (ca_file) {
+        t = &pp->file[i];
+        ca = &pp->ca[i];
     }
     if (!t->tried) {
         t->tried = true;
-        (void)tls_trust_new(ca_file ? pp->ca->data : NULL, ca_file ? pp->ca->len : 0, &t->trust,
-                            &t->why);
+        (void)tls_trust_new(ca->data, ca->len, &t->trust, &t->why);
     }
     *out = t->trust;
     *why = t->why.msg;
@@ -205,7 +213,7 @@ bool process_trust(struct proxy_process *pp, const char *ca_file, const struct t
 
 struct start {
     const struct proxy_config *config;
-    struct buf ca;
+    struct buf ca[2];
 };
 
 static void on_message(struct chan *c, uint16_t type, const void *body, size_t n, int *fds,
@@ -238,7 +246,7 @@ static void proxy_process(const void *arg, int fd)
                                     .gid = given->gid};
     struct proxy_config c = *given;
     struct proxy_process pp = {
-        .config = &c, .ca = &start->ca, .chan = {.on_message = on_message, .on_close = on_close}};
+        .config = &c, .ca = start->ca, .chan = {.on_message = on_message, .on_close = on_close}};
     const char *failed = role_become(&role, fd);
     struct err e = {0};
 
@@ -283,11 +291,15 @@ static int read_ca(const char *path, struct buf *out, struct err *e)
 int proxy_spawn(const struct proxy_config *c, int *out_fd, int *out_pidfd, struct err *e)
 {
     struct start start = {.config = c};
-    int rc = c->ca_file ? read_ca(c->ca_file, &start.ca, e) : 0;
+    int rc = 0;
 
+    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(start.ca); i++) {
+        rc = c->ca_file[i] ? read_ca(c->ca_file[i], &start.ca[i], e) : 0;
+    }
     if (rc == 0) {
         rc = chan_spawn("the proxy", proxy_process, &start, out_fd, out_pidfd, e);
     }
-    buf_done(&start.ca);
+    buf_done(&start.ca[0]);
+    buf_done(&start.ca[1]);
     return rc;
 }

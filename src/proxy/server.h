@@ -23,8 +23,8 @@ struct proxy_process {
     struct loop *loop;
     struct chan chan;
     struct proxy_run *runs;
-    const struct buf *ca; /* what the settings' ca_file has in it */
-    struct trust system, file;
+    const struct buf *ca; /* what the settings' files have in them, each */
+    struct trust system, file[2];
 };
 
 struct proxy_run {
@@ -54,6 +54,7 @@ void run_has_room(struct proxy_run *run);
 void run_over_cap(struct proxy_run *run);
 /* The first request to the model: what the checkout needed ends, for ever. */
 void run_seal(struct proxy_run *run);
-/* Of the settings' CA file, which ca_file has to be, or (NULL) of the system. False: *why not. */
+/* Of one of the settings' CA files, which ca_file has to be, or (NULL) of the system. False: *why
+ * not. */
 bool process_trust(struct proxy_process *pp, const char *ca_file, const struct tls_trust **out,
                    const char **why);
