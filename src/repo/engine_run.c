@@ -68,7 +68,7 @@ void engine_run_plan(struct engine_run *r, const struct survey *s,
     if (r->n_files == 0) {
         skip(r, "no files");
     } else if (!r->program && !r->engine->built_in) {
-        skip(r, "not installed");
+        skip(r, r->engine->network ? "not installed, or without a key" : "not installed");
     } else {
         push_pieces(r);
     }

@@ -251,6 +251,7 @@ def test_without_a_key_it_is_skipped_and_that_is_told(scanpod, cli, tree):
     run = json.loads(done.stdout)["job"]["run"]
     agent = next(e for e in run["engines"] if e["name"] == "claude")
     assert agent["status"] == "skipped" and run["assessment"] == "partial"
+    assert agent["reason"] == "not installed, or without a key"
 
 
 # ---------------------------------------------------------------- passes
