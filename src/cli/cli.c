@@ -19,7 +19,7 @@ const struct flag global_flags[] = {
     {.name = "output",
      .letter = 'o',
      .value = "FORMAT",
-     .help = "table, json, ndjson, csv or nmap"},
+     .help = "table, json, ndjson, csv, nmap; of findings also sarif, markdown, html"},
     {.name = "quiet", .letter = 'q', .help = "only results and errors"},
     {.name = "color", .value = "WHEN", .help = "auto, always or never"},
     {.name = "timeout", .value = "SECONDS", .help = "stop waiting after so long; the job goes on"},

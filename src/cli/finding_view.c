@@ -36,7 +36,11 @@ void finding_gate_take(struct finding_gate *g, const json_t *f)
     const char *state = json_text(f, "state");
 
     if (!g->on || severity_of(f) < g->at || !json_is_true(json_object_get(f, "counts")) ||
-        str_eq(state, "fixed") || str_eq(state, "unknown") || (is_known(f) && !g->all)) {
+        str_eq(state, "fixed") || str_eq(state, "unknown")) {
+        return;
+    }
+    if (is_known(f) && !g->all) {
+        g->known++;
         return;
     }
     if (g->n++ < GATE_NAMED) {

@@ -14,6 +14,7 @@ struct finding_gate {
     enum severity at; /* that and above fails */
     bool all;         /* known ones, too */
     int64_t n;        /* so many did */
+    int64_t known;    /* and so many would, if known ones did */
     struct buf first; /* owned: "src/a.c:12, src/b.c:3" */
 };
 void finding_gate_take(struct finding_gate *g, const json_t *finding);

@@ -83,7 +83,7 @@ static void add_commands(struct buf *b, const struct command *const *list)
 
 static void add_program(struct buf *b)
 {
-    buf_adds(b, "ScanPod runs network scanners as durable jobs and keeps what they find.\n\n"
+    buf_adds(b, "ScanPod runs security scanners as durable jobs and keeps what they find.\n\n"
                 "usage: scanpod [FLAGS] COMMAND ...\n");
     add_commands(b, commands);
     add_flags(b, "Flags of every command", global_flags);

@@ -47,6 +47,10 @@ static int gate_status(struct repo_run *r, const json_t *scan)
         say_error(&r->c->term, text, NULL);
         return STATUS_FOUND;
     }
+    if (g->on && g->known) {
+        say(&r->c->term, "%lld findings at or above %s are known already: --all counts them, too",
+            (long long)g->known, severity_name(g->at));
+    }
     if (g->on && !json_is_true(json_object_get(scan, "complete"))) {
         say_error(&r->c->term, "the scan was not complete: it cannot be said that there is nothing",
                   NULL);

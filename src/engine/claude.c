@@ -225,6 +225,7 @@ const struct engine engine_claude = {
              .summary = "the Claude Code CLI: a model reads the code",
              .setting = "engine-claude",
              .program = "claude",
+             .install = "npm install -g @anthropic-ai/claude-code",
              .version_args = (const char *const[]){"--version", NULL},
              .read_version = claude_version,
              .limits = {.wall_s = 1800,

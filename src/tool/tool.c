@@ -105,6 +105,7 @@ int tool_path(const struct tool *t, const char *configured, char **out, struct e
         return err_set(e, ERR_NOT_FOUND, "%s: '%s' is not a program that can be run", t->setting,
                        configured);
     }
-    return err_set(e, ERR_NOT_FOUND, "%s is not installed: apt-get install %s, or set --%s",
-                   t->program, t->program, t->setting);
+    return err_set(e, ERR_NOT_FOUND, "%s is not installed: %s%s, or set --%s", t->program,
+                   t->install ? "" : "apt-get install ", t->install ? t->install : t->program,
+                   t->setting);
 }

@@ -129,6 +129,7 @@ struct tool {
     const char *name, *summary;
     const char *setting;               /* option row with its path: "tool-nmap" */
     const char *program;               /* looked up in PATH by default: "nmap" */
+    const char *install;               /* a command; NULL: apt-get install PROGRAM */
     const struct tool_option *options; /* ends with name NULL */
     const struct tool_refusal *refusals;
     /*
