@@ -69,8 +69,13 @@ static void add_table_row(struct list *l, const json_t *job, size_t id_len)
     } else {
         buf_adds(&progress, "-");
     }
-    buf_addf(&up, "%" PRId64, v.hosts_up);
-    buf_addf(&open, "%" PRId64, v.ports_open);
+    if (str_eq(v.tool, "repo")) { /* it has findings, not hosts */
+        buf_adds(&up, "-");
+        buf_adds(&open, "-");
+    } else {
+        buf_addf(&up, "%" PRId64, v.hosts_up);
+        buf_addf(&open, "%" PRId64, v.ports_open);
+    }
     buf_add_duration(&age, l->now_us - v.created_us);
     table_row(&l->table, (const char *const[]){id, v.state, v.tool, progress.data, up.data,
                                                open.data, age.data, v.targets});
