@@ -71,9 +71,28 @@ static bool nothing_to_do(const struct scan_record *r)
     return true;
 }
 
+/* Source that counts was left out. Where only changes count, an old file that is too large says
+ * nothing of them. */
+static bool source_hidden(const struct scan_record *r)
+{
+    const struct survey *s = r->survey;
+
+    if (s->hidden == 0 || !r->checkout->base || s->left_more > 0) {
+        return s->hidden > 0;
+    }
+    for (size_t i = 0; i < s->n_left; i++) {
+        if (survey_hides(s->left[i].path, s->left[i].why) &&
+            checkout_changed(r->checkout, s->left[i].path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static const char *assessment(const struct scan_record *r)
 {
-    bool ran = false, complete = r->verdict->dropped == 0 && r->broken == 0;
+    bool ran = false;
+    bool complete = r->verdict->dropped == 0 && r->broken == 0 && !source_hidden(r);
 
     for (size_t i = 0; i < r->n_runs; i++) {
         const struct engine_run *run = &r->runs[i];
@@ -136,6 +155,8 @@ static void notes_json(const struct scan_record *r, const char *assessed, struct
                "names were percent-encoded to be told");
     note_count(j, s->agent, "file is an agent's configuration; agents did not see it",
                "files are an agent's configuration; agents did not see them");
+    note_count(j, s->hidden, "source file or directory was left out: see files.skipped",
+               "source files or directories were left out: see files.skipped");
     note_count(j, r->verdict->unverified, "finding names a place that is not in the tree",
                "findings name places that are not in the tree");
     note_count(j, r->verdict->dropped, "finding was left out: there are more than are kept",

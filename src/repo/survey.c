@@ -34,10 +34,20 @@ struct walk {
 
 static int walk_dir(struct walk *w, int dir_fd, struct err *e);
 
+/* Links have no text of their own, submodules are repositories of their own. */
+bool survey_hides(const char *path, const char *why)
+{
+    const unsigned source = LANG_C | LANG_CXX | LANG_PYTHON | LANG_SHELL;
+
+    return !str_starts(why, "symbolic link") && !str_starts(why, "submodule") &&
+           (str_starts(why, "directory") || (language_of(path, "", 0) & source) != 0);
+}
+
 void survey_leave(struct survey *s, const char *path, const char *why)
 {
     size_t bytes = strlen(path) + strlen(why) + 24;
 
+    s->hidden += survey_hides(path, why);
     if (s->n_left == SURVEY_LEFT_MAX || s->left_bytes + bytes > SURVEY_LEFT_BYTES) {
         s->left_more++;
         return;

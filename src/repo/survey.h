@@ -39,6 +39,8 @@ struct survey {
     size_t n, size;
     struct survey_left left[SURVEY_LEFT_MAX];
     size_t n_left, left_more, left_bytes;
+    size_t
+        hidden; /* of those left out: source by its name, or a directory with whatever is in it */
     uint64_t total, bytes;                /* files, also those left out; bytes of text */
     uint64_t languages[SURVEY_LANGUAGES]; /* files, by the lowest bit of their language */
     size_t rewritten, renamed, agent;     /* how many files */
@@ -57,8 +59,12 @@ int survey_run(const struct survey_ask *ask, struct survey *out, struct err *e);
 void survey_done(struct survey *s);
 /* NULL: no text file of this path. */
 const struct survey_file *survey_find(const struct survey *s, const char *path);
-/* One more that is not looked at. */
+/*
+ * One more that is not looked at. One byte, or very many, are enough to make of a source file one
+ * that no engine reads and a compiler still does: such a tree was not seen whole.
+ */
 void survey_leave(struct survey *s, const char *path, const char *why);
+bool survey_hides(const char *path, const char *why); /* what `hidden` counts */
 /* The object `files` of the run's record. */
 void survey_json(const struct survey *s, struct json *j, const char *key);
 /* Whether a file of this path tells agents what to do, or sets them up. */
