@@ -5,8 +5,8 @@
 
 #include "base/mem.h"
 
-/* Exit statuses of repo/box.h. */
-enum { BOX_REFUSED = 2, BOX_NETWORK = 3, BOX_LIMIT = 4 };
+/* Exit statuses of repo/box.h. That a checkout is not to be had is no refusal of the policy's. */
+enum { BOX_NETWORK = 3, BOX_LIMIT = 4 };
 
 /* ---- the end ---- */
 
@@ -39,9 +39,7 @@ static void add_reason(struct buf *m, const char *text)
 static void failed(const struct runner_end *end, struct outcome *o, struct buf *m)
 {
     o->state = JOB_FAILED;
-    o->reason = end->exit_status == BOX_REFUSED ? REASON_REFUSED
-                : end->exit_status == BOX_LIMIT ? REASON_LIMIT
-                                                : REASON_TOOL_FAILED;
+    o->reason = end->exit_status == BOX_LIMIT ? REASON_LIMIT : REASON_TOOL_FAILED;
     o->retryable = end->exit_status == BOX_NETWORK;
     add_reason(m, end->stderr_tail);
 }
