@@ -425,8 +425,9 @@ int launch_repository(const struct launcher *l, struct tool_run *r, const struct
                        l->caps->why_nest);
     }
     if (!programs_settled(l->config->programs)) {
-        *wait_until_us =
-            wall_us() + VERSION_US; /* the engines are being asked for their versions */
+        /* The engines are being asked for their versions. All that wait are due at the same time,
+         * and so they stay in their order. */
+        *wait_until_us = (wall_us() / VERSION_US + 1) * VERSION_US;
         return 0;
     }
     rc = prepare(&s, l, j, e);
