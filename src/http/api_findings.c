@@ -251,12 +251,17 @@ static int put_one(void *arg, const struct finding_row *row, struct err *e)
     return 0;
 }
 
+static void not_there(struct http_req *r)
+{
+    api_error(r, ERR_NOT_FOUND, "there is no such finding");
+}
+
 static bool id_of(struct http_req *r, struct id *id)
 {
     if (id_parse(http_param(r, "id"), id)) {
         return true;
     }
-    api_error(r, ERR_NOT_FOUND, "there is no such finding");
+    not_there(r);
     return false;
 }
 
@@ -264,7 +269,11 @@ static void one_reply(struct api *a, struct http_req *r, const struct id *id)
 {
     struct err e = {0};
 
-    if (store_issue(a->store, id, put_one, r, &e) < 0) {
+    int rc = store_issue(a->store, id, put_one, r, &e);
+
+    if (rc == ERR_NOT_FOUND) {
+        not_there(r);
+    } else if (rc < 0) {
         api_fail(r, &e);
     } else {
         api_json_reply(r, 200);
@@ -369,6 +378,8 @@ static void decide(struct api *a, struct http_req *r, const struct id *id, json_
     rc = store_triage(a->store, id, d.rev, &d.note, &now, &e);
     if (rc == ERR_CONFLICT) {
         api_status(r, 412, "the finding has changed meanwhile", "read it again");
+    } else if (rc == ERR_NOT_FOUND) {
+        not_there(r);
     } else if (rc < 0) {
         api_fail(r, &e);
     } else {
