@@ -106,6 +106,10 @@ static bool side(struct api *a, struct http_req *r, const char *name, struct job
         problem_add(p, pointer, "is required: the id of a job");
     } else if (!id_parse(text, &id) || store_job_get(a->store, &id, out, NULL) < 0) {
         problem_add(p, pointer, "there is no such job");
+    } else if (out->repo) {
+        problem_add(p, pointer,
+                    "is a scan of a repository, which has no hosts: its findings say "
+                    "what is new; another scan to compare with is its 'baseline'");
     } else if (!job_state_terminal(out->state)) {
         problem_add(p, pointer, "the job is still %s", job_state_name(out->state));
     } else {

@@ -148,7 +148,11 @@ void v1_export(struct http_req *r, void *app)
     if (!f || !api_job_of(a, r, &job)) {
         return;
     }
-    if (!job_state_terminal(job.state)) {
+    if (job.repo) {
+        api_error(r, ERR_CONFLICT,
+                  "this job is a scan of a repository, which has no hosts: see "
+                  "/api/v1/repo-scans/{id}/export");
+    } else if (!job_state_terminal(job.state)) {
         api_error(r, ERR_CONFLICT, "the job is still %s: export it when it has ended",
                   job_state_name(job.state));
     } else {

@@ -302,6 +302,10 @@ void v1_reparse(struct http_req *r, void *app)
     }
     if (!job_state_terminal(job.state)) {
         api_error(r, ERR_CONFLICT, "the job is still %s", job_state_name(job.state));
+    } else if (job.repo) {
+        api_error(r, ERR_CONFLICT,
+                  "findings of a repository scan are not rebuilt: later scans "
+                  "were compared with them");
     } else if (!job.raw_sha256) {
         api_error(r, ERR_NOT_FOUND, "the job has no raw output");
     } else if (!a->cfg.reparse) {

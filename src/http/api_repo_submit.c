@@ -118,7 +118,8 @@ static int check_engines(const struct api *a, const struct repo_request *q, stru
 
         if (!engine_find(name) && !sarif_engines_find(a->cfg.declared_engines, name)) {
             return err_set(e, ERR_INVALID,
-                           "there is no engine '%.40s'; GET /api/v1/capabilities lists them", name);
+                           "/engines: there is no engine '%.40s'; GET /api/v1/engines lists them",
+                           name);
         }
     }
     return 0;
@@ -135,7 +136,7 @@ static int check_baseline(const struct api *a, const struct repo_request *q, str
     }
     job_init(&job);
     if (store_job_get(a->store, &id, &job, NULL) != 0 || !job.repo || job.state != JOB_COMPLETED) {
-        rc = err_set(e, ERR_INVALID, "the baseline '%s' is no repository scan that has completed",
+        rc = err_set(e, ERR_INVALID, "/baseline: '%s' is no repository scan that has completed",
                      q->baseline);
     }
     job_done(&job);
@@ -146,7 +147,8 @@ static int check_credential(const struct api *a, const struct repo_request *q, s
 {
     if (q->credential && !a->cfg.elsewhere && a->cfg.has_secret &&
         !a->cfg.has_secret(a->cfg.agent_arg, q->credential)) {
-        return err_set(e, ERR_INVALID, "there is no secret '%s' on this server", q->credential);
+        return err_set(e, ERR_INVALID, "/credential: there is no secret '%s' on this server",
+                       q->credential);
     }
     return 0;
 }
