@@ -130,7 +130,9 @@ static int32_t find_quote(const struct source *s, const struct finding *f)
 static void snap(struct finding *f, int32_t line)
 {
     if (line != f->at.line) {
-        f->at.end_line = f->at.end_line ? f->at.end_line - f->at.line + line : 0;
+        int64_t end = (int64_t)f->at.end_line - f->at.line + line;
+
+        f->at.end_line = f->at.end_line ? (int32_t)MIN(end, INT32_MAX) : 0;
         f->at.line = line;
         f->at.column = f->at.end_column = 0;
     }

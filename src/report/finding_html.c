@@ -208,14 +208,14 @@ static void add_facts(struct html *w, const struct finding_row *row)
 /* With numbers; the lines of the finding are marked. */
 static void add_snippet(struct buf *b, const struct finding *f)
 {
-    int32_t line = f->snippet_line, last = f->at.end_line ? f->at.end_line : f->at.line;
+    int64_t line = f->snippet_line, last = f->at.end_line ? f->at.end_line : f->at.line;
 
     buf_adds(b, "<pre>");
     for (const char *p = f->snippet; *p; line++) {
         size_t n = strcspn(p, "\n");
         bool mark = line >= f->at.line && line <= last;
 
-        buf_addf(b, "<span>%5" PRId32 " </span>%s", line, mark ? "<mark>" : "");
+        buf_addf(b, "<span>%5" PRId64 " </span>%s", line, mark ? "<mark>" : "");
         html_add_lines(b, p, n);
         buf_adds(b, mark ? "</mark>\n" : "\n");
         p += n + (p[n] == '\n');

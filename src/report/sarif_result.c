@@ -76,7 +76,7 @@ static int32_t lines_of(const char *text)
 /* Only where it says more than the region itself: that is a rule of SARIF. */
 static void add_context(struct json *j, const struct finding *f, int32_t last)
 {
-    int32_t first = f->snippet_line, end = MAX(first + lines_of(f->snippet) - 1, last);
+    int64_t first = f->snippet_line, end = MAX(first + lines_of(f->snippet) - 1, last);
 
     json_obj_in(j, "contextRegion");
     json_int(j, "startLine", first);

@@ -40,8 +40,8 @@ static inline struct finding *rig_add(struct findings_rig *r, const char *rule, 
                           .n_engines = 1};
     f->engines[0] = (struct finding_engine){"flawfinder", "2.0.19", "FF1001", "4", 80};
     snprintf(f->identity.primary, sizeof f->identity.primary, "%032d", line);
-    snprintf(f->identity.moved, sizeof f->identity.moved, "%032d", 1000 + line);
-    snprintf(f->identity.around, sizeof f->identity.around, "%032d", 2000 + line);
+    snprintf(f->identity.moved, sizeof f->identity.moved, "%032" PRId64, INT64_C(1000) + line);
+    snprintf(f->identity.around, sizeof f->identity.around, "%032" PRId64, INT64_C(2000) + line);
     snprintf(f->identity.github, sizeof f->identity.github, "39fa2ee980eb94b0:%d", line % 100);
     *row = (struct finding_row){.seq = (int64_t)r->n,
                                 .life = LIFE_NEW,
