@@ -55,7 +55,7 @@ static void add_origin(struct sarif *w)
     const struct repo_scan *s = w->scan;
 
     json_obj_in(j, "originalUriBaseIds");
-    json_obj_in(j, "SRCROOT");
+    json_obj_in(j, "%SRCROOT%");
     json_obj_in(j, "description");
     json_str(j, "text", "The root of the repository.");
     json_end(j);
@@ -74,7 +74,7 @@ static void add_origin(struct sarif *w)
         json_str(j, "branch", s->branch);
     }
     json_obj_in(j, "mappedTo");
-    json_str(j, "uriBaseId", "SRCROOT");
+    json_str(j, "uriBaseId", "%SRCROOT%");
     json_end(j);
     json_end(j);
     json_end(j);

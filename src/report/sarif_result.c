@@ -98,7 +98,7 @@ void sarif_location(struct sarif *w, const struct finding_place *p, const struct
     json_obj_in(j, "physicalLocation");
     json_obj_in(j, "artifactLocation");
     json_strn(j, "uri", w->scratch.data, w->scratch.len);
-    json_str(j, "uriBaseId", "SRCROOT");
+    json_str(j, "uriBaseId", "%SRCROOT%");
     json_end(j);
     json_obj_in(j, "region");
     if (p->line > 0) {
