@@ -175,7 +175,7 @@ static void submit(struct http_req *r, struct repo_submit *s)
     } else if (rc == ERR_INVALID) {
         struct problems p = {0};
 
-        problem_add(&p, "", "%s", e.msg);
+        api_repo_problem(&p, &e);
         problems_reply(r, &p);
     } else {
         api_fail(r, &e);

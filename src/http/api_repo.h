@@ -30,6 +30,8 @@ void repo_submit_done(struct repo_submit *s);
  */
 int api_repo_submit(struct repo_submit *s, struct job *out, const char **rule, int32_t *retry_s,
                     struct err *e);
+/* "/branch: is not ..." as a problem of that member. */
+void api_repo_problem(struct problems *p, const struct err *e);
 /* Members of a parsed body into s. False: *p names what is wrong. limits: what s->limits borrows.
  */
 bool api_repo_read(struct repo_submit *s, json_t *body, struct buf *limits, struct problems *p);

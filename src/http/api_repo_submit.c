@@ -31,8 +31,7 @@ static bool is_of_job(const char *name)
     return false;
 }
 
-/* "/branch: is not ..." as a problem of that member. */
-static void put_fault(struct problems *p, const struct err *e)
+void api_repo_problem(struct problems *p, const struct err *e)
 {
     const char *colon = e->msg[0] == '/' ? strstr(e->msg, ": ") : NULL;
     auto_free char *pointer = colon ? xstrndup(e->msg, (size_t)(colon - e->msg)) : NULL;
@@ -57,7 +56,7 @@ static void read_request(struct repo_submit *s, json_t *body, struct problems *p
     text = json_dumps(scan, JSON_COMPACT);
     json_decref(scan);
     if (!text || repo_request_read(text, &s->q, &e) < 0) {
-        put_fault(p, &e);
+        api_repo_problem(p, &e);
     }
     free(text);
 }
