@@ -6,12 +6,14 @@
 
 #include "base/mem.h"
 #include "cli/remote.h"
+#include "cli/view.h"
 
 static const struct flag flags[] = {
     {.name = "format",
      .letter = 'f',
      .value = "FORMAT",
-     .help = "nmap-xml, grepable, csv, ndjson, markdown or html (nmap-xml)"},
+     .help = "nmap-xml, grepable, csv, ndjson, markdown or html (nmap-xml); of a repository scan "
+             "sarif, json, ndjson, csv, markdown or html (sarif)"},
     {.name = "file", .value = "FILE", .help = "write there (standard output)"},
     {0},
 };
@@ -60,11 +62,30 @@ static int fetch(struct cli *c, const char *path, const char *file)
     return status;
 }
 
+static int is_repo(struct cli *c, const char *id, bool *repo)
+{
+    struct answer a = {0};
+    int status = remote_job_call(c, "GET", id, "", &a);
+    json_t *job = status == STATUS_OK ? remote_job(c, &a) : NULL;
+    struct job_view v;
+
+    if (job) {
+        job_view_read(job, &v);
+        *repo = job_view_is_repo(&v);
+    } else if (status == STATUS_OK) {
+        status = STATUS_UNREACHABLE;
+    }
+    json_decref(job);
+    answer_done(&a);
+    return status;
+}
+
 static int run(struct cli *c)
 {
     const char *format = args_value(&c->args, "format");
     char id[ID_TEXT + 1];
     auto_buf path = {0};
+    bool repo = false;
     int status;
 
     if (!cli_client(c, &status)) {
@@ -74,15 +95,19 @@ static int run(struct cli *c)
     if (status != STATUS_OK) {
         return status;
     }
-    buf_addf(&path, "/api/v1/scans/%s/export?format=", id);
-    buf_add_url(&path, format ? format : "nmap-xml");
+    status = is_repo(c, id, &repo);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    buf_addf(&path, "/api/v1/%s/%s/export?format=", repo ? "repo-scans" : "scans", id);
+    buf_add_url(&path, format ? format : repo ? "sarif" : "nmap-xml");
     return fetch(c, path.data, args_value(&c->args, "file"));
 }
 
 const struct command command_export = {
     .name = "export",
     .operands = "JOB",
-    .summary = "write a job's results as nmap XML, grepable, CSV, NDJSON, Markdown or HTML",
+    .summary = "write a job's results as nmap XML, SARIF, grepable, CSV, NDJSON, Markdown or HTML",
     .flags = flags,
     .min = 1,
     .max = 1,

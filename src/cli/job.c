@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cli/remote.h"
+#include "cli/repo_export.h"
 #include "cli/table.h"
 #include "cli/view.h"
 #include "model/job.h"
@@ -16,8 +17,28 @@ static int find(struct cli *c, char id[ID_TEXT + 1])
 
 /* ---- show ---- */
 
+static int show_job(struct cli *c, const char *id, const struct job_view *v, const struct buf *body)
+{
+    bool repo = job_view_is_repo(v);
+
+    if (c->format == FORMAT_TABLE) {
+        auto_buf text = {0};
+
+        job_view_facts(v, c->term.out_color, &text);
+        if (!v->hosts && !repo) {
+            out_buf(&text);
+            return STATUS_OK;
+        }
+        buf_addc(&text, '\n');
+        out_buf(&text);
+    }
+    return repo ? repo_show_remote(c, id, false) : remote_results(c, id, body);
+}
+
 static int show(struct cli *c)
 {
+    struct job_view v;
+    json_t *job;
     struct answer a = {0};
     char id[ID_TEXT + 1];
     int status = find(c, id);
@@ -25,28 +46,14 @@ static int show(struct cli *c)
     if (status == STATUS_OK) {
         status = remote_job_call(c, "GET", id, "", &a);
     }
-    if (status == STATUS_OK && c->format == FORMAT_TABLE) {
-        json_t *job = remote_job(c, &a);
-        auto_buf text = {0};
-        struct job_view v;
-
-        if (!job) {
-            answer_done(&a);
-            return STATUS_UNREACHABLE;
-        }
+    job = status == STATUS_OK ? remote_job(c, &a) : NULL;
+    if (job) {
         job_view_read(job, &v);
-        job_view_facts(&v, c->term.out_color, &text);
-        if (v.hosts) {
-            buf_addc(&text, '\n');
-        }
-        out_buf(&text);
-        if (v.hosts) {
-            status = remote_results(c, id, &a.body);
-        }
-        json_decref(job);
+        status = show_job(c, id, &v, &a.body);
     } else if (status == STATUS_OK) {
-        status = remote_results(c, id, &a.body);
+        status = STATUS_UNREACHABLE;
     }
+    json_decref(job);
     answer_done(&a);
     return status;
 }

@@ -69,7 +69,7 @@ static void add_table_row(struct list *l, const json_t *job, size_t id_len)
     } else {
         buf_adds(&progress, "-");
     }
-    if (str_eq(v.tool, "repo")) { /* it has findings, not hosts */
+    if (job_view_is_repo(&v)) { /* it has findings, not hosts */
         buf_adds(&up, "-");
         buf_adds(&open, "-");
     } else {

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cli/repo_export.h"
 #include "cli/results.h"
 #include "cli/view.h"
 
@@ -257,6 +258,10 @@ int remote_report(struct cli *c, const char *id, const struct answer *a)
         return STATUS_UNREACHABLE;
     }
     job_view_read(job, &v);
+    if (job_view_is_repo(&v)) {
+        json_decref(job);
+        return repo_show_remote(c, id, true);
+    }
     status = job_view_status(&v);
     if (status == STATUS_OK || v.hosts || c->format == FORMAT_JSON) {
         rows = remote_results(c, id, &a->body);

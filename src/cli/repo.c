@@ -243,14 +243,20 @@ static int fetch_scan(struct cli *c, const char *id, struct answer *a)
     return cli_call(c, &(struct call){.method = "GET", .path = path}, a);
 }
 
-static int show_remote(struct cli *c, const char *id)
+int repo_show_remote(struct cli *c, const char *id, bool judge)
 {
     struct repo_run r = {.c = c};
     auto_free char *path = str_fmt("/api/v1/repo-scans/%s/findings?limit=1000", id);
     struct answer a = {0};
+    struct err e = {0};
     json_t *scan;
-    int status = fetch_scan(c, id, &a);
+    int status;
 
+    if (c->format == FORMAT_NMAP) {
+        err_set(&e, ERR_INVALID, "--output 'nmap': a repository scan has no hosts");
+        return cli_fail(c, &e, NULL);
+    }
+    status = fetch_scan(c, id, &a);
     scan = status == STATUS_OK ? remote_object(c, &a) : NULL;
     if (!scan) {
         answer_done(&a);
@@ -265,7 +271,7 @@ static int show_remote(struct cli *c, const char *id)
         (void)remote_each(c, path, take_item, &r, &status);
         end_output(&r);
     }
-    status = status ? status : report(&r, scan);
+    status = status ? status : judge ? report(&r, scan) : STATUS_OK;
     buf_done(&r.w.gate.first);
     json_decref(scan);
     answer_done(&a);
@@ -323,7 +329,7 @@ static int run_there(struct cli *c, const char *url)
     say(&c->term, "job %s", id);
     status = remote_follow(c, id, FOLLOW_SHOW, &a);
     answer_done(&a);
-    return status == STATUS_OK ? show_remote(c, id) : status;
+    return status == STATUS_OK ? repo_show_remote(c, id, true) : status;
 }
 
 static bool is_directory(const char *s)

@@ -60,6 +60,7 @@ void job_view_read(const json_t *job, struct job_view *v)
         .coverage = json_object_get(job, "coverage"),
         .notes = json_object_get(job, "notes"),
         .flagged = json_object_get(job, "flagged"),
+        .run = json_object_get(job, "run"),
         .created_us = json_when(job, "created_at"),
         .started_us = json_when(job, "started_at"),
         .completed_us = json_when(job, "completed_at"),
@@ -325,11 +326,70 @@ void job_view_warn(const struct job_view *v, const struct term *t)
     }
 }
 
+/* ---- of repositories ---- */
+
+/* "bandit 1.6.2  ok, 3 files" */
+static void fact_engine(const json_t *engine, const char *label, bool color, struct buf *out)
+{
+    auto_buf text = {0};
+    const char *reason = json_text(engine, "reason");
+    const char *version = json_text(engine, "version");
+
+    buf_addf(&text, "%s%s%s: %s, ", json_text(engine, "name"), *version ? " " : "", version,
+             json_text(engine, "status"));
+    if (*reason) {
+        buf_adds(&text, reason);
+    } else {
+        int64_t files = json_number(engine, "files", 0);
+        int64_t findings = json_number(engine, "findings", 0);
+
+        buf_addf(&text, "%" PRId64 " file%s, %" PRId64 " finding%s", files, files == 1 ? "" : "s",
+                 findings, findings == 1 ? "" : "s");
+    }
+    fact(out, color, label, text.data);
+}
+
+static void facts_run(const struct job_view *v, bool color, struct buf *out)
+{
+    const json_t *engines = json_object_get(v->run, "engines");
+    const json_t *files = json_object_get(v->run, "files");
+    const json_t *engine;
+    auto_buf text = {0};
+    size_t i;
+
+    fact(out, color, "branch", json_text(v->run, "branch"));
+    fact(out, color, "directory", json_text(v->run, "subdir"));
+    fact(out, color, "commit", json_text(v->run, "commit"));
+    fact(out, color, "assessment", json_text(v->run, "assessment"));
+    if (files) {
+        buf_addf(&text, "%" PRId64 ", %" PRId64 " of them text", json_number(files, "total", 0),
+                 json_number(files, "text", 0));
+        fact(out, color, "files", text.data);
+    }
+    json_array_foreach(engines, i, engine)
+    {
+        fact_engine(engine, i == 0 ? "engines" : "", color, out);
+    }
+}
+
+static void fact_hosts(const struct job_view *v, bool color, struct buf *out)
+{
+    auto_buf counts = {0};
+
+    buf_addf(&counts, "%" PRId64 " hosts, %" PRId64 " up, %" PRId64 " open ports%s", v->hosts,
+             v->hosts_up, v->ports_open, v->partial ? " (partial: not all targets)" : "");
+    fact(out, color, "found", counts.data);
+}
+
+bool job_view_is_repo(const struct job_view *v)
+{
+    return strcmp(v->tool, "repo") == 0;
+}
+
 /* ---- all of it ---- */
 
 void job_view_facts(const struct job_view *v, bool color, struct buf *out)
 {
-    auto_buf counts = {0};
     auto_buf took = {0};
 
     fact(out, color, "id", v->id);
@@ -352,9 +412,11 @@ void job_view_facts(const struct job_view *v, bool color, struct buf *out)
         buf_add_duration(&took, v->completed_us - v->started_us);
         fact(out, color, "took", took.data);
     }
-    buf_addf(&counts, "%" PRId64 " hosts, %" PRId64 " up, %" PRId64 " open ports%s", v->hosts,
-             v->hosts_up, v->ports_open, v->partial ? " (partial: not all targets)" : "");
-    fact(out, color, "found", counts.data);
+    if (job_view_is_repo(v)) {
+        facts_run(v, color, out);
+    } else {
+        fact_hosts(v, color, out);
+    }
     if (v->terminal && strcmp(v->state, "completed") != 0) {
         fact_lines(out, color, "stderr", v->stderr_tail);
     }

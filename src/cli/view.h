@@ -21,6 +21,7 @@ struct job_view {
     const char *profile;                   /* never NULL */
     const json_t *sandbox, *limits, *pins; /* NULL: not said */
     const json_t *stages, *coverage, *notes, *flagged;
+    const json_t *run;                            /* of repositories */
     int64_t created_us, started_us, completed_us; /* 0: not yet */
     double percent;                               /* -1: unknown */
     int64_t remaining_s;                          /* -1: unknown */
@@ -30,6 +31,7 @@ struct job_view {
 };
 
 void job_view_read(const json_t *job, struct job_view *v);
+bool job_view_is_repo(const struct job_view *v); /* it has findings, not hosts */
 /* 0 for completed, STATUS_REFUSED or STATUS_SCAN else; the job is terminal. */
 int job_view_status(const struct job_view *v);
 /* "tool_failed: nmap ended with status 3"; raw text, escape it. */
