@@ -133,8 +133,8 @@ def test_celery_sends_them_too(intake, client, broker):
     celery = pytest.importorskip("celery")
     lab = intake("?queue=celery")
     app = celery.Celery(broker=broker.url, backend=broker.url)
-    repo = lab.repo({"b.c": "// FLAWh x\n"})
-    sent = app.send_task("scanpod.repo", kwargs={"url": repo.url, "engines": ["lab-ok"]}, queue="celery")
+    repo = lab.repo({"a.py": SECRET_LINE})
+    sent = app.send_task("scanpod.repo", kwargs={"repo_url": repo.url}, queue="celery")
     got = sent.get(timeout=60)
     assert got["status"] == "completed" and got["results"]["findings_total"] == 1
     app.close()
