@@ -128,6 +128,14 @@ static bool parse_fraction(const char **s, int64_t *us)
     return true;
 }
 
+int64_t date_days(int year, int month, int day)
+{
+    int64_t y = 400 + (month > 2 ? year : year - 1); /* an era more: nothing is below zero */
+    int64_t in_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+
+    return y * 365 + y / 4 - y / 100 + y / 400 + in_year - 719468 - 146097;
+}
+
 bool rfc3339_parse(const char *s, int64_t *us)
 {
     struct tm tm = {0};
@@ -149,8 +157,9 @@ bool rfc3339_parse(const char *s, int64_t *us)
         tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60) {
         return false;
     }
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    *us = ((int64_t)timegm(&tm) - zone) * 1000000 + frac;
+    *us = (date_days(tm.tm_year, tm.tm_mon, tm.tm_mday) * 86400 + tm.tm_hour * 3600 +
+           tm.tm_min * 60 + tm.tm_sec - zone) *
+              1000000 +
+          frac;
     return true;
 }

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "parse/scan.h"
 
 bool scan_is(const char *s, size_t n, const char *word)
@@ -43,15 +44,6 @@ static bool digits_at(const char *s, unsigned n, int *out)
     return true;
 }
 
-/* Days from 1970-01-01. Not timegm(): that reads the time zone's file, which a parser may not. */
-static int64_t days_of(int year, int month, int day)
-{
-    int64_t y = month > 2 ? year : year - 1;
-    int64_t in_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-
-    return y * 365 + y / 4 - y / 100 + y / 400 + in_year - 719468;
-}
-
 int64_t scan_time(const char *s, size_t n)
 {
     int year, month, day, hour, minute, second, zone_h, zone_m;
@@ -70,7 +62,7 @@ int64_t scan_time(const char *s, size_t n)
         day > 31) {
         return 0;
     }
-    at = days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second -
+    at = date_days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second -
          (*zone == '-' ? -1 : 1) * (zone_h * 3600 + zone_m * 60);
     return at > 0 ? at : 0;
 }

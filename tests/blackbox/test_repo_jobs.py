@@ -83,3 +83,13 @@ def test_a_name_that_is_not_there_is_told_with_its_member(lab, member, value):  
     r = lab.post(lab.repo(FILES), **{member: value})
     assert r.status_code == 422
     assert [x["pointer"] for x in r.json()["errors"]] == [f"/{member}"], r.text
+
+
+def test_an_export_can_be_imported_again(scan, sh, workdir):
+    path = workdir / "out.sarif"
+    assert sh("export", scan.id, "--file", str(path)).returncode == 0
+    assert "startTimeUtc" in path.read_text()
+    done = sh("import", str(path), "--repository", "https://127.0.0.1:9/again", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    places = lambda items: sorted((f["path"], f["line"]) for f in items)  # noqa: E731
+    assert places(json.loads(done.stdout)["findings"]) == places(scan.findings())

@@ -1,4 +1,6 @@
 /* What everything else stands on: strings, times, ids, the JSON writer. */
+#include <time.h>
+
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
@@ -60,6 +62,14 @@ static void times_are_written_and_read_back(void)
     CHECK_INT(us, INT64_C(1795297609863097));
     CHECK(rfc3339_parse("2026-11-21T23:46:49+02:00", &us));
     CHECK_INT(us, INT64_C(1795297609000000));
+    for (int64_t day = -719528; day < 60000; day += 97) { /* from 0000-01-01 on */
+        struct tm tm;
+        time_t at = day * 86400;
+
+        CHECK(gmtime_r(&at, &tm) != NULL);
+        CHECK(date_days(tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday) == day);
+    }
+    CHECK(date_days(2024, 2, 30) == date_days(2024, 3, 1)); /* as timegm() has it */
     CHECK(rfc3339_parse("2026-11-21", &us));
     CHECK(!rfc3339_parse("2026-11-21T", &us));
     CHECK(!rfc3339_parse("2026-13-01", &us));
