@@ -183,7 +183,7 @@ static bool try_nest(int in, int out, char why[160])
         return true;
     }
     (void)!read(in, said, sizeof said - 1);
-    snprintf(why, 160, "%s: %s", end.step, said[0] ? said : strerror(end.errnum));
+    snprintf(why, 160, "%.31s: %.120s", end.step, said[0] ? said : strerror(end.errnum));
     return false;
 }
 
