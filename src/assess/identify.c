@@ -6,6 +6,7 @@
 #include "assess/redact.h"
 #include "assess/source.h"
 #include "base/mem.h"
+#include "base/sort.h"
 #include "model/host.h"
 
 enum {
@@ -368,7 +369,7 @@ void identify_left(struct finding *const *v, size_t n)
         return;
     }
     memcpy(order, v, n * sizeof(struct finding *));
-    qsort(order, n, sizeof(struct finding *), compare_equals);
+    sort_pointers(order, n, compare_equals);
     for (size_t i = 0; i < n; i++) {
         bool equal = i > 0 && str_eq(order[i]->identity.moved, order[i - 1]->identity.moved) &&
                      str_eq(order[i]->at.path, order[i - 1]->at.path);
@@ -427,7 +428,7 @@ void identify(struct source *s, struct finding *const *v, size_t n, struct arena
         order[i]->identity = (struct finding_identity){0};
         verify(s, order[i]);
     }
-    qsort(order, n, sizeof(struct finding *), compare_places);
+    sort_pointers(order, n, compare_places);
     redaction_init(&r, s, order, n);
     for (size_t i = 0; i < n; i++) {
         if (s) {

@@ -93,3 +93,28 @@ def test_an_export_can_be_imported_again(scan, sh, workdir):
     assert done.returncode == 0, done.stderr
     places = lambda items: sorted((f["path"], f["line"]) for f in items)  # noqa: E731
     assert places(json.loads(done.stdout)["findings"]) == places(scan.findings())
+
+
+def test_many_results_are_imported(lab, sh, workdir):  # noqa: F811
+    """So many that a sort needs memory of its own, which a parser gets without asking the kernel."""
+    results = [
+        {
+            "ruleId": "r",
+            "message": {"text": "m"},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": f"d/{n % 7}.c"},
+                        "region": {"startLine": n + 1},
+                    }
+                }
+            ],
+        }
+        for n in range(3000)
+    ]
+    path = workdir / "many.sarif"
+    runs = [{"tool": {"driver": {"name": "x"}}, "results": results}]
+    path.write_text(json.dumps({"version": "2.1.0", "runs": runs}))
+    done = sh("import", str(path), "--repository", "https://127.0.0.1:9/many", "-o", "ndjson")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 3000

@@ -5,6 +5,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/sort.h"
 #include "tap.h"
 
 static void a_message_that_is_cut_ends_in_a_whole_character(void)
@@ -49,6 +50,25 @@ static void ids_increase_and_survive_text(void)
     CHECK(!id_parse("0123", &last));
     CHECK(!id_parse("0123456789abcdef0123456789abcdeg", &last));
     CHECK(id_parse("01234567-89AB-7def-8123-456789abcdef", &last));
+}
+
+static int by_first(const void *a, const void *b)
+{
+    return **(const char *const *)a - **(const char *const *)b;
+}
+
+static void pointers_are_sorted_and_equals_keep_their_order(void)
+{
+    const char *v[] = {"c1", "a1", "b1", "a2", "c2", "a3", "b2"};
+    const char *const sorted[] = {"a1", "a2", "a3", "b1", "b2", "c1", "c2"};
+
+    sort_pointers(v, 0, by_first);
+    sort_pointers(v, 1, by_first);
+    CHECK_STR(v[0], "c1");
+    sort_pointers(v, 7, by_first);
+    for (size_t i = 0; i < 7; i++) {
+        CHECK_STR(v[i], sorted[i]);
+    }
 }
 
 static void times_are_written_and_read_back(void)
@@ -181,7 +201,8 @@ static void text_is_percent_decoded_or_refused(void)
 
 TESTS(text_is_percent_decoded_or_refused, a_message_that_is_cut_ends_in_a_whole_character,
       a_buffer_with_a_cap_drops_what_does_not_fit_and_says_so, ids_increase_and_survive_text,
-      times_are_written_and_read_back, a_hostile_string_cannot_leave_its_json_quotes,
+      times_are_written_and_read_back, pointers_are_sorted_and_equals_keep_their_order,
+      a_hostile_string_cannot_leave_its_json_quotes,
       a_terminal_never_sees_control_or_bidi_characters, numbers_are_read_whole_or_not_at_all,
       a_typing_error_is_one_or_two_steps_away, a_value_in_the_log_cannot_look_like_another_field,
       a_flood_of_one_event_is_cut_and_counted)
