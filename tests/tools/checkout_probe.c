@@ -263,7 +263,7 @@ static void on_gone(struct watch *w, uint32_t events)
 static void start_proxy(struct outside *o)
 {
     const struct passwd *pw = getpwnam("nobody");
-    struct proxy_config c = {.change_user = geteuid() == 0 && pw, .ca_file = o->ca};
+    struct proxy_config c = {.change_user = geteuid() == 0 && pw, .ca_file = {o->ca}};
     const struct proxy_events ev = {0};
     struct err e = {0};
     int fd, pidfd;

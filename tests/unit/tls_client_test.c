@@ -135,10 +135,10 @@ static void begin_tls(struct rig *r, const char *name, time_t from, time_t to, c
     world.ca = make("ca of the test", NULL, -60, 3600);
     world.leaf = make(name, &world.ca, from, to);
     world.ca_path = write_pem(&world.ca);
-    start(r, (struct proxy_config){.ca_file = world.ca_path});
+    start(r, (struct proxy_config){.ca_file = {world.ca_path}});
     g.upstream = upstream;
     g.tls = true;
-    g.ca_file = world.ca_path;
+    g.ca_file = {world.ca_path};
     open_with(r, &g, 1, 0);
 }
 
@@ -286,10 +286,10 @@ static void one_of_its_own_is_if_it_is_in_the_ca_file(void)
     world.leaf = make("good.test", NULL, -60, 3600);
     world.ca = make("unused", NULL, -60, 3600);
     world.ca_path = write_pem(&world.leaf);
-    start(&r, (struct proxy_config){.ca_file = world.ca_path});
+    start(&r, (struct proxy_config){.ca_file = {world.ca_path}});
     g.upstream = "good.test:%=127.0.0.1";
     g.tls = true;
-    g.ca_file = world.ca_path;
+    g.ca_file = {world.ca_path};
     open_with(&r, &g, 1, 0);
     answers_well(&r, TLS_NORMAL);
     end_tls(&r);
@@ -304,7 +304,7 @@ static void without_a_ca_file_the_systems_hold(void)
     world.ca = make("ca of the test", NULL, -60, 3600);
     world.leaf = make("good.test", &world.ca, -60, 3600);
     world.ca_path = write_pem(&world.ca);
-    start(&r, (struct proxy_config){.ca_file = world.ca_path});
+    start(&r, (struct proxy_config){.ca_file = {world.ca_path}});
     two[0].upstream = two[1].upstream = "good.test:%=127.0.0.1";
     two[0].tls = two[1].tls = true;
     two[1].ca_file = "/another/ca.pem";
@@ -334,7 +334,7 @@ static void addresses_have_certificates_too(void)
 static void a_ca_file_has_to_have_one(void)
 {
     auto_free char *path = str_fmt("%s/none.pem", test_dir());
-    struct proxy_config c = {.ca_file = path};
+    struct proxy_config c = {.ca_file = {path}};
     struct proxy_gateway g = messages();
     FILE *f = fopen(path, "w");
     struct rig r;
@@ -351,7 +351,7 @@ static void a_ca_file_has_to_have_one(void)
     gets(fd, 502, "there is no certificate in PEM form in the CA file");
     close(far);
     end(&r);
-    c.ca_file = "/nonexistent/ca.pem";
+    c.ca_file[0] = "/nonexistent/ca.pem";
     CHECK_ERR(proxy_spawn(&c, &fd, &pidfd, ERR), ERR_NOT_FOUND);
     has(tap_err.msg, "open CA file '/nonexistent/ca.pem'");
 }
@@ -385,10 +385,10 @@ static void what_never_begins_is_not_waited_for(void)
     world.ca = make("ca of the test", NULL, -60, 3600);
     world.leaf = make("good.test", &world.ca, -60, 3600);
     world.ca_path = write_pem(&world.ca);
-    start(&r, (struct proxy_config){.ca_file = world.ca_path, .connect_ms = 50});
+    start(&r, (struct proxy_config){.ca_file = {world.ca_path}, .connect_ms = 50});
     g.upstream = "good.test:%=127.0.0.1";
     g.tls = true;
-    g.ca_file = world.ca_path;
+    g.ca_file = {world.ca_path};
     open_with(&r, &g, 1, 0);
     fd = ask_one(&r);
     far = answer_call(&r);
