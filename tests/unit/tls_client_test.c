@@ -138,7 +138,7 @@ static void begin_tls(struct rig *r, const char *name, time_t from, time_t to, c
     start(r, (struct proxy_config){.ca_file = {world.ca_path}});
     g.upstream = upstream;
     g.tls = true;
-    g.ca_file = {world.ca_path};
+    g.ca_file = world.ca_path;
     open_with(r, &g, 1, 0);
 }
 
@@ -289,7 +289,7 @@ static void one_of_its_own_is_if_it_is_in_the_ca_file(void)
     start(&r, (struct proxy_config){.ca_file = {world.ca_path}});
     g.upstream = "good.test:%=127.0.0.1";
     g.tls = true;
-    g.ca_file = {world.ca_path};
+    g.ca_file = world.ca_path;
     open_with(&r, &g, 1, 0);
     answers_well(&r, TLS_NORMAL);
     end_tls(&r);
@@ -388,7 +388,7 @@ static void what_never_begins_is_not_waited_for(void)
     start(&r, (struct proxy_config){.ca_file = {world.ca_path}, .connect_ms = 50});
     g.upstream = "good.test:%=127.0.0.1";
     g.tls = true;
-    g.ca_file = {world.ca_path};
+    g.ca_file = world.ca_path;
     open_with(&r, &g, 1, 0);
     fd = ask_one(&r);
     far = answer_call(&r);
