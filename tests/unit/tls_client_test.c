@@ -315,7 +315,7 @@ static void without_a_ca_file_the_systems_hold(void)
     }
     fd = dial(&r);
     say(fd, "POST /other/v1/messages HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    gets(fd, 502, "the gateway's CA file is not that of the settings");
+    gets(fd, 502, "the gateway's CA file is not one of the settings");
     end_tls(&r);
 }
 
