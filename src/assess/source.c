@@ -65,14 +65,17 @@ void source_done(struct source *s)
 
 const char *source_line(const struct source *s, int32_t line, size_t *n)
 {
-    const char *p;
+    const char *p, *end;
 
     *n = 0;
     if (line < 1 || line > s->lines) {
         return NULL;
     }
     p = s->text + s->starts[line - 1];
-    *n = (size_t)(find_line_end(p, s->text + s->starts[line]) - p);
+    end = s->text + s->starts[line]; /* from there back: a line may have megabytes */
+    end -= end > p && end[-1] == '\n';
+    end -= end > p && end[-1] == '\r';
+    *n = (size_t)(end - p);
     return p;
 }
 

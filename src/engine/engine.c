@@ -64,17 +64,22 @@ static const struct mark {
     {"phpcs:ignore", "phpcs:ignore", false},
 };
 
+/* Bytes at the end of a line in which a mark is looked for: a line of megabytes may have thousands
+ * of findings, each of which asks. */
+enum { MARKED_MAX = 1024 };
+
 static bool in_word(char c)
 {
     return isalnum((unsigned char)c) || c == '_';
 }
 
+/* `text` is in small letters. */
 static const char *find_text(const char *s, const char *end, const char *text)
 {
     size_t n = strlen(text);
 
     for (; (size_t)(end - s) >= n; s++) {
-        if (strncasecmp(s, text, n) == 0) {
+        if (tolower((unsigned char)*s) == *text && strncasecmp(s, text, n) == 0) {
             return s;
         }
     }
@@ -101,7 +106,7 @@ static const char *comment_in(const char *s, const char *end)
 static const struct mark *mark_in(const char *line, size_t n)
 {
     const char *end = line + n;
-    const char *comment = comment_in(line, end);
+    const char *comment = comment_in(n > MARKED_MAX ? end - MARKED_MAX : line, end);
 
     for (size_t i = 0; comment && i < ARRAY_LEN(marks); i++) {
         const char *text = marks[i].text;
@@ -130,8 +135,8 @@ const char *engine_mark_above(const char *line, size_t n)
     if (!m || m->below) {
         return m ? m->name : NULL;
     }
-    comment = comment_in(line, line + n);
-    while (line < comment && isspace((unsigned char)*line)) {
+    comment = comment_in(line, line + MIN(n, (size_t)MARKED_MAX));
+    while (comment && line < comment && isspace((unsigned char)*line)) {
         line++;
     }
     return line == comment ? m->name : NULL;
