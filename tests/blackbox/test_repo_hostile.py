@@ -403,6 +403,20 @@ def test_an_include_of_an_endless_device_costs_its_own_file(lab, quiet):
         assert view["complete"] is False
 
 
+def test_thousands_of_findings_in_one_line_of_megabytes_take_no_minutes(lab, quiet):
+    """Work that is done once more for each finding and byte of its line would take hours."""
+    line = 'password="hXk29fLq83ZpQw" ' * 300000 + "\n"
+    repo = import_tree(new_repo(lab.git), {"line.txt": line, "key.py": hostile.WEAK_KEY})
+    scan, view = watched(lab, quiet, repo, engines=["rules"], timeout=100)
+    assert view["job"]["state"] == "completed", view["job"]["error"]
+    assert view["complete"] is False and "line.txt" in {
+        m["path"] for m in engines_of(view)["rules"]["missed"]
+    }
+    found = scan.findings()
+    assert "key.py" in {f["path"] for f in found} and len(found) > 100
+    assert "hXk29fLq83ZpQw" not in json.dumps(found)
+
+
 # ---------------------------------------------------------------- size
 
 
