@@ -339,6 +339,12 @@ static bool is_directory(const char *s)
     return stat(s, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* What looks like a path is not asked of a server: its answer would be about URLs. */
+static bool is_path(const char *s)
+{
+    return s[0] == '/' || s[0] == '.' || !strchr(s, ':');
+}
+
 static int read_wait(struct cli *c, struct err *e)
 {
     const char *s = args_value(&c->args, "wait-timeout");
@@ -367,6 +373,10 @@ static int run(struct cli *c)
         auto_free char *name = str_fmt("dir:%s", slash && slash[1] ? slash + 1 : "root");
 
         return run_here(c, name, what);
+    }
+    if (is_path(what)) {
+        err_set(&e, ERR_INVALID, "there is no directory '%s', and it is no URL", what);
+        return cli_fail(c, &e, "scanpod repo --help");
     }
     return args_has(&c->args, "local") ? run_here(c, what, NULL) : run_there(c, what);
 }

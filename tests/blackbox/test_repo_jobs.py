@@ -118,3 +118,10 @@ def test_many_results_are_imported(lab, sh, workdir):  # noqa: F811
     done = sh("import", str(path), "--repository", "https://127.0.0.1:9/many", "-o", "ndjson")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 3000
+
+
+@pytest.mark.parametrize("path", ["/nonexistent/here", "./nowhere", "nowhere", "a\x1bb"])
+def test_a_directory_that_is_not_there_is_told_as_one(sh, path):
+    done = sh("repo", path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there is no directory" in done.stderr and "\x1b" not in done.stderr
