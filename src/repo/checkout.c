@@ -45,6 +45,11 @@ void checkout_leave(struct checkout *c, const char *path, const char *why)
     l->why = xstrdup(why);
 }
 
+bool checkout_elsewhere(const struct repo_request *q)
+{
+    return q->head || (q->commit && !q->branch);
+}
+
 int checkout_fail(struct checkout_work *w, enum checkout_status status, int rc)
 {
     w->out->status = status;

@@ -55,6 +55,7 @@ struct checkout_rename {
 
 struct checkout {
     char *branch; /* owned: as asked, or what the remote's HEAD names; NULL: none */
+    bool aside;   /* commit is not what the branch has now: its issues are not to be moved */
     char *commit; /* owned: hex; NULL: a directory that is no repository */
     char *base;   /* owned: hex, of what `changed` is against; NULL: everything counts */
     uint64_t bytes;

@@ -192,12 +192,25 @@ static int want_all(struct checkout_work *w, const struct remote *r, struct want
     return rc || !q->base ? rc : want_name(w, r, q->base, base, e);
 }
 
-/* The branch of the run's record. */
+/* The branch of the run's record, and whether the commit is what it has now. */
 static void note_branch(struct checkout_work *w, const struct remote *r)
 {
+    const struct repo_request *q = &w->s->request;
     const char *head = str_starts(r->head, "refs/heads/") ? r->head + strlen("refs/heads/") : NULL;
+    struct want of_branch = {0};
+    const char *tip;
 
-    w->out->branch = xstrdup(w->s->request.branch ? w->s->request.branch : head);
+    w->out->branch = xstrdup(q->branch ? q->branch : head);
+    if (checkout_elsewhere(q)) {
+        enum checkout_status so_far = w->out->status;
+
+        if (!q->branch || want_name(w, r, q->branch, &of_branch, NULL) != 0) {
+            snprintf(of_branch.source, sizeof of_branch.source, "HEAD");
+        }
+        w->out->status = so_far; /* it was fetched: what has no such name is no failure */
+        tip = find_ref(r, of_branch.source);
+        w->out->aside = !tip || !str_starts(tip, w->head);
+    }
 }
 
 /* ---- fetching ---- */

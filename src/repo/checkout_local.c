@@ -100,6 +100,13 @@ static int resolve_head(struct checkout_work *w, struct err *e)
                 err_set(e, ERR_NOT_FOUND, "the repository is empty: it has no commit yet"));
         }
     }
+    if (rc == 0 && checkout_elsewhere(q)) {
+        char tip[COMMIT_TEXT] = "";
+
+        rc = git_commit_of(w, q->branch ? q->branch : "HEAD", tip, NULL);
+        w->out->aside = rc != 0 || !str_eq(tip, w->head);
+        rc = 0;
+    }
     w->out->branch = xstrdup(q->branch                      ? q->branch
                              : branch.len && branch.data[0] ? branch.data
                                                             : NULL);

@@ -30,6 +30,10 @@ int checkout_over(struct checkout_work *w, bool bytes, struct err *e);
 /* True if it is wanted: below the request's subdir. */
 bool checkout_wanted(const struct checkout_work *w, const char *path);
 
+/* The commit may be another than the branch has. With `commit` a branch that is named is believed:
+   the two belong together. */
+bool checkout_elsewhere(const struct repo_request *q);
+
 /* An empty repository in REPO_GIT_DIR. */
 int repository_make(bool sha256, struct err *e);
 /* The whole of standard output, up to max bytes. */

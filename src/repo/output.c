@@ -214,6 +214,9 @@ int output_run(struct output *o, const struct scan_record *r, struct err *e)
     text_json(&j, "branch", r->checkout->branch);
     text_json(&j, "subdir", r->spec->request.subdir);
     text_json(&j, "commit", r->checkout->commit);
+    if (r->checkout->aside) {
+        json_bool(&j, "aside", true);
+    }
     text_json(&j, "base", r->checkout->base);
     text_json(&j, "head", r->checkout->base ? r->checkout->commit : NULL);
     json_str(&j, "assessment", assessed);

@@ -203,6 +203,7 @@ struct seen *seen_new(const char *run_json, bool everything);
 void seen_free(struct seen *s);
 const char *seen_text(const struct seen *s, const char *name); /* a member; NULL */
 bool seen_complete(const struct seen *s);
+bool seen_aside(const struct seen *s); /* of a commit that is not what the branch has now */
 /* The engine ran whole, over this file too (or there is no such file). */
 bool seen_by(const struct seen *s, const char *engine, size_t n, const char *path);
 /* All of the engines (as in struct finding_head) did, and the scan was of everything. */

@@ -13,7 +13,8 @@
  * A failed, cancelled or timed-out job changes no issue, and is not compared if it reported
  * nothing; one that is partial fixes only what the whole engines prove. What the scan saw is read
  * from the outcome's run_json (docs/findings.md). Only the newest scan of a line moves its issues:
- * a job that was submitted before the last one that ended is compared, and changes nothing.
+ * a job that was submitted before the last one that ended is compared, and changes nothing. Nor
+ * does one whose record says "aside": true, of a commit that is not what the branch has now.
  *
  * With a baseline (another job, or "none") in the request, `life` is told against that instead;
  * issues are kept as ever. Scans of a difference (base, head) never fix.

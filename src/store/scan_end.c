@@ -355,7 +355,7 @@ static int find_line(struct ending *e)
                                 .subdir = xstrdup(e->sc.subdir)};
         e->of_line = true;
     }
-    e->moves = e->completed && e->w->job.num > e->line.last_num;
+    e->moves = e->completed && e->w->job.num > e->line.last_num && !seen_aside(e->seen);
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 

@@ -149,6 +149,11 @@ bool seen_complete(const struct seen *s)
     return str_eq(text_at(s->run, "assessment"), "complete");
 }
 
+bool seen_aside(const struct seen *s)
+{
+    return json_is_true(json_object_get(s->run, "aside"));
+}
+
 static bool file_by(const struct seen *s, const json_t *missed, const char *path)
 {
     return !json_object_get(missed, path) && !json_object_get(s->skipped, path);

@@ -657,6 +657,26 @@ def test_nothing_is_fixed_by_a_scan_that_did_not_look(lab):
     assert f["open"] is True
 
 
+def aside(scan):
+    return scan.view()["job"]["run"].get("aside", False)
+
+
+def test_an_old_commit_and_that_of_another_branch_move_no_issues(lab):
+    repo = lab.repo({"a.c": "// FLAWh1 x\n", "b.c": "// FLAWm2 x\n"})
+    old = repo.head["main"]
+    repo.push({"a.c": "int a;\n", "b.c": "// FLAWm2 x\n", "c.c": "// FLAWl3 x\n"})
+    assert not aside(lab.scan(repo, commit=repo.head["main"]))
+    repo.push({"a.c": "// FLAWc4 x\n", "b.c": "// FLAWm2 x\n", "c.c": "// FLAWl3 x\n"}, "topic")
+    for body in ({"commit": old}, {"commit": repo.head["topic"]}, {"base": old, "head": "topic"}):
+        scan = lab.scan(repo, **body)
+        assert aside(scan), body
+        new = {f["message"].split()[-1] for f in scan.findings(state="new")}
+        assert new == ({"FLAWh1"} if body == {"commit": old} else {"FLAWc4"}), body
+    last = lab.scan(repo)
+    assert lives(last) == {"FLAWm2": "unchanged", "FLAWl3": "unchanged"} and not aside(last)
+    assert not aside(lab.scan(repo, commit=old, branch="main"))
+
+
 def test_a_baseline_is_compared_with_instead_of_the_last_scan(lab):
     repo = lab.repo({"a.c": "// FLAWh1 x\n"})
     first = lab.scan(repo)
