@@ -238,6 +238,32 @@ static void read_cwes(const struct reader *r, struct finding *f)
     }
 }
 
+/*
+ * __attribute__((format(printf, 2, 3))): the name is that of a family of formats, nothing is
+ * called; such lines make compilers find what this engine only guesses at.
+ */
+static bool names_format(const char *line, const char *name)
+{
+    static const char attribute[] = "format";
+    const char *p = strstr(line, attribute);
+    size_t n = strlen(name);
+
+    if (!p || (!str_eq(name, "printf") && !str_eq(name, "scanf"))) {
+        return false;
+    }
+    p += strlen(attribute);
+    p += strspn(p, "_ ");
+    if (*p != '(') {
+        return false;
+    }
+    p++;
+    p += strspn(p, "_ ");
+    if (strncmp(p, name, n) != 0 || !p[n] || !strchr("_ ,", p[n])) {
+        return false;
+    }
+    return !strstr(p + n, name) && strstr(line, name) == p;
+}
+
 static void classify(const struct reader *r, struct finding *f, int32_t level)
 {
     static const enum severity severities[] = {SEVERITY_INFO,   SEVERITY_INFO, SEVERITY_LOW,
@@ -245,6 +271,7 @@ static void classify(const struct reader *r, struct finding *f, int32_t level)
     const struct hit_rule *rule = hit_rule(rules, ARRAY_LEN(rules), f->engines[0].rule);
     const char *name = text_of(r, NAME, 64);
     const char *percent;
+    size_t n;
     struct finding cwes = {0};
 
     read_cwes(r, &cwes);
@@ -266,6 +293,10 @@ static void classify(const struct reader *r, struct finding *f, int32_t level)
     f->severity = severities[level];
     /* It cannot tell good code from bad; there is no good use of gets. */
     f->confidence_x100 = level == 5 ? 50 : 30;
+    if (name && names_format(field(r, CONTEXT, &n), name)) {
+        f->severity = SEVERITY_INFO;
+        f->confidence_x100 = 5;
+    }
 }
 
 static int read_hit(struct reader *r, struct err *e)

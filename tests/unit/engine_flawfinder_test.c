@@ -140,6 +140,34 @@ static void every_rule_has_a_class(void)
     }
 }
 
+static void an_attribute_of_a_declaration_calls_nothing(void)
+{
+    static const struct {
+        const char *name, *line, *severity;
+    } rows[] = {
+        {"printf", "__attribute__((format(printf, 2, 3)))", "info"},
+        {"scanf", "int f(char *s, ...) __attribute__((__format__ (__scanf__, 1, 2)));", "info"},
+        {"printf", "int format(int a) { return printf (a); }", "high"},
+        {"printf", "__attribute__((format(printf, 1, 2))) int f() { printf(v); }", "high"},
+        {"printf", "printf(format(printf, 1));", "high"},
+        {"gets", "format(gets, 1, 2)", "high"},
+        {"printf", "format(", "high"},
+        {"printf", "format(printf", "high"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_free char *text =
+            str_fmt(HEADER "a.c,1,1,4,4,b,%s,w,s,,CWE-134,\"%s\",f,v,FF1016,u\r\n", rows[i].name,
+                    rows[i].line);
+        struct got g = {0};
+
+        engine_got_text(&engine_flawfinder, text, 0, &g);
+        CHECK_INT(g.n, 1);
+        CHECK_STR(member(json_array_get(g.findings, 0), "severity"), rows[i].severity);
+        got_done(&g);
+    }
+}
+
 static void a_rule_of_tomorrow_is_read_by_its_cwe(void)
 {
     struct got g = {0};
@@ -199,5 +227,5 @@ TESTS(hits_become_findings, comments_that_ask_to_be_ignored_are_not_obeyed,
       names_with_commas_quotes_and_dashes_come_back, nothing_found_is_a_header_alone,
       a_file_that_is_not_utf8_is_named, a_row_that_is_cut_is_a_failure,
       rows_that_make_no_sense_are_refused, every_rule_has_a_class,
-      a_rule_of_tomorrow_is_read_by_its_cwe, text_that_is_hostile_is_made_harmless,
-      who_wants_no_more_is_obeyed, names_are_never_options)
+      an_attribute_of_a_declaration_calls_nothing, a_rule_of_tomorrow_is_read_by_its_cwe,
+      text_that_is_hostile_is_made_harmless, who_wants_no_more_is_obeyed, names_are_never_options)
