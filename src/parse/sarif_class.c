@@ -304,6 +304,25 @@ static int32_t confidence_of(const json_t *rule)
                                           : 50;
 }
 
+/*
+ * A result may say more than its rule: GitHub's rules carry one score for all results. Those of our
+ * own export do ("severity", "confidence": docs/findings.md).
+ */
+static void by_result(const json_t *result, struct finding *f)
+{
+    const json_t *own = sarif_object(result, "properties");
+    const char *severity = sarif_string(own, "severity");
+    const json_t *confidence = json_object_get(own, "confidence");
+    double sure = json_is_number(confidence) ? json_number_value(confidence) : -1;
+
+    if (score(result) < 0 && severity) {
+        (void)severity_parse(severity, &f->severity); /* else a word of another's */
+    }
+    if (sure >= 0.01 && sure <= 1) {
+        f->confidence_x100 = (int32_t)(sure * 100 + 0.5);
+    }
+}
+
 void sarif_classify(const struct sarif_run *r, const json_t *result, const json_t *rule,
                     struct finding *f)
 {
@@ -320,6 +339,7 @@ void sarif_classify(const struct sarif_run *r, const json_t *result, const json_
     }
     f->severity = severity_of(level, d);
     f->confidence_x100 = confidence_of(rule);
+    by_result(result, f);
     f->engines[0] = (struct finding_engine){.name = r->name,
                                             .version = r->version,
                                             .rule = sarif_cut(r->arena, id, 255, true),

@@ -91,8 +91,9 @@ def test_an_export_can_be_imported_again(scan, sh, workdir):
     assert "startTimeUtc" in path.read_text()
     done = sh("import", str(path), "--repository", "https://127.0.0.1:9/again", "-o", "json")
     assert done.returncode == 0, done.stderr
-    places = lambda items: sorted((f["path"], f["line"]) for f in items)  # noqa: E731
-    assert places(json.loads(done.stdout)["findings"]) == places(scan.findings())
+    told = ("path", "line", "severity", "confidence")
+    facts = lambda items: sorted([f[name] for name in told] for f in items)  # noqa: E731
+    assert facts(json.loads(done.stdout)["findings"]) == facts(scan.findings())
 
 
 def test_many_results_are_imported(lab, sh, workdir):  # noqa: F811
