@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "engine/agent.h"
+#include "engine/rules.h"
 #include "tool/tool.h"
 
 enum { TEXT_MAX = 8 << 20 };
@@ -120,6 +121,12 @@ char *repo_means_ca(const struct option_set *settings, const char *setting)
     return full || !path ? full : xstrdup(path);
 }
 
+/* A mistake in it is told at the start, not by every scan. */
+static int check_rules(const struct option_set *o, const char *rules, struct err *e)
+{
+    return rules ? rules_check(rules, strlen(rules), option_str(o, "rules-file"), e) : 0;
+}
+
 int repo_means_open(const struct option_set *o, struct repo_means *out, struct err *e)
 {
     int rc;
@@ -141,7 +148,8 @@ int repo_means_open(const struct option_set *o, struct repo_means *out, struct e
         (rc = sarif_engines_load(option_str(o, "engines-file"), &out->declared, e)) != 0 ||
         (rc = read_text(o, "repo-ca-file", &out->ca, e)) != 0 ||
         (rc = read_text(o, "repo-known-hosts", &out->known_hosts, e)) != 0 ||
-        (rc = read_text(o, "rules-file", &out->rules, e)) != 0) {
+        (rc = read_text(o, "rules-file", &out->rules, e)) != 0 ||
+        (rc = check_rules(o, out->rules, e)) != 0) {
         return rc;
     }
     return read_api(o, out, e);

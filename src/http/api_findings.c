@@ -10,54 +10,14 @@
 #include "base/mem.h"
 #include "http/api_repo.h"
 #include "http/api_v1.h"
-#include "parse/finding_json.h"
+#include "report/finding_facts.h"
 
 enum { REASON_MAX = 1024 };
-
-static void put_id(struct json *j, const char *key, const struct id *id)
-{
-    static const struct id nothing;
-    char text[ID_TEXT + 1];
-
-    if (id_cmp(id, &nothing) == 0) {
-        json_nil(j, key);
-        return;
-    }
-    id_text(id, text);
-    json_str(j, key, text);
-}
-
-static void put_triage(struct json *j, const struct finding_row *row)
-{
-    json_obj_in(j, "triage");
-    json_str(j, "state", triage_name(row->triage.state));
-    if (row->triage.state != TRIAGE_NONE) {
-        json_str(j, "reason", row->triage.reason);
-        json_str(j, "by", row->triage.by);
-        json_time(j, "at", row->triage.at_us);
-        json_time(j, "until", row->triage.until_us);
-    }
-    json_end(j);
-}
 
 void view_finding(struct json *j, const struct finding_row *row)
 {
     json_obj(j);
-    put_id(j, "id", &row->issue);
-    json_str(j, "state", finding_life_name(row->life));
-    json_bool(j, "open", row->open);
-    json_bool(j, "counts", row->counts);
-    json_str(j, "repository", row->url);
-    json_str(j, "branch", row->branch);
-    json_str(j, "subdir", row->subdir);
-    put_id(j, "scan", &row->job);
-    put_id(j, "first_scan", &row->first_job);
-    json_time(j, "first_seen_at", row->first_us);
-    json_time(j, "last_seen_at", row->last_us);
-    json_time(j, "fixed_at", row->fixed_us);
-    json_int(j, "reopened", row->reopened);
-    put_triage(j, row);
-    finding_json_members(row->f, j);
+    finding_row_members(row, j);
     json_end(j);
 }
 

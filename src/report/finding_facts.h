@@ -1,5 +1,6 @@
 /*
- * finding_facts - what all formats of findings say the same way. For src/report only.
+ * finding_facts - what all formats of findings say the same way, and the REST
+ * interface with them.
  */
 #pragma once
 

@@ -4,6 +4,7 @@ what is about results has the findings.
 """
 
 import json
+import subprocess
 
 import pytest
 
@@ -126,3 +127,13 @@ def test_a_directory_that_is_not_there_is_told_as_one(sh, path):
     done = sh("repo", path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "there is no directory" in done.stderr and "\x1b" not in done.stderr
+
+
+def test_a_mistake_in_the_operators_rules_is_told_at_the_start(scanpod_bin, workdir):
+    rules = workdir / "rules.yaml"
+    rules.write_text("rules:\n - id: x\n   nope: 1\n")
+    argv = [scanpod_bin, "serve", "--data-dir", workdir / "data", "--rules-file", rules]
+    argv += ["--listen", "127.0.0.1:1"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert f"{rules}:3:4: unknown key 'nope' in a rule" in done.stderr
