@@ -37,7 +37,8 @@ enum {
     EXIT_REFUSED = 2,
     EXIT_CAP = 4,
     SPEC_MAX = 16 << 20,
-    RESERVE_MAX_S = 30,         /* of the whole time, for what comes after the engines */
+    RESERVE_MIN_MS = 2000, /* of the whole time, for what comes after the engines */
+    RESERVE_MAX_MS = 180000,
     AGENT_PATHS_MAX = 16 << 10, /* of the prompt */
 };
 
@@ -186,13 +187,29 @@ static void on_progress(void *arg, unsigned percent)
     output_progress("engines", percent);
 }
 
+/*
+ * When the engines have to be over. Whoever made this box ends it, with all that was found, when
+ * the time of the job is up: the slow ones are ended before that, and what the others found is
+ * told.
+ */
+static void set_deadlines(const struct scan *s, struct crew_ask *ask)
+{
+    int64_t wall_ms = (int64_t)s->spec.wall_s * 1000;
+    int64_t reserve_ms = MIN(MAX(wall_ms / 10, RESERVE_MIN_MS), RESERVE_MAX_MS);
+
+    if (wall_ms == 0) {
+        ask->until_ms = ask->read_until_ms = INT64_MAX;
+        return;
+    }
+    reserve_ms = MIN(reserve_ms, wall_ms / 2);
+    ask->until_ms = s->begun_ms + wall_ms - reserve_ms;
+    ask->read_until_ms = ask->until_ms + reserve_ms / 2;
+}
+
 static int do_engines(struct scan *s, struct err *e)
 {
-    uint32_t reserve = MIN(s->spec.wall_s / 10, (uint32_t)RESERVE_MAX_S);
     struct crew_ask ask = {
         .at_once = s->spec.at_once,
-        .until_ms =
-            s->spec.wall_s ? s->begun_ms + (int64_t)(s->spec.wall_s - reserve) * 1000 : INT64_MAX,
         .self = s->self,
         .work = WORK_DIR,
         .tree = ENGINE_TREE,
@@ -201,6 +218,7 @@ static int do_engines(struct scan *s, struct err *e)
     };
     int rc = wanted_make(&s->spec, &s->runs, &s->n_runs, e);
 
+    set_deadlines(s, &ask);
     for (size_t i = 0; rc == 0 && i < s->n_runs; i++) {
         engine_run_plan(&s->runs[i], &s->survey, file_counts, s);
         if (s->runs[i].n_todo > 0 && s->runs[i].engine->obeys) {

@@ -129,6 +129,8 @@ static void conclude(struct crew *c, struct place *p)
         o.over = p->start.cut == CUT_ALL;
     } else if (r->code != 0) {
         o.failed = true;
+        o.late = r->late;
+        o.over = r->late && boot_ms() >= c->ask->until_ms;
         buf_adds(&why, r->why ? r->why : "failed");
     } else if (r->why) {
         buf_adds(&why, r->why);
@@ -152,6 +154,7 @@ static void after_start(struct crew *c, struct place *p)
         fail_place(c, p, e.msg, true);
         return;
     }
+    p->reading.until_ms = MIN(p->reading.until_ms, c->ask->read_until_ms);
     p->state = READING;
 }
 

@@ -11,6 +11,7 @@
 struct crew_ask {
     unsigned at_once;              /* starts; 0: one for each processor */
     int64_t until_ms;              /* nothing runs after this */
+    int64_t read_until_ms;         /* what was written by then has been read, or is not */
     const char *self;              /* our own program */
     const char *work;              /* directory for output files */
     const char *tree;              /* what engines see */

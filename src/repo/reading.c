@@ -357,10 +357,13 @@ static void end_child(struct reading *r)
     while (waitpid(r->pid, &status, 0) < 0 && errno == EINTR) {
     }
     r->pid = -1;
-    if (!r->ended) {
-        set_why(r, ERR_TOOL, "its output made its reader fail");
-    } else {
+    if (r->ended) {
+        r->late = false;
         take_notes(r);
+    } else {
+        set_why(r, ERR_TOOL,
+                r->late ? "its output took too long to be read"
+                        : "its output made its reader fail");
     }
 }
 
@@ -386,6 +389,7 @@ bool reading_tick(struct reading *r)
         }
     }
     if (boot_ms() >= r->until_ms) {
+        r->late = true;
         kill(r->pid, SIGKILL);
     }
     return false;

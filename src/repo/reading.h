@@ -29,6 +29,7 @@ struct reading {
     char *why;            /* owned; not whole, or worth nothing; NULL: whole */
     int code;             /* 0, or how reading failed: then `why` says it */
     bool ended;           /* the end came */
+    bool late;            /* it did not, and time was up */
 };
 
 /* The engine's start is over. Built-in: all is read at once, and it is over when this returns. */

@@ -18,7 +18,8 @@
 enum {
     OUTPUT_MB = 64,
     WALL_S = 600,
-    GRACE_MS = 2000, /* between TERM and KILL, and between KILL and the next one */
+    GRACE_MS = 2000,     /* between TERM and KILL, and between KILL and the next one */
+    GRACE_LAST_MS = 500, /* the same when the time of the whole scan is up */
     BINDS_MAX = 32,
     FILES_MAX = 16,
 };
@@ -208,6 +209,7 @@ static void set_times(struct start *s, const struct start_ask *ask)
     own = s->begun_ms + (int64_t)s->seconds * 1000;
     s->by_all = ask->until_ms < own;
     s->until_ms = MIN(own, ask->until_ms);
+    s->all_until_ms = ask->until_ms;
     s->stall_s = ask->stall_s;
 }
 
@@ -296,12 +298,13 @@ static bool is_over(const struct start *s)
 void start_stop(struct start *s, enum start_cut cut)
 {
     int64_t now = boot_ms();
+    int64_t grace = now >= s->all_until_ms ? GRACE_LAST_MS : GRACE_MS;
 
     if (s->cut == CUT_NONE) {
         s->cut = cut;
         s->ending_ms = now;
         box_terminate(&s->box);
-    } else if (now - s->ending_ms >= GRACE_MS) {
+    } else if (now - s->ending_ms >= grace) {
         s->ending_ms = now;
         box_kill(&s->box);
     }

@@ -41,6 +41,7 @@ struct start {
     int out_fd, err_fd, file_fd; /* owned; file_fd: engine->output; -1: none */
     char *file;                  /* owned: its path */
     int64_t begun_ms, until_ms, grown_ms, ending_ms;
+    int64_t all_until_ms; /* of the whole scan */
     uint32_t seconds, stall_s;
     bool by_all; /* until_ms is that of the whole scan */
     uint64_t out_max, out_seen;

@@ -372,7 +372,20 @@ def test_a_scan_takes_no_longer_than_it_may(lab):
     scan = lab.submit(lab.repo(FLAWS), engines=["lab-sleep"], timeout=5)
     done = scan.wait()
     assert time.monotonic() - begin < 30
-    assert done["complete"] is False and done["job"]["state"] in ("failed", "timed_out")
+    assert (done["job"]["state"], done["complete"]) == ("failed", False), done["job"]
+    assert "lab-sleep: was not done" in done["job"]["error"]
+    assert [row["status"] for row in done["job"]["run"]["engines"]] == ["timeout"]
+
+
+def test_an_engine_that_is_too_slow_for_the_scan_costs_the_others_nothing(lab):
+    done = lab.scan(lab.repo(FLAWS), engines=["lab-sleep", "lab-ok"], timeout=10).view()
+    job, run = done["job"], done["job"]["run"]
+    assert (job["state"], done["complete"]) == ("completed", False), job
+    assert run["assessment"] == "partial"
+    by_name = {row["name"]: row for row in run["engines"]}
+    assert (by_name["lab-sleep"]["status"], by_name["lab-ok"]["status"]) == ("timeout", "ok")
+    assert "the time of the whole scan" in by_name["lab-sleep"]["reason"]
+    assert done["states"]["new"] == 4
 
 
 def test_a_scan_can_be_tried_again_and_deleted(lab):
