@@ -153,21 +153,23 @@ static void warn_engine(const json_t *en, const struct term *t)
 {
     const char *status = json_text(en, "status"), *reason = json_text(en, "reason");
     size_t missed = json_array_size(json_object_get(en, "missed"));
-    int64_t more = json_number(en, "missed_more", 0);
+    int64_t n = (int64_t)missed + json_number(en, "missed_more", 0);
+    bool whole = str_eq(status, "ok");
     auto_buf text = {0};
 
-    if (str_eq(status, "ok") && missed == 0) {
+    if (whole && missed == 0) {
         return;
     }
     if (str_eq(status, "skipped") && str_eq(reason, "no files")) {
         return;
     }
-    buf_addf(&text, "%s: %s", json_text(en, "name"), status);
+    buf_addf(&text, "%s: %s", json_text(en, "name"), whole ? "" : status);
     if (*reason) {
         buf_addf(&text, " (%s)", reason);
     }
     if (missed) {
-        buf_addf(&text, ", %" PRId64 " files not seen, the first %s", (int64_t)missed + more,
+        buf_addf(&text, "%s%" PRId64 " file%s not seen, the first %s", whole ? "" : ", ", n,
+                 n == 1 ? "" : "s",
                  json_text(json_array_get(json_object_get(en, "missed"), 0), "path"));
     }
     say_warning(t, text.data);

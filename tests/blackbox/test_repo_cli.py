@@ -247,6 +247,20 @@ def test_a_directory_with_odd_things_in_it_is_scanned(here, tree):
     assert "root:" not in done.stdout
 
 
+def test_files_that_an_engine_could_not_read_are_told_and_pass_no_gate(here, tree):
+    for name in ("a.c", "b.c"):
+        (tree / name).write_text("LIST_OF(int) g(void);\n")
+    (tree / "good.c").write_text("int h(void)\n{\n    return 1;\n}\n")
+    done = here(tree, "-e", "cppcheck", "--fail-on", "low")
+    assert done.returncode == SCAN, done.stderr
+    assert re.search(r"cppcheck: 2 files not seen, the first a\.c$", done.stderr, re.M), done.stderr
+    assert "not complete" in done.stderr
+    (tree / "b.c").unlink()
+    done = here(tree, "-e", "cppcheck")
+    assert re.search(r"cppcheck: 1 file not seen, the first a\.c$", done.stderr, re.M), done.stderr
+    assert here(tree, "-e", "flawfinder", "--fail-on", "low").returncode == OK
+
+
 def test_an_interrupt_ends_a_scan_here_and_leaves_nothing(scanpod_bin, workdir, lab, tree):
     import signal
 
