@@ -51,7 +51,8 @@ static void check_pair(const struct http_route *route, const struct key_scope_ro
                        const char *secret)
 {
     const struct key k = {.scopes = scope->bit};
-    bool may = route->flags & ROUTE_OPEN || !(route->needs & ~key_scopes_held(&k));
+    bool either = route->flags & ROUTE_EITHER && scope->bit & KEY_SUBMIT_REPO;
+    bool may = route->flags & ROUTE_OPEN || either || !(route->needs & ~key_scopes_held(&k));
     auto_answer got = head_of(secret, route);
     bool refused = got.status == 403 && strstr(got.body, "lacks the scope");
 
