@@ -330,7 +330,9 @@ static void take_repo(struct api_asked *x, json_t *body)
 
         s.timeout_s = s.priority = s.retries = s.queue_timeout_s = INT64_MIN;
         if (!old_repo_request(x->api, body, &s.q, &f)) {
-            problem_add(&p, f.field ? f.field : "", "%s", f.err.msg);
+            auto_free char *at = f.field ? str_fmt("/%s", f.field) : NULL;
+
+            problem_add(&p, at ? at : "", "%s", f.err.msg);
         }
     } else {
         (void)api_repo_read(&s, body, &limits, &p);

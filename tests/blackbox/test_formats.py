@@ -395,7 +395,7 @@ def test_files_of_other_runs_come_in_as_expected(server):
         ((DATA / "masscan/all.json").read_bytes(), {"format": "nmap"}, "it is that of masscan"),
         ((DATA / "zmap/v4.json").read_bytes(), {"format": "masscan"}, "it is that of zmap"),
         ((DATA / "nmap/version.xml").read_bytes(), {"format": "zmap"}, "it is that of nmap"),
-        (b"x", {"format": "nessus"}, "auto, nmap, masscan or zmap"),
+        (b"x", {"format": "nessus"}, "auto, nmap, masscan, zmap or sarif"),
         ((DATA / "nmap/version.xml").read_bytes(), {"name": "a\nb"}, "control characters"),
     ],
 )

@@ -147,7 +147,7 @@ def test_names_are_resolved_as_for_http(intake_server, client):
         (message("s", target="203.0.113.7"), "is not allowed"),
         (nmap("o", arguments=["-oN", "/etc/passwd"]), "-oN"),
         (nmap("d", arguments=["-Pn; reboot"]), "/arguments"),
-        ({"task_id": "r", "repo_url": "https://git.example/x"}, "not supported by this server yet"),
+        ({"task_id": "r", "repo_url": "file:///etc"}, "/repo_url"),
         (message("h", target="127.0.0.1 " * 20000), "bytes, more than"),
         ("x" * 900000, "bytes, more than"),
         (message("\u00e9"), "visible ASCII"),

@@ -34,7 +34,7 @@ def test_a_worker_without_nmap_takes_none_of_its_tasks(fleet, fake_nmap):  # noq
     fleet.worker(fake_nmap("ok"), args=["--name", "whole"])
     assert [fleet.over(j)["state"] for j in jobs] == ["completed"] * 10
     items = fleet.server.get("/api/v1/workers").json()["items"]
-    assert {w["name"]: w["queues"] for w in items} == {"bare": [], "whole": ["net"]}
+    assert {w["name"]: w["queues"] for w in items} == {"bare": [], "whole": ["net", "repo"]}
 
 
 @pytest.mark.parametrize("tool", ["masscan", "zmap"])
@@ -96,8 +96,8 @@ def test_a_task_of_masscan_goes_to_a_worker_that_has_it(lab, scanpod_bin, workdi
             make(LabWorker, "all")
             wait_until(lambda: len(server.get("/api/v1/workers")["items"]) == 2, 20, "both")
             assert {w["name"]: w["queues"] for w in server.get("/api/v1/workers")["items"]} == {
-                "few": ["net", "net-raw"],
-                "all": ["net", "net-raw", "net-masscan", "net-zmap"],
+                "few": ["net", "repo", "net-raw"],
+                "all": ["net", "repo", "net-raw", "net-masscan", "net-zmap"],
             }
             jobs = [server.submit(IN, tool="masscan", ports="80") for _ in range(3)]
             assert [server.wait(j)["state"] for j in jobs] == ["completed"] * 3
