@@ -75,7 +75,7 @@ static int put_row(void *arg, const struct finding_row *row, struct err *e)
 static int read_rows(struct store *s, int64_t job_num, struct rows *x, struct err *e)
 {
     struct finding_filter f = {.triage = -1, .counts = -1, .open = -1, .limit = PAGE};
-    int rc;
+    int rc = 0;
 
     do {
         x->n = 0;

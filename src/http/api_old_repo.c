@@ -336,9 +336,9 @@ static void put_summary(struct json *j, const struct results *x, const struct re
     buf_addf(&text, "Found %lld vulnerabilities", (long long)x->n);
     if (x->n) {
         buf_addf(&text, " (%lld high, %lld medium, %lld low)",
-                 (long long)(x->by[SEVERITY_CRITICAL] + x->by[SEVERITY_HIGH]),
+                 (long long)x->by[SEVERITY_CRITICAL] + x->by[SEVERITY_HIGH],
                  (long long)x->by[SEVERITY_MEDIUM],
-                 (long long)(x->by[SEVERITY_LOW] + x->by[SEVERITY_INFO]));
+                 (long long)x->by[SEVERITY_LOW] + x->by[SEVERITY_INFO]);
     }
     if (!scan->complete) {
         buf_adds(&text, "; the scan was not complete: see /api/v1/repo-scans");

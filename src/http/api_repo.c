@@ -5,7 +5,7 @@
  */
 #include "http/api_repo.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -385,12 +385,13 @@ static char *read_cursor(const char *s)
     auto_buf key = {0};
 
     for (; *s; s += 2) {
-        unsigned byte;
+        char digits[3] = {s[0], s[1], '\0'};
+        char byte = (char)strtoul(digits, NULL, 16);
 
-        if (strspn(s, "0123456789abcdef") < 2 || sscanf(s, "%2x", &byte) != 1 || !byte) {
+        if (strspn(digits, "0123456789abcdef") < 2 || !byte) {
             return NULL;
         }
-        buf_addc(&key, (char)byte);
+        buf_addc(&key, byte);
     }
     return buf_take(&key);
 }

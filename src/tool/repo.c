@@ -2,7 +2,7 @@
  * A repository scan: one box of ours in which git and the engines run in boxes of their own
  * (repo/box.h). What it is to do comes as a spec, not as options.
  */
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tool/tool.h"
@@ -10,14 +10,28 @@
 /* "progress TASK PERCENT": the line of standard error that says how far it is. */
 static bool repo_read_status(const char *line, struct progress *out)
 {
+    static const char word[] = "progress ";
     static char task[64]; /* borrowed by the caller until the next line */
-    double percent;
+    const char *name = line + strlen(word);
+    size_t n;
+    char *end;
+    long percent;
 
-    if (sscanf(line, "progress %63s %lf", task, &percent) != 2 || percent < 0 || percent > 100) {
+    if (strncmp(line, word, strlen(word)) != 0) {
         return false;
     }
+    n = strcspn(name, " ");
+    if (n == 0 || n >= sizeof task || name[n] != ' ') {
+        return false;
+    }
+    percent = strtol(name + n + 1, &end, 10);
+    if (end == name + n + 1 || percent < 0 || percent > 100) {
+        return false;
+    }
+    memcpy(task, name, n);
+    task[n] = '\0';
     out->task = task;
-    out->percent_x100 = (int32_t)(percent * 100);
+    out->percent_x100 = (int32_t)percent * 100;
     return true;
 }
 
