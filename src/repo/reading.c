@@ -202,7 +202,7 @@ static void set_why(struct reading *r, int code, const char *text)
 {
     r->code = r->code ? r->code : code;
     if (!r->why) {
-        r->why = xstrndup(text, strnlen(text, WHY_MAX));
+        r->why = xstrndup(text, MIN(strlen(text), (size_t)WHY_MAX));
     }
 }
 
