@@ -320,6 +320,7 @@ const struct engine engine_cppcheck = {
     .family = "values",
     .chunk = 64,
     .per_file_s = 8,
+    .usual_us = 2200,
     .output = OUTPUT,
     .build_argv = cppcheck_argv,
     .read = cppcheck_read,

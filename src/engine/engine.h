@@ -83,6 +83,7 @@ struct engine {
     const char *obeys;
     uint32_t chunk;      /* most files of one start; 0: all at once */
     uint32_t per_file_s; /* added to the time limit of a start for each file */
+    uint32_t usual_us; /* for a file, measured: who takes longest is started first; 0: not known */
     /* Files written into its /tmp before the start: configuration of ours. Ends with path NULL. */
     struct engine_input {
         const char *path, *text;

@@ -414,6 +414,7 @@ const struct engine engine_flawfinder = {
     .family = "words",
     .chunk = 200,
     .per_file_s = 1,
+    .usual_us = 800,
     .env = (const char *const[]){"PYTHONUTF8=1", "PYTHONDONTWRITEBYTECODE=1", "PYTHONNOUSERSITE=1",
                                  NULL},
     .build_argv = flawfinder_argv,

@@ -242,6 +242,7 @@ const struct engine engine_shellcheck = {
     .family = "shell",
     .chunk = 50,
     .per_file_s = 3,
+    .usual_us = 2500,
     .build_argv = shellcheck_argv,
     .read = shellcheck_read,
 };

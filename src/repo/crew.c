@@ -38,10 +38,12 @@ struct crew {
 
 static uint64_t cost(const struct engine_run *r)
 {
-    const struct tool *t = &r->engine->tool;
+    const struct engine *en = r->engine;
 
-    return r->engine->network ? UINT64_MAX
-                              : t->limits.wall_s + (uint64_t)r->engine->per_file_s * r->n_files;
+    /* An unknown one may take all its time. */
+    return en->network    ? UINT64_MAX
+           : en->usual_us ? (uint64_t)en->usual_us * r->n_files
+                          : (uint64_t)en->tool.limits.wall_s * 1000000;
 }
 
 /* The one that is likely to take longest; NULL: nothing is left that may be started. */
